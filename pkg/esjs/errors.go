@@ -1,0 +1,85 @@
+package esjs
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors are matched with errors.Is and errors.As, never by text.
+var (
+	// ErrConflict: another writer was faster; every *ConflictError is one.
+	ErrConflict = errors.New("esjs: conflict")
+	// ErrNotFound: the aggregate has no events, or not the version asked for.
+	ErrNotFound = errors.New("esjs: not found")
+	// ErrTooLarge: the commit is larger than the server's max_payload; nothing was stored.
+	ErrTooLarge = errors.New("esjs: commit too large")
+	// ErrStoreFull: the stream or the server reached its limit; nothing was stored.
+	ErrStoreFull = errors.New("esjs: store full")
+	// ErrUnknownOutcome: the append may or may not be stored; repeat it with
+	// the same command id, or read.
+	ErrUnknownOutcome = errors.New("esjs: unknown outcome")
+	// ErrConfig: the configuration, of the store or of the server, is not usable.
+	ErrConfig = errors.New("esjs: configuration")
+	// ErrCommandReused: the command id was used before with another command.
+	ErrCommandReused = errors.New("esjs: command id used before with another body")
+	// ErrRefused: the server refused before storing anything.
+	ErrRefused = errors.New("esjs: refused by the server")
+)
+
+// ConflictError tells which version a writer expected and which one it found.
+// It is final: the refused commit can no longer be stored.
+type ConflictError struct {
+	Stream   StreamID
+	Expected uint64
+	Actual   uint64
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("esjs: conflict: %s is at version %d, not %d", e.Stream, e.Actual, e.Expected)
+}
+
+// Is makes every ConflictError match [ErrConflict].
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+// CorruptError names a place where the log is not what was written: a gap in
+// the versions, a commit that is missing or does not decode.
+type CorruptError struct {
+	Stream   StreamID
+	Position Position
+	Reason   string
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("esjs: corrupt: %s at %s: %s", e.Stream, e.Position, e.Reason)
+}
+
+// DecodeError names an event that the codec cannot decode.
+type DecodeError struct {
+	Stream  StreamID
+	Version uint64
+	Type    string
+	Unknown bool // no such type in the codec
+	Err     error
+}
+
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("esjs: decode %s of %s version %d: %v", e.Type, e.Stream, e.Version, e.Err)
+}
+
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+// Rejection is the domain's "no": a Decide function returns it to refuse a
+// command. Code is stable and for programs, Message is for people.
+type Rejection struct {
+	Code    string
+	Message string
+	// Status is the HTTP status that fits; 0 means 409.
+	Status int
+}
+
+func (e *Rejection) Error() string { return e.Code + ": " + e.Message }
+
+// Reject returns a *Rejection.
+func Reject(code, format string, args ...any) error {
+	return &Rejection{Code: code, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,91 @@
+package esjs
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// StreamID names one aggregate's stream of events: its category ("order") and
+// its key ("o-1").
+//
+// A category is 1 to 64 bytes of [a-z0-9-]. A key is 1 to 255 bytes of valid
+// UTF-8; every byte outside [A-Za-z0-9_-] is stored in subjects as =XX.
+type StreamID struct {
+	Category string
+	Key      string
+}
+
+// String returns "order/o-1", for people; [StreamID.Subject] is for the server.
+func (id StreamID) String() string { return id.Category + "/" + id.Key }
+
+// Event is the payload of one fact with the name it is stored under. The name
+// is written by a person and never changes; it is not the Go type's name.
+type Event interface {
+	EventType() string
+}
+
+// Versioned is an [Event] whose stored schema has a version other than 1.
+type Versioned interface {
+	Event
+	SchemaVersion() int
+}
+
+// Metadata travels with every event of a commit. Every field is optional.
+type Metadata struct {
+	CorrelationID string
+	CausationID   string // id of the event that caused this one
+	CommandID     string // id of the command that caused this one
+	Actor         string
+	TraceParent   string // W3C trace context
+
+	// CommandHash fingerprints the command's verb and body, so that a repeated
+	// command id with another body is recognised.
+	CommandHash string
+
+	// Input is what a process consumed when it made this commit.
+	Input InputRef
+
+	// Extensions are the user's own CloudEvents extension attributes: names
+	// are 1 to 20 characters of [a-z0-9], and none that esjs uses itself.
+	Extensions map[string]string
+}
+
+// InputRef names the input that a process consumed: the fold over it makes a
+// redelivered input a no-op.
+type InputRef struct {
+	ID       string   // the event's id, or the timer's subject
+	Source   string   // the event's CloudEvents source, or "/timer"
+	Position Position // where the input is stored; the zero Position when it is nowhere
+}
+
+// Record is one stored event: its envelope, with data as it was stored.
+type Record struct {
+	ID            string
+	Type          string
+	SchemaVersion int
+	Stream        StreamID
+	Version       uint64 // 1, 2, 3 … within the stream, without gaps
+	Time          time.Time
+	Metadata      Metadata
+	Data          json.RawMessage
+	Position      Position // of the commit that holds the event
+}
+
+// Recorded is a [Record] together with its decoded event.
+type Recorded[E Event] struct {
+	Record
+	Event E
+}
+
+// Commit is what one decision stored for one aggregate: 1 to n events in one
+// message, all or nothing.
+type Commit struct {
+	Stream   StreamID
+	Position Position
+	Records  []Record
+
+	revision Revision
+}
+
+// Revision returns the aggregate's revision after this commit.
+func (c Commit) Revision() Revision { return c.revision }
