@@ -50,14 +50,6 @@ type Metadata struct {
 	Extensions map[string]string
 }
 
-// InputRef names the input that a process consumed: the fold over it makes a
-// redelivered input a no-op.
-type InputRef struct {
-	ID       string   // the event's id, or the timer's subject
-	Source   string   // the event's CloudEvents source, or "/timer"
-	Position Position // where the input is stored; the zero Position when it is nowhere
-}
-
 // Record is one stored event: its envelope, with data as it was stored.
 type Record struct {
 	ID            string
