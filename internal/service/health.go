@@ -1,16 +1,71 @@
 package service
 
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// ErrStarting is the reason why something that was declared with
+// [Health.Await] and never set is not ready.
+var ErrStarting = errors.New("is starting")
+
 // Health collects what keeps a service from being ready. Safe for concurrent use.
-type Health struct{}
+type Health struct {
+	mu      sync.Mutex
+	parts   map[string]error
+	changed chan struct{} // closed and replaced by every change
+}
 
 // NewHealth returns a Health that is ready.
-func NewHealth() *Health { return &Health{} }
+func NewHealth() *Health {
+	return &Health{parts: make(map[string]error), changed: make(chan struct{})}
+}
 
 // Await declares that name must become ready: it is not until Set(name, nil).
-func (h *Health) Await(name string) {}
+func (h *Health) Await(name string) { h.Set(name, ErrStarting) }
 
 // Set says that name is ready (nil) or why it is not.
-func (h *Health) Set(name string, err error) {}
+func (h *Health) Set(name string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.parts[name] = err
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
 
 // Err returns nil when everything is ready, or what is not, by name.
-func (h *Health) Err() error { return nil }
+func (h *Health) Err() error {
+	err, _ := h.state()
+	return err
+}
+
+// Wait blocks until everything is ready or ctx ends; then it says what was not.
+func (h *Health) Wait(ctx context.Context) error {
+	for {
+		err, changed := h.state()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
+	}
+}
+
+func (h *Health) state() (error, <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(h.parts)) {
+		if err := h.parts[name]; err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...), h.changed
+}

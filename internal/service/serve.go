@@ -1,0 +1,180 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/rs/zerolog"
+)
+
+// protocolVersion is the version of the command and query protocol, which
+// "nats micro ls" shows.
+const protocolVersion = "1.0.0"
+
+const outcomeOK = "ok"
+
+// endpoints is what commands and queries have in common: subjects that are
+// answered by one function, in one pool.
+type endpoints struct {
+	name        string
+	subjects    map[string]string // endpoint name to subject
+	concurrency int
+	// answer handles one request and says under which label it is counted.
+	answer  func(context.Context, micro.Request) (reply any, label string, err error)
+	observe func(label, outcome string, took time.Duration)
+
+	nc    *nats.Conn
+	log   zerolog.Logger
+	stats counters
+}
+
+// counters are what "nats micro stats" shows beside its own figures, which see
+// only the hand-over to the pool.
+type counters struct{ handled, refused, failed, nanoseconds atomic.Int64 }
+
+func (e *Env) serve(ctx context.Context, ep *endpoints) error {
+	if ep.concurrency == 0 {
+		ep.concurrency = defaultConcurrency
+	}
+	ep.nc, ep.log = e.Store.Conn(), e.Log
+
+	broken := make(chan error, 1)
+	fail := func(err error) {
+		select {
+		case broken <- err:
+		default:
+		}
+	}
+	srv, err := micro.AddService(ep.nc, micro.Config{
+		Name:         ep.name,
+		Version:      protocolVersion,
+		Description:  e.Name,
+		QueueGroup:   ep.name,
+		StatsHandler: func(*micro.Endpoint) any { return ep.stats.snapshot() },
+		DoneHandler:  func(micro.Service) { fail(nats.ErrConnectionClosed) },
+		ErrorHandler: func(_ micro.Service, err *micro.NATSError) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				fail(err)
+				return
+			}
+			ep.log.Error().Err(err).Str("subject", err.Subject).Msg("endpoint error")
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("endpoints of %s: %w", ep.name, err)
+	}
+	requests := newPool(ep.concurrency)
+	handle := micro.HandlerFunc(func(req micro.Request) {
+		arrived := time.Now()
+		if !requests.try(func() { ep.handle(context.WithoutCancel(ctx), req, arrived) }) {
+			ep.reply(req, arrived, "unknown", nil, errBusy)
+		}
+	})
+	for name, subject := range ep.subjects {
+		if err := srv.AddEndpoint(name, handle, micro.WithEndpointSubject(subject)); err != nil {
+			return errors.Join(fmt.Errorf("endpoint %s: %w", subject, err), srv.Stop())
+		}
+	}
+	// The server has the subscriptions, or has refused them, once it answers a flush.
+	if err := ep.nc.FlushTimeout(requestTimeout); err != nil && ctx.Err() == nil {
+		return errors.Join(fmt.Errorf("endpoints of %s: %w", ep.name, err), srv.Stop())
+	}
+
+	var cause error
+	select {
+	case <-ctx.Done():
+	case cause = <-broken:
+	}
+	return errors.Join(cause, ep.drain(srv, requests))
+}
+
+// drain takes no more requests and waits for those that run. A request that the
+// connection holds already is answered "busy", which is safe to repeat.
+func (ep *endpoints) drain(srv micro.Service, requests pool) error {
+	stop, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	err := srv.Stop()
+	if ep.nc.IsConnected() {
+		err = errors.Join(err, ep.nc.FlushWithContext(stop))
+	}
+	requests.drain(stop)
+	return err
+}
+
+// handle answers one request, whatever becomes of it.
+func (ep *endpoints) handle(ctx context.Context, req micro.Request, arrived time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	label := "unknown"
+	defer func() {
+		if p := recover(); p != nil {
+			ep.log.Error().Any("panic", p).Bytes("stack", debug.Stack()).Str("subject", clip(req.Subject())).Msg("request panicked")
+			ep.reply(req, arrived, label, nil, errInternal)
+		}
+	}()
+	reply, label, err := ep.answer(ctx, req)
+	ep.reply(req, arrived, label, reply, err)
+}
+
+// reply answers req with the result or the problem, and counts and logs it. It
+// publishes itself: micro.Request records errors in a field that the framework
+// reads without a lock after the handler has returned.
+func (ep *endpoints) reply(req micro.Request, arrived time.Time, label string, result any, err error) {
+	msg := nats.NewMsg(req.Reply())
+	outcome := outcomeOK
+	if err == nil {
+		if msg.Data, err = json.Marshal(result, json.Deterministic(true)); err == nil {
+			msg.Header.Set("Content-Type", "application/json")
+		}
+	}
+	level := zerolog.DebugLevel
+	if err != nil {
+		var p *Problem
+		p, level = ProblemOf(err)
+		outcome = p.Code
+		msg.Data, _ = json.Marshal(p) // strings and a number: cannot fail
+		msg.Header.Set("Content-Type", "application/problem+json")
+		msg.Header.Set(micro.ErrorCodeHeader, strconv.Itoa(p.Status))
+		msg.Header.Set(micro.ErrorHeader, p.Code)
+	}
+	took := time.Since(arrived)
+	ep.stats.count(took, level, err)
+	ep.observe(label, outcome, took)
+	ep.log.WithLevel(level).Err(err).Str("subject", clip(req.Subject())).Str("outcome", outcome).Dur("took", took).Msg("request answered")
+
+	if req.Reply() == "" {
+		return // published, not requested: nobody wants to know
+	}
+	if err := ep.nc.PublishMsg(msg); err != nil {
+		ep.log.Warn().Err(err).Str("subject", clip(req.Subject())).Msg("answer not sent")
+	}
+}
+
+func (c *counters) count(took time.Duration, level zerolog.Level, err error) {
+	c.nanoseconds.Add(int64(took))
+	switch {
+	case err == nil:
+		c.handled.Add(1)
+	case level < zerolog.ErrorLevel:
+		c.refused.Add(1)
+	default:
+		c.failed.Add(1)
+	}
+}
+
+func (c *counters) snapshot() any {
+	return map[string]int64{
+		"handled":         c.handled.Load(),
+		"refused":         c.refused.Load(),
+		"failed":          c.failed.Load(),
+		"processing_time": c.nanoseconds.Load(),
+	}
+}

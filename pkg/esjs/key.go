@@ -1,0 +1,10 @@
+package esjs
+
+// EscapeKey writes a key as the one token that stands for it in subjects: bytes
+// outside [A-Za-z0-9_-] become =XX in upper-case hexadecimal. It refuses what
+// is not a key: nothing, more than 255 bytes, or invalid UTF-8.
+func EscapeKey(key string) (string, error) { panic("stub") }
+
+// UnescapeKey reads what [EscapeKey] wrote. It refuses every other spelling, so
+// that a key has one token and a token has one key.
+func UnescapeKey(token string) (string, error) { panic("stub") }
