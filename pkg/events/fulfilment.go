@@ -1,0 +1,150 @@
+package events
+
+import "time"
+
+// Fulfilment events are appended by the saga to ev.fulfilment.<order id>. It
+// never commands: "… Requested" is a published fact that carries everything
+// the participant needs, "… Succeeded", "… Confirmed" and "… Failed" are what
+// the saga concluded from the participant's answer.
+
+// Request is what every requesting event of a process carries.
+type Request struct {
+	OrderID   string    `json:"order_id"`
+	RequestID string    `json:"request_id"` // another one for each attempt
+	Attempt   int       `json:"attempt"`    // 1, 2, 3 …
+	Deadline  time.Time `json:"deadline"`   // when the process goes on without an answer
+}
+
+// Step names a step of fulfilment.
+type Step string
+
+// Steps forward, in their order, and back.
+const (
+	StepReserve   Step = "reserve"
+	StepAuthorize Step = "authorize"
+	StepConfirm   Step = "confirm"
+	StepBook      Step = "book"
+	StepCapture   Step = "capture"
+	StepDispatch  Step = "dispatch"
+	StepCommit    Step = "commit"
+	StepComplete  Step = "complete"
+
+	StepUndoShipment Step = "shipment"
+	StepUndoPayment  Step = "payment"
+	StepUndoStock    Step = "stock"
+	StepUndoOrder    Step = "order"
+)
+
+// Outcome is how an order ends that could not be completed.
+type Outcome string
+
+// Outcomes.
+const (
+	OutcomeRejected  Outcome = "rejected"
+	OutcomeCancelled Outcome = "cancelled"
+	OutcomeExpired   Outcome = "expired"
+)
+
+// FulfilmentStarted: an order was submitted, and the saga keeps what it needs
+// of it. PolicyVersion names the deadlines and limits that it goes by;
+// Deadline is the latest time for the capture.
+type FulfilmentStarted struct {
+	OrderID       string      `json:"order_id"`
+	CustomerID    string      `json:"customer_id"`
+	Currency      string      `json:"currency"`
+	Lines         []OrderLine `json:"lines"`
+	Total         Money       `json:"total"`
+	AddressRef    string      `json:"address_ref"`
+	Country       string      `json:"country"`
+	MethodRef     string      `json:"method_ref"`
+	PolicyVersion int         `json:"policy_version"`
+	Deadline      time.Time   `json:"deadline"`
+}
+
+// StepRetried: a participant answered that asking again may help.
+type StepRetried struct {
+	OrderID string `json:"order_id"`
+	Step    Step   `json:"step"`
+	Attempt int    `json:"attempt"` // the one that failed
+	Code    string `json:"code"`
+}
+
+// StepTimedOut: a participant did not answer before the deadline.
+type StepTimedOut struct {
+	OrderID string `json:"order_id"`
+	Step    Step   `json:"step"`
+	Attempt int    `json:"attempt"`
+}
+
+// FulfilmentCompleted: the order was delivered to the carrier, paid and
+// committed; the process has ended.
+type FulfilmentCompleted struct {
+	OrderID string `json:"order_id"`
+}
+
+// FulfilmentCompensated: every step that may have had an effect is confirmed
+// undone; the process has ended.
+type FulfilmentCompensated struct {
+	OrderID string  `json:"order_id"`
+	Outcome Outcome `json:"outcome"`
+	Cause   string  `json:"cause"`
+}
+
+// AttentionRequired: the process cannot go on alone; an operator must look.
+type AttentionRequired struct {
+	OrderID string `json:"order_id"`
+	Step    Step   `json:"step"`
+	Code    string `json:"code"`
+	Detail  string `json:"detail,omitzero"`
+}
+
+// AttentionCleared: what was awaited came after all.
+type AttentionCleared struct {
+	OrderID string `json:"order_id"`
+	Step    Step   `json:"step"`
+}
+
+// OperatorIntervened: an operator decided; Action is retry, resolve,
+// compensate or release, Evidence what a resolve rests on.
+type OperatorIntervened struct {
+	OrderID  string `json:"order_id"`
+	Action   string `json:"action"`
+	By       string `json:"by"`
+	Reason   string `json:"reason"`
+	Evidence string `json:"evidence,omitzero"`
+}
+
+// LateEffectDetected: something happened after the end that changes money or
+// goods. EventID and Type name the event that told it.
+type LateEffectDetected struct {
+	OrderID string `json:"order_id"`
+	EventID string `json:"event_id"`
+	Type    string `json:"type"`
+}
+
+// Quarantined: an input could not be handled; this order waits for an
+// operator, others go on. InputPosition is where the input is stored.
+type Quarantined struct {
+	OrderID       string `json:"order_id"`
+	InputPosition string `json:"input_position"`
+	Error         string `json:"error"`
+}
+
+// QuarantineReleased: an operator lets the order go on from the input where it stopped.
+type QuarantineReleased struct {
+	OrderID string `json:"order_id"`
+	By      string `json:"by"`
+	Reason  string `json:"reason"`
+}
+
+func (FulfilmentStarted) EventType() string     { return "FulfilmentStarted" }
+func (StepRetried) EventType() string           { return "StepRetried" }
+func (StepTimedOut) EventType() string          { return "StepTimedOut" }
+func (FulfilmentCompleted) EventType() string   { return "FulfilmentCompleted" }
+func (FulfilmentCompensated) EventType() string { return "FulfilmentCompensated" }
+func (AttentionRequired) EventType() string     { return "AttentionRequired" }
+func (AttentionCleared) EventType() string      { return "AttentionCleared" }
+func (OperatorIntervened) EventType() string    { return "OperatorIntervened" }
+func (LateEffectDetected) EventType() string    { return "LateEffectDetected" }
+func (Quarantined) EventType() string           { return "Quarantined" }
+func (QuarantineReleased) EventType() string    { return "QuarantineReleased" }

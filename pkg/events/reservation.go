@@ -1,0 +1,86 @@
+package events
+
+import "time"
+
+// StockLine is a quantity of one sku; a list of them names each sku once.
+type StockLine struct {
+	SKU      string `json:"sku"`
+	Quantity int    `json:"quantity"`
+}
+
+// Unavailable is a sku of which less is available than wanted.
+type Unavailable struct {
+	SKU       string `json:"sku"`
+	Wanted    int    `json:"wanted"`
+	Available int    `json:"available"`
+}
+
+// Codes of [ReservationRejected] and [ReservationCommitFailed].
+const (
+	ReservationOutOfStock = "out_of_stock" // final; Unavailable says what is missing
+	ReservationBusy       = "busy"         // may be asked again
+	ReservationGone       = "expired"      // the reservation no longer holds the goods
+)
+
+// ReservationConfirmed is appended by inventory to the order's reservation,
+// together with one StockReserved per sku: every line is held until ExpiresAt.
+type ReservationConfirmed struct {
+	OrderID       string      `json:"order_id"`
+	RequestID     string      `json:"request_id"`
+	ReservationID string      `json:"reservation_id"`
+	Lines         []StockLine `json:"lines"`
+	ExpiresAt     time.Time   `json:"expires_at"`
+}
+
+// ReservationRejected is appended by inventory: nothing is held.
+type ReservationRejected struct {
+	OrderID     string        `json:"order_id"`
+	RequestID   string        `json:"request_id"`
+	Code        string        `json:"code"`
+	Unavailable []Unavailable `json:"unavailable,omitzero"`
+}
+
+// ReservationReleased is appended by inventory: what was held is free again,
+// or NothingHeld when there was nothing (any more).
+type ReservationReleased struct {
+	OrderID     string `json:"order_id"`
+	RequestID   string `json:"request_id"`
+	Cause       string `json:"cause"`
+	NothingHeld bool   `json:"nothing_held,omitzero"`
+}
+
+// ReservationCommitted is appended by inventory: the held goods left the house.
+type ReservationCommitted struct {
+	OrderID   string `json:"order_id"`
+	RequestID string `json:"request_id"`
+}
+
+// ReservationCommitFailed is appended by inventory: the goods could not be
+// committed, because the reservation no longer holds them.
+type ReservationCommitFailed struct {
+	OrderID   string `json:"order_id"`
+	RequestID string `json:"request_id"`
+	Code      string `json:"code"`
+}
+
+// ReservationExpired is appended by inventory: the reservation's time ended, and it was released.
+type ReservationExpired struct {
+	OrderID   string `json:"order_id"`
+	RequestID string `json:"request_id,omitzero"`
+}
+
+// ReservationVoided is appended by inventory: a release came before, or instead
+// of, the reservation. It stops a reservation request that comes late.
+type ReservationVoided struct {
+	OrderID   string `json:"order_id"`
+	RequestID string `json:"request_id"`
+	Cause     string `json:"cause"`
+}
+
+func (ReservationConfirmed) EventType() string    { return "ReservationConfirmed" }
+func (ReservationRejected) EventType() string     { return "ReservationRejected" }
+func (ReservationReleased) EventType() string     { return "ReservationReleased" }
+func (ReservationCommitted) EventType() string    { return "ReservationCommitted" }
+func (ReservationCommitFailed) EventType() string { return "ReservationCommitFailed" }
+func (ReservationExpired) EventType() string      { return "ReservationExpired" }
+func (ReservationVoided) EventType() string       { return "ReservationVoided" }
