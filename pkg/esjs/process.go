@@ -41,23 +41,6 @@ type Input[In Event] struct {
 	Time time.Time
 }
 
-// Timer is a deadline of an instance.
-type Timer struct {
-	Name string // [a-z0-9-]
-	At   time.Time
-	// Version is the version of the instance's event that armed it; a fired
-	// timer of another version is ignored before React is called.
-	Version uint64
-}
-
-// Fired is a timer whose time has come.
-type Fired struct {
-	Name    string
-	Version uint64
-	At      time.Time // when it should have fired
-	FiredAt time.Time // the server's time when it did
-}
-
 // ProcessConfig is a process's wiring.
 type ProcessConfig struct {
 	Service  string // names the timer subjects: timer.<service>.>
@@ -91,6 +74,3 @@ func (r *ProcessRunner[S, In, Out]) Handle(ctx context.Context, key string, comm
 func (r *ProcessRunner[S, In, Out]) Load(ctx context.Context, key string, opts ...LoadOption) (Loaded[S], error) {
 	panic("stub")
 }
-
-// ProvisionTimers creates the TIMERS stream (message schedules).
-func ProvisionTimers(ctx context.Context, dial Dial, replicas int) error { panic("stub") }

@@ -1,0 +1,213 @@
+package esjs
+
+import (
+	"context"
+
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Timer is a deadline of an instance of a process, or of an aggregate.
+//
+// A timer is derived from state after the append that made it necessary, so
+// arming one again is always allowed and changes nothing. It is never
+// cancelled: it fires, and its Version tells that it no longer matters.
+type Timer struct {
+	Name string // 1 to 64 bytes of [a-z0-9-]
+	At   time.Time
+	// Version is the version of the instance's event that armed it; a fired
+	// timer of another version is ignored before React is called.
+	Version uint64
+}
+
+// Fired is a timer whose time has come.
+type Fired struct {
+	Stream  StreamID // whose timer it is
+	Name    string
+	Version uint64
+	At      time.Time // when it should have fired
+	FiredAt time.Time // the server's time when it did; never before At
+
+	subject string
+}
+
+// ID identifies what fired: the subject of the fired timer.
+func (f Fired) ID() string { return f.subject }
+
+// is tells whether f is the firing of t.
+func (f Fired) is(t Timer) bool { return f.Name == t.Name && f.Version == t.Version }
+
+// Timers arms timers and delivers the fired ones of one service. It is safe for
+// concurrent use.
+//
+// A timer is a message schedule in the stream TIMERS. It survives the process
+// that armed it, fires on the server's clock, never early, and stays readable
+// for 7 days after it has fired.
+type Timers struct {
+	store   *Store
+	service string
+	js      jetstream.JetStream
+	stream  jetstream.Stream
+}
+
+// OpenTimers opens the timers of service, which names their subjects:
+// timer.<service>.>. It fails with [ErrConfig] when the stream TIMERS is missing
+// or is not what [ProvisionTimers] makes.
+func OpenTimers(ctx context.Context, store *Store, service string) (*Timers, error) {
+	if err := wire.CheckCategory(service); err != nil {
+		return nil, fmt.Errorf("%w: timers of service %q: %w", ErrConfig, service, err)
+	}
+	js, err := jetstream.New(store.Conn())
+	if err != nil {
+		return nil, fmt.Errorf("%w: timers: %w", ErrConfig, err)
+	}
+	stream, err := openTimerStream(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	return &Timers{store: store, service: service, js: js, stream: stream}, nil
+}
+
+// Set arms a timer of id. It returns nil when the timer is armed, was armed
+// before, or has fired already: then nothing changes. A time that has passed fires at
+// once. Set tries until ctx ends; it is repeated without harm after any error.
+func (t *Timers) Set(ctx context.Context, id StreamID, timer Timer) error {
+	if err := timer.check(); err != nil {
+		return err
+	}
+	if err := errors.Join(wire.CheckCategory(id.Category), wire.CheckKey(id.Key)); err != nil {
+		return fmt.Errorf("%w: timer of %s: %w", ErrConfig, id, err)
+	}
+	set, fired := t.subject("set", id, timer), t.subject("fired", id, timer)
+	if !timer.At.After(time.Now()) {
+		// It may have fired already, and setting it again would fire it again.
+		if has, err := t.has(ctx, fired); has || err != nil {
+			return err
+		}
+	}
+	for wait := time.Millisecond; ; wait = min(2*wait, time.Second) {
+		_, err := t.js.PublishMsg(ctx, scheduleMsg(set, fired, timer))
+		if err == nil {
+			return nil
+		}
+		if refusedForGood(err) {
+			return fmt.Errorf("%w: timer %s: %w", ErrRefused, set, err)
+		}
+		// A conflict does not prove that the timer is armed, and a lost answer
+		// does not prove that it is not: the leader knows.
+		for _, subject := range []string{set, fired} {
+			if has, readErr := t.has(ctx, subject); has {
+				return nil
+			} else if readErr != nil {
+				return fmt.Errorf("%w: timer %s: %w, and reading it back: %w", ErrUnknownOutcome, set, err, readErr)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: timer %s: %w", ErrUnknownOutcome, set, err)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// scheduleMsg asks the server to publish to fired at the timer's time. The
+// expectation keeps an armed timer from being replaced: a schedule that is replaced
+// while it fires is lost or fires twice. The client's own option cuts the time to whole seconds
+// and would fire early.
+func scheduleMsg(set, fired string, timer Timer) *nats.Msg {
+	at := timer.At.UTC().Format(time.RFC3339Nano)
+	msg := nats.NewMsg(set)
+	msg.Header.Set("Nats-Schedule", "@at "+at)
+	msg.Header.Set("Nats-Schedule-Target", fired)
+	msg.Header.Set("Nats-Schedule-TTL", firedStays.String())
+	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
+	msg.Data = []byte(`{"at":"` + at + `"}`)
+	return msg
+}
+
+// refusedForGood tells a refusal that publishing again cannot change from a
+// conflict and from silence.
+func refusedForGood(err error) bool {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubject)
+	}
+	switch api.ErrorCode {
+	case jetstream.JSErrCodeMessageSchedulesDisabled, jetstream.JSErrCodeSchedulePatternInvalid,
+		jetstream.JSErrCodeScheduleTargetInvalid, jetstream.JSErrCodeScheduleTTLInvalid,
+		jetstream.JSErrCodeStreamNotFound:
+		return true
+	}
+	return false
+}
+
+// has asks the leader whether subject holds a message: the stream has no direct
+// get, so followers never answer.
+func (t *Timers) has(ctx context.Context, subject string) (bool, error) {
+	_, err := t.stream.GetLastMsgForSubject(ctx, subject)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return false, nil
+	}
+	return false, fmt.Errorf("esjs: read timer %s: %w", subject, err)
+}
+
+// latestTimer is what the server's nanoseconds since 1970 can hold.
+var latestTimer = time.Unix(0, 1<<63-1)
+
+// check refuses a timer that the server could not carry.
+func (t Timer) check() error {
+	if wire.CheckCategory(t.Name) != nil {
+		return fmt.Errorf("%w: timer name %q: allowed are 1 to 64 bytes of [a-z0-9-]", ErrConfig, t.Name)
+	}
+	switch {
+	case t.Version == 0:
+		return fmt.Errorf("%w: timer %s: version 0: it must be the version of the event that armed it", ErrConfig, t.Name)
+	case t.At.Year() < 1970 || t.At.After(latestTimer):
+		return fmt.Errorf("%w: timer %s at %s: allowed is 1970 to %s", ErrConfig, t.Name, t.At, latestTimer.UTC())
+	}
+	return nil
+}
+
+// subject is timer.<service>.<kind>.<category>.<key>.<name>.<version>; kind is
+// "set" or "fired".
+func (t *Timers) subject(kind string, id StreamID, timer Timer) string {
+	return strings.Join([]string{"timer", t.service, kind, id.Category, wire.EscapeKey(id.Key), timer.Name,
+		strconv.FormatUint(timer.Version, 10)}, ".")
+}
+
+// parseFired reads a fired timer back from its message.
+func parseFired(subject string, data []byte, firedAt time.Time) (Fired, error) {
+	f := Fired{FiredAt: firedAt.UTC(), subject: subject}
+	tokens := strings.Split(subject, ".")
+	if len(tokens) != 7 || tokens[0] != "timer" || tokens[2] != "fired" {
+		return f, fmt.Errorf("esjs: %q is not the subject of a fired timer", subject)
+	}
+	key, err := wire.UnescapeKey(tokens[4])
+	if err != nil {
+		return f, fmt.Errorf("esjs: fired timer %s: %w", subject, err)
+	}
+	f.Stream = StreamID{Category: tokens[3], Key: key}
+	f.Name = tokens[5]
+	if f.Version, err = strconv.ParseUint(tokens[6], 10, 64); err != nil {
+		return f, fmt.Errorf("esjs: fired timer %s: %w", subject, err)
+	}
+	var body struct {
+		At time.Time `json:"at"`
+	}
+	if err := json.Unmarshal(data, &body); err != nil {
+		return f, fmt.Errorf("esjs: fired timer %s: %w", subject, err)
+	}
+	f.At = body.At
+	return f, nil
+}

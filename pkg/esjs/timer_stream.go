@@ -1,0 +1,103 @@
+package esjs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// timerStream holds armed and fired timers of all services. It is not the event
+// stream, because message schedules turn deny_purge off and rollups on.
+const timerStream = "TIMERS"
+
+// firedStays is how long a fired timer can be read. An armed one stays until it
+// fires, whenever that is.
+const firedStays = 7 * 24 * time.Hour
+
+// timerStreamConfig is what the stream must be. It has no limits, because the
+// server drops old messages of a full stream of schedules, and no direct get, because whether a
+// timer is armed is asked of the leader.
+func timerStreamConfig(replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              timerStream,
+		Description:       "Timers as message schedules: timer.<service>.set.> fires to timer.<service>.fired.>",
+		Subjects:          []string{"timer.>"},
+		Storage:           jetstream.FileStorage,
+		Retention:         jetstream.LimitsPolicy,
+		Discard:           jetstream.DiscardOld,
+		MaxMsgs:           -1,
+		MaxBytes:          -1,
+		MaxMsgsPerSubject: -1,
+		Replicas:          max(1, replicas),
+		AllowRollup:       true,
+		AllowMsgTTL:       true,
+		AllowMsgSchedules: true,
+	}
+}
+
+// ProvisionTimers creates the stream TIMERS (message schedules), or upgrades it.
+// It needs the right to create streams, which services do not need. A stream of
+// that name that cannot become what is needed is refused with [ErrConfig] and
+// the difference, field by field.
+func ProvisionTimers(ctx context.Context, dial Dial, replicas int) error {
+	conn, err := dial("provision-timers")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return fmt.Errorf("%w: timers: %w", ErrConfig, err)
+	}
+	want := timerStreamConfig(replicas)
+	_, createErr := js.CreateOrUpdateStream(ctx, want)
+	if _, err := openTimerStream(ctx, js); err != nil {
+		return errors.Join(err, createErr)
+	}
+	if createErr != nil {
+		return fmt.Errorf("%w: stream %s: %w", ErrConfig, timerStream, createErr)
+	}
+	return nil
+}
+
+// openTimerStream finds the stream and verifies it.
+func openTimerStream(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, timerStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("%w: stream %s does not exist: provision it", ErrConfig, timerStream)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("esjs: stream %s: %w", timerStream, err)
+	}
+	if diff := timerStreamDifference(stream.CachedInfo().Config); len(diff) > 0 {
+		return nil, fmt.Errorf("%w: stream %s: %s", ErrConfig, timerStream, strings.Join(diff, "; "))
+	}
+	return stream, nil
+}
+
+// timerStreamDifference lists the fields that would lose timers or make what
+// the leader knows unknown.
+func timerStreamDifference(has jetstream.StreamConfig) []string {
+	want := timerStreamConfig(has.Replicas)
+	var diff []string
+	differ := func(field string, has, want any) {
+		if h, w := fmt.Sprint(has), fmt.Sprint(want); h != w {
+			diff = append(diff, fmt.Sprintf("%s is %s, not %s", field, h, w))
+		}
+	}
+	differ("subjects", has.Subjects, want.Subjects)
+	differ("storage", has.Storage, want.Storage)
+	differ("retention", has.Retention, want.Retention)
+	differ("max_age", has.MaxAge, want.MaxAge)
+	differ("max_msgs", has.MaxMsgs, want.MaxMsgs)
+	differ("max_msgs_per_subject", has.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
+	differ("max_bytes", has.MaxBytes, want.MaxBytes)
+	differ("allow_direct", has.AllowDirect, want.AllowDirect)
+	differ("allow_msg_ttl", has.AllowMsgTTL, want.AllowMsgTTL)
+	differ("allow_msg_schedules", has.AllowMsgSchedules, want.AllowMsgSchedules)
+	return diff
+}
