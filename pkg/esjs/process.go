@@ -20,7 +20,9 @@ type Process[S any, In, Out Event] struct {
 	Apply func(S, Out) S
 	// React returns the events that an input causes in this state; none when
 	// there is nothing to do. An error is retried and at last quarantines the
-	// instance; [RetryAfter] is for inputs that came too early.
+	// instance; [RetryAfter] is for inputs that came too early, and [Unexpected]
+	// for those that the process does not know in this state: nothing happens, and
+	// the observer is told.
 	React func(S, Input[In]) ([]Out, error)
 	// Timers returns the timers that shall be armed in this state, at most one
 	// per name.
@@ -43,14 +45,15 @@ type Input[In Event] struct {
 
 // ProcessConfig is a process's wiring.
 type ProcessConfig struct {
-	Service  string // names the timer subjects: timer.<service>.>
-	Bucket   string // KV bucket of position, lease, open instances
-	Owner    string
-	Workers  int
-	Lease    time.Duration
-	Sweep    time.Duration // how often missing timers are armed again; default 5 min
-	Retry    Backoff
-	Observer Observer
+	Service   string // names the timer subjects: timer.<service>.>
+	Bucket    string // KV bucket of position, lease and parked instances
+	Instances string // KV bucket of open instances; it can be rebuilt
+	Owner     string
+	Workers   int
+	Lease     time.Duration
+	Sweep     time.Duration // how often missing timers are armed again; default 5 min
+	Retry     Backoff
+	Observer  Observer // nil is allowed
 }
 
 // ProcessRunner runs a process.

@@ -2,7 +2,6 @@ package esjs
 
 import (
 	"context"
-
 	"errors"
 	"fmt"
 	"strconv"
