@@ -1,10 +1,17 @@
 package esjs
 
+import "github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
+
 // EscapeKey writes a key as the one token that stands for it in subjects: bytes
 // outside [A-Za-z0-9_-] become =XX in upper-case hexadecimal. It refuses what
 // is not a key: nothing, more than 255 bytes, or invalid UTF-8.
-func EscapeKey(key string) (string, error) { panic("stub") }
+func EscapeKey(key string) (string, error) {
+	if err := wire.CheckKey(key); err != nil {
+		return "", err
+	}
+	return wire.EscapeKey(key), nil
+}
 
 // UnescapeKey reads what [EscapeKey] wrote. It refuses every other spelling, so
 // that a key has one token and a token has one key.
-func UnescapeKey(token string) (string, error) { panic("stub") }
+func UnescapeKey(token string) (string, error) { return wire.UnescapeKey(token) }
