@@ -83,6 +83,7 @@ type PaymentNotFound struct {
 type CaptureAttempted struct {
 	OrderID   string `json:"order_id"`
 	RequestID string `json:"request_id"`
+	Amount    Money  `json:"amount"`
 	Key       string `json:"key"`
 	Attempt   int    `json:"attempt"`
 }
