@@ -24,6 +24,8 @@ type Metrics struct {
 	lagEvents      *prometheus.GaugeVec
 	lagSeconds     *prometheus.GaugeVec
 	parkedKeys     *prometheus.GaugeVec
+	active         *prometheus.GaugeVec
+	windowFull     *prometheus.GaugeVec
 	timerLate      *prometheus.HistogramVec
 	unexpected     *prometheus.CounterVec
 }
@@ -66,6 +68,12 @@ func NewMetrics() *Metrics {
 		parkedKeys: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "parked_keys", Help: "Keys set aside until an operator releases them.",
 		}, consumer),
+		active: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "subscription_active", Help: "1 where this instance is the one that handles a leased subscription.",
+		}, consumer),
+		windowFull: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "subscription_window_full", Help: "1 while delivery waits because too many commits are not finished.",
+		}, consumer),
 		timerLate: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "saga_timer_late_seconds", Help: "How much later than set a timer fired.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 10), // 1 ms to 4.4 min
@@ -101,6 +109,21 @@ func (o observer) Lag(subscription string, events uint64, behind time.Duration) 
 
 func (o observer) ParkedKeys(subscription string, n int) {
 	o.m.parkedKeys.WithLabelValues(o.service, subscription).Set(float64(n))
+}
+
+func (o observer) Active(subscription string, active bool) {
+	o.m.active.WithLabelValues(o.service, subscription).Set(gauge(active))
+}
+
+func (o observer) WindowFull(subscription string, full bool) {
+	o.m.windowFull.WithLabelValues(o.service, subscription).Set(gauge(full))
+}
+
+func gauge(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 func (o observer) TimerLate(subscription string, late time.Duration) {
