@@ -2,7 +2,13 @@ package esjs
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // Write is one commit to be stored.
@@ -10,9 +16,10 @@ type Write struct {
 	Stream   StreamID
 	Expect   Expectation
 	Events   []Event
-	Metadata Metadata
-	Time     time.Time // zero: now. Never below the aggregate's previous time.
-	settled  func(Appended, error)
+	Metadata Metadata  // of the commit; stored with its events
+	Time     time.Time // zero: now. Raised to the aggregate's previous time when it is below.
+
+	settled func(Appended, error) // told the outcome: a handler's cache follows it
 }
 
 // Appended is what an append stored.
@@ -22,13 +29,198 @@ type Appended struct {
 }
 
 // Append stores events as one commit of the aggregate, in one round trip.
-// Errors: *[ConflictError], [ErrTooLarge], [ErrStoreFull], [ErrUnknownOutcome], [ErrRefused].
+// Errors: *[ConflictError], [ErrTooLarge], [ErrStoreFull], [ErrUnknownOutcome],
+// [ErrRefused], [ErrInvalid]; all but [ErrUnknownOutcome] mean that nothing was stored.
 func (s *Store) Append(ctx context.Context, id StreamID, expect Expectation, events ...Event) (Appended, error) {
-	panic("stub")
+	return s.append(ctx, Write{Stream: id, Expect: expect, Events: events})
 }
 
 // AppendAll stores several commits of different aggregates, all or nothing. One
 // write costs what Append costs; several are one atomic batch, which on a
 // single server takes many times as long as one publish whatever its size: put
-// together what can wait. Two writes to one aggregate are refused, and more than 1000 writes.
-func (s *Store) AppendAll(ctx context.Context, writes ...Write) ([]Appended, error) { panic("stub") }
+// together what can wait. Two writes to one aggregate are refused, and more
+// than 1000 writes. Errors are those of [Store.Append].
+func (s *Store) AppendAll(ctx context.Context, writes ...Write) ([]Appended, error) {
+	switch len(writes) {
+	case 0:
+		return nil, nil
+	case 1:
+		out, err := s.append(ctx, writes[0])
+		if err != nil {
+			return nil, err
+		}
+		return []Appended{out}, nil
+	}
+	return s.appendBatch(ctx, writes)
+}
+
+// append stores one commit and tells the write's owner what became of it.
+func (s *Store) append(ctx context.Context, w Write) (Appended, error) {
+	out, err := s.appendOne(ctx, w)
+	if w.settled != nil {
+		w.settled(out, err)
+	}
+	return out, err
+}
+
+func (s *Store) appendOne(ctx context.Context, w Write) (Appended, error) {
+	for wait := newPause(); ; {
+		base, err := s.base(ctx, w.Stream, w.Expect)
+		if err != nil {
+			return Appended{}, err
+		}
+		c, err := s.encode(w, base)
+		if err != nil {
+			return Appended{}, err
+		}
+		out, err := s.publish(ctx, c)
+		if err == nil || w.Expect.kind != expectAny || !errors.Is(err, ErrConflict) {
+			return out, err
+		}
+		if err := wait.sleep(ctx); err != nil { // Any: another writer was faster
+			return Appended{}, fmt.Errorf("esjs: append to %s: %w", w.Stream, err)
+		}
+	}
+}
+
+// base resolves an expectation to the revision that the commit follows.
+func (s *Store) base(ctx context.Context, id StreamID, expect Expectation) (Revision, error) {
+	if err := checkStream(id); err != nil {
+		return Revision{}, err
+	}
+	switch expect.kind {
+	case expectNoStream:
+		return Revision{}, nil
+	case expectRevision:
+		if expect.revision.window != nil {
+			return expect.revision, nil
+		}
+		tail, err := s.leaderTail(ctx, id)
+		if err != nil {
+			return Revision{}, err
+		}
+		if tail.Position.sequence != expect.revision.sequence {
+			return Revision{}, &ConflictError{Stream: id, Expected: expect.revision.version, Actual: tail.revision.version}
+		}
+		return tail.revision, nil
+	case expectVersion:
+		// A replica may lag: only the leader can say that the version is another one.
+		if tail, err := s.replicaTail(ctx, id); err == nil && tail.revision.version == expect.version {
+			return tail.revision, nil
+		}
+		tail, err := s.leaderTail(ctx, id)
+		if err != nil {
+			return Revision{}, err
+		}
+		if tail.revision.version != expect.version {
+			return Revision{}, &ConflictError{Stream: id, Expected: expect.version, Actual: tail.revision.version}
+		}
+		return tail.revision, nil
+	default:
+		tail, err := s.leaderTail(ctx, id)
+		if err != nil {
+			return Revision{}, err
+		}
+		return tail.revision, nil
+	}
+}
+
+// publish sends the commit until its outcome is known.
+func (s *Store) publish(ctx context.Context, c *outgoing) (Appended, error) {
+	for wait := newPause(); ; {
+		verdict, revision, err := s.publishOnce(ctx, c)
+		switch {
+		case err != nil:
+			return Appended{}, unsentOutcome(err, wait.used, c.stream)
+		case verdict == stored:
+			s.sawSequence(c.stream, revision.sequence)
+			return Appended{Revision: revision, EventIDs: c.eventIDs()}, nil
+		}
+		if err := wait.sleep(ctx); err != nil {
+			return Appended{}, fmt.Errorf("%w: %s: %w", ErrUnknownOutcome, c.stream, err)
+		}
+	}
+}
+
+// publishOnce sends the commit once. Every answer but an ack is settled by the
+// aggregate's tail as the leader shows it: a conflict error does not prove that
+// nothing was written, because a leader that was paused and came back refuses
+// what the real leader stored.
+func (s *Store) publishOnce(ctx context.Context, c *outgoing) (verdict, Revision, error) {
+	answer, err := s.appends.do(ctx, c.message(), answerTimeout)
+	var unsent *unsentError
+	if errors.As(err, &unsent) {
+		return pending, Revision{}, unsent
+	}
+	if err == nil {
+		ack, err := parseAck(answer.Data)
+		if err == nil && ack.code == 0 {
+			return stored, c.revisionAt(ack.sequence), nil
+		}
+		if err == nil {
+			if final := finalError(ack); final != nil {
+				return pending, Revision{}, fmt.Errorf("append to %s: %w", c.stream, final)
+			}
+		}
+	}
+	return s.settle(ctx, c)
+}
+
+// message is built anew for each attempt, because the connection may still hold
+// the previous one.
+func (c *outgoing) message() *nats.Msg {
+	return &nats.Msg{
+		Subject: c.subject,
+		Header: nats.Header{
+			headerExpectedLastSubjectSequence: []string{strconv.FormatUint(c.base.sequence, 10)},
+			headerContentType:                 contentTypeBatch,
+		},
+		Data: c.body,
+	}
+}
+
+const (
+	headerExpectedLastSubjectSequence = "Nats-Expected-Last-Subject-Sequence"
+	headerContentType                 = "Content-Type"
+)
+
+// contentTypeBatch is shared by all messages and never written to.
+var contentTypeBatch = []string{"application/cloudevents-batch+json"}
+
+// unsentOutcome gives the error of a publish that never left this process its
+// meaning: on the first attempt nothing can be stored, later an earlier attempt
+// may still be under way.
+func unsentOutcome(err error, again bool, what fmt.Stringer) error {
+	var unsent *unsentError
+	switch {
+	case !errors.As(err, &unsent):
+		return err
+	case again:
+		return fmt.Errorf("%w: %s: %w", ErrUnknownOutcome, what, unsent.err)
+	case errors.Is(unsent.err, nats.ErrMaxPayload):
+		return fmt.Errorf("%w: %s: %w", ErrTooLarge, what, unsent.err)
+	}
+	return fmt.Errorf("%w: append to %s was not sent: %w", ErrRefused, what, unsent.err)
+}
+
+// pause is a growing, jittered wait: 1 to 4 ms first, at most 255 ms.
+type pause struct {
+	next time.Duration
+	used bool
+}
+
+func newPause() *pause { return &pause{next: 2500 * time.Microsecond} }
+
+func (p *pause) sleep(ctx context.Context) error {
+	p.used = true
+	wait := p.next/2 + rand.N(p.next)
+	p.next = min(2*p.next, 170*time.Millisecond)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -22,6 +22,9 @@ var (
 	ErrConfig = errors.New("esjs: configuration")
 	// ErrCommandReused: the command id was used before with another command.
 	ErrCommandReused = errors.New("esjs: command id used before with another body")
+	// ErrInvalid: the call itself is wrong (a bad key, no events, two writes to
+	// one aggregate); nothing was stored.
+	ErrInvalid = errors.New("esjs: invalid")
 	// ErrRefused: the server refused before storing anything.
 	ErrRefused = errors.New("esjs: refused by the server")
 )

@@ -81,3 +81,12 @@ type Commit struct {
 
 // Revision returns the aggregate's revision after this commit.
 func (c Commit) Revision() Revision { return c.revision }
+
+// window returns the sequences of the aggregate's earlier commits that this one
+// names, newest first.
+func (c Commit) window() []uint64 {
+	if len(c.revision.window) == 0 {
+		return nil
+	}
+	return c.revision.window[1:]
+}

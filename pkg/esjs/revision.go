@@ -1,5 +1,7 @@
 package esjs
 
+import "time"
+
 // Position is a place in the store. It is opaque: compare it with
 // [Position.Before], store its text, and give it back. The zero Position is
 // before the first event.
@@ -19,6 +21,7 @@ func (p Position) Sequence() uint64 { return p.sequence }
 type Revision struct {
 	version  uint64
 	sequence uint64
+	time     time.Time // of the last event
 	window   []uint64 // sequences of this and earlier commits, newest first; nil when unknown
 }
 

@@ -2,7 +2,12 @@ package esjs
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/nats-io/nats.go"
 )
 
@@ -12,8 +17,20 @@ import (
 // the appends behind it.
 type Dial func(purpose string) (*nats.Conn, error)
 
-// DialURL connects to the servers of url (comma separated) with the given options.
-func DialURL(url string, opts ...nats.Option) Dial { panic("stub") }
+// DialURL connects to the servers of url (comma separated) with the given
+// options. Each connection reconnects for ever; an option given here can change that.
+func DialURL(url string, opts ...nats.Option) Dial {
+	return func(purpose string) (*nats.Conn, error) {
+		all := []nats.Option{
+			nats.Name("esjs-" + purpose),
+			nats.MaxReconnects(-1),
+			nats.ReconnectWait(100 * time.Millisecond),
+			nats.ReconnectJitter(100*time.Millisecond, 500*time.Millisecond),
+			nats.PingInterval(20 * time.Second),
+		}
+		return nats.Connect(url, append(all, opts...)...)
+	}
+}
 
 // Config names the store. The zero value is the store "EVENTS" under "ev" on
 // one replica.
@@ -26,23 +43,139 @@ type Config struct {
 	MaxBytes int64
 }
 
-// Store is the event store. It is safe for concurrent use.
-type Store struct{}
+func (c Config) withDefaults() Config {
+	if c.Stream == "" {
+		c.Stream = "EVENTS"
+	}
+	if c.Prefix == "" {
+		c.Prefix = "ev"
+	}
+	if c.Replicas == 0 {
+		c.Replicas = 1
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 1 << 30
+	}
+	return c
+}
 
-// Provision creates the store's stream, or upgrades it, as cfg says. It needs
-// the right to create streams, which services do not need.
-func Provision(ctx context.Context, dial Dial, cfg Config) error { panic("stub") }
+const (
+	// readConnections keeps one cold read, 4 ms a block, from standing in front
+	// of hot ones (measured: ten cold reads take half the time on four).
+	readConnections = 4
+	// seenSize bounds how many aggregates' newest sequences are remembered.
+	seenSize = 1 << 16
+	// answerTimeout bounds one attempt of a request; ctx bounds all of them.
+	answerTimeout = 5 * time.Second
+	// batchesInFlight stays below the server's limit of 50 per stream.
+	batchesInFlight = 40
+)
+
+// Store is the event store. It is safe for concurrent use.
+type Store struct {
+	cfg     Config
+	subject string // prefix of event subjects, ends in a dot
+
+	appends *requester
+	reads   []*requester
+	general *requester // subscriptions, snapshots, buckets
+	turn    atomic.Uint64
+	batches chan struct{}
+
+	// seen remembers the newest sequence that this process knows of each
+	// aggregate, so that an answer of a lagging replica is recognised.
+	seen *lru.Cache[StreamID, uint64]
+}
 
 // Open connects to a provisioned store and verifies it: a stream whose
 // configuration differs from what the store needs is refused with [ErrConfig]
 // and the difference, field by field.
-func Open(ctx context.Context, dial Dial, cfg Config) (*Store, error) { panic("stub") }
+func Open(ctx context.Context, dial Dial, cfg Config) (*Store, error) {
+	cfg = cfg.withDefaults()
+	seen, err := lru.New[StreamID, uint64](seenSize)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		cfg:     cfg,
+		subject: cfg.Prefix + ".",
+		batches: make(chan struct{}, batchesInFlight),
+		seen:    seen,
+	}
+	if err := s.connect(dial); err != nil {
+		s.Close()
+		return nil, err
+	}
+	if err := verify(ctx, s.general.nc, cfg); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) connect(dial Dial) error {
+	open := func(purpose string) (*requester, error) {
+		nc, err := dial(purpose)
+		if err != nil {
+			return nil, fmt.Errorf("esjs: connect for %s: %w", purpose, err)
+		}
+		r, err := newRequester(nc)
+		if err != nil {
+			nc.Close()
+			return nil, fmt.Errorf("esjs: inbox for %s: %w", purpose, err)
+		}
+		return r, nil
+	}
+	var err error
+	if s.appends, err = open("append"); err != nil {
+		return err
+	}
+	if s.general, err = open("subscribe"); err != nil {
+		return err
+	}
+	for i := range readConnections {
+		r, err := open(fmt.Sprintf("read-%d", i+1))
+		if err != nil {
+			return err
+		}
+		s.reads = append(s.reads, r)
+	}
+	return nil
+}
 
 // Close closes the store's connections. Appends under way end with
 // [ErrUnknownOutcome].
-func (s *Store) Close() {}
+func (s *Store) Close() {
+	for _, r := range append([]*requester{s.appends, s.general}, s.reads...) {
+		if r != nil {
+			r.nc.Close()
+		}
+	}
+}
 
 // Conn returns the store's connection for subscriptions; loads and appends do
 // not use it. It serves what belongs to the same program: command endpoints,
 // KV buckets.
-func (s *Store) Conn() *nats.Conn { panic("stub") }
+func (s *Store) Conn() *nats.Conn { return s.general.nc }
+
+// reader returns the next read connection in turn.
+func (s *Store) reader() *requester {
+	return s.reads[s.turn.Add(1)%uint64(len(s.reads))]
+}
+
+// sawSequence remembers the newest sequence known of an aggregate.
+func (s *Store) sawSequence(id StreamID, sequence uint64) {
+	if last, ok := s.seen.Get(id); !ok || last < sequence {
+		s.seen.Add(id, sequence)
+	}
+}
+
+func (s *Store) lastSeen(id StreamID) uint64 {
+	sequence, _ := s.seen.Get(id)
+	return sequence
+}
+
+// isContextError tells that the caller gave up, and not the server.
+func isContextError(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

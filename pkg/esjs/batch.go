@@ -1,0 +1,176 @@
+package esjs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+)
+
+// maxBatch is the server's limit of messages in one atomic batch.
+const maxBatch = 1000
+
+const (
+	headerBatchID       = "Nats-Batch-Id"
+	headerBatchSequence = "Nats-Batch-Sequence"
+	headerBatchCommit   = "Nats-Batch-Commit"
+)
+
+// appendBatch stores the writes as one atomic batch and tells their owners.
+func (s *Store) appendBatch(ctx context.Context, writes []Write) ([]Appended, error) {
+	out, err := s.storeBatch(ctx, writes)
+	for i, w := range writes {
+		if w.settled == nil {
+			continue
+		}
+		if err != nil {
+			w.settled(Appended{}, err)
+		} else {
+			w.settled(out[i], nil)
+		}
+	}
+	return out, err
+}
+
+func (s *Store) storeBatch(ctx context.Context, writes []Write) ([]Appended, error) {
+	if len(writes) > maxBatch {
+		return nil, fmt.Errorf("%w: %d aggregates in one AppendAll; the server takes at most %d", ErrInvalid, len(writes), maxBatch)
+	}
+	named := make(map[StreamID]bool, len(writes))
+	for _, w := range writes {
+		if named[w.Stream] {
+			return nil, fmt.Errorf("%w: two writes to %s in one AppendAll; put their events into one write", ErrInvalid, w.Stream)
+		}
+		named[w.Stream] = true
+	}
+	for wait := newPause(); ; {
+		commits := make([]*outgoing, len(writes))
+		hasAny := false
+		for i, w := range writes {
+			base, err := s.base(ctx, w.Stream, w.Expect)
+			if err != nil {
+				return nil, err
+			}
+			if commits[i], err = s.encode(w, base); err != nil {
+				return nil, err
+			}
+			hasAny = hasAny || w.Expect.kind == expectAny
+		}
+		out, err := s.publishBatch(ctx, commits)
+		var conflict *ConflictError
+		if err == nil || !hasAny || !errors.As(err, &conflict) || !expectsAny(writes, conflict.Stream) {
+			return out, err
+		}
+		if err := wait.sleep(ctx); err != nil {
+			return nil, fmt.Errorf("esjs: append to %d aggregates: %w", len(writes), err)
+		}
+	}
+}
+
+func expectsAny(writes []Write, id StreamID) bool {
+	for _, w := range writes {
+		if w.Stream == id {
+			return w.Expect.kind == expectAny
+		}
+	}
+	return false
+}
+
+// publishBatch sends the batch until its outcome is known.
+func (s *Store) publishBatch(ctx context.Context, commits []*outgoing) ([]Appended, error) {
+	select {
+	case s.batches <- struct{}{}:
+		defer func() { <-s.batches }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("esjs: append to %d aggregates: nothing was sent: %w", len(commits), ctx.Err())
+	}
+	for wait := newPause(); ; {
+		out, err := s.publishBatchOnce(ctx, commits)
+		if err != nil || out != nil {
+			return out, unsentOutcome(err, wait.used, batchName(len(commits)))
+		}
+		if err := wait.sleep(ctx); err != nil {
+			return nil, fmt.Errorf("%w: %d aggregates: %w", ErrUnknownOutcome, len(commits), err)
+		}
+	}
+}
+
+// publishBatchOnce sends the batch once. Nil and no error: not stored so far.
+func (s *Store) publishBatchOnce(ctx context.Context, commits []*outgoing) ([]Appended, error) {
+	id := []string{uuid.NewString()}
+	last := len(commits) - 1
+	for i, c := range commits[:last] {
+		msg := c.message()
+		msg.Header[headerBatchID] = id
+		msg.Header[headerBatchSequence] = []string{strconv.Itoa(i + 1)}
+		if err := s.appends.nc.PublishMsg(msg); err != nil {
+			// Without its last message the server drops the batch.
+			return nil, &unsentError{err}
+		}
+	}
+	msg := commits[last].message()
+	msg.Header[headerBatchID] = id
+	msg.Header[headerBatchSequence] = []string{strconv.Itoa(last + 1)}
+	msg.Header[headerBatchCommit] = []string{"1"}
+	answer, err := s.appends.do(ctx, msg, answerTimeout)
+	var unsent *unsentError
+	if errors.As(err, &unsent) {
+		return nil, unsent
+	}
+	if err == nil {
+		ack, err := parseAck(answer.Data)
+		if err == nil && ack.code == 0 {
+			// The messages of a batch get neighbouring sequences; the ack names the last.
+			return s.batchStored(commits, func(i int) Revision {
+				return commits[i].revisionAt(ack.sequence - uint64(last-i))
+			}), nil
+		}
+		if err == nil {
+			if final := finalError(ack); final != nil {
+				return nil, fmt.Errorf("append to %d aggregates: %w", len(commits), final)
+			}
+		}
+	}
+	return s.settleBatch(ctx, commits)
+}
+
+// settleBatch settles each commit. One that is stored proves that all are, one
+// that has lost proves that none is.
+func (s *Store) settleBatch(ctx context.Context, commits []*outgoing) ([]Appended, error) {
+	revisions := make([]Revision, len(commits))
+	found := 0
+	for i, c := range commits {
+		v, revision, err := s.settle(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		if v == stored {
+			revisions[i] = revision
+			found++
+		}
+	}
+	switch found {
+	case len(commits):
+		return s.batchStored(commits, func(i int) Revision { return revisions[i] }), nil
+	case 0:
+		return nil, nil
+	}
+	// Stored between the reads of the first and the last tail: settled next time.
+	return nil, nil
+}
+
+// batchName names a batch in errors.
+type batchName int
+
+func (n batchName) String() string { return strconv.Itoa(int(n)) + " aggregates" }
+
+func (s *Store) batchStored(commits []*outgoing, revision func(int) Revision) []Appended {
+	out := make([]Appended, len(commits))
+	for i, c := range commits {
+		out[i] = Appended{Revision: revision(i), EventIDs: c.eventIDs()}
+		s.sawSequence(c.stream, out[i].Revision.sequence)
+	}
+	return out
+}

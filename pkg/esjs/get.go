@@ -1,0 +1,222 @@
+package esjs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+)
+
+// errNoMessage: the server has no message where one was asked for.
+var errNoMessage = errors.New("esjs: no message")
+
+func (s *Store) subjectOf(id StreamID) string {
+	return wire.Subject(s.cfg.Prefix, id.Category, id.Key)
+}
+
+// replicaTail returns the aggregate's last commit as the nearest replica knows
+// it, which may lag; the zero Commit when there is none.
+func (s *Store) replicaTail(ctx context.Context, id StreamID) (Commit, error) {
+	msg, err := s.reader().do(ctx, s.lastRequest(id), answerTimeout)
+	if err != nil {
+		return Commit{}, err
+	}
+	return s.tailFrom(id, msg)
+}
+
+// lastRequest asks any replica for the aggregate's last message.
+func (s *Store) lastRequest(id StreamID) *nats.Msg {
+	return &nats.Msg{Subject: "$JS.API.DIRECT.GET." + s.cfg.Stream + "." + s.subjectOf(id)}
+}
+
+func (s *Store) tailFrom(id StreamID, msg *nats.Msg) (Commit, error) {
+	sequence, err := directSequence(msg)
+	if errors.Is(err, errNoMessage) {
+		return Commit{Stream: id}, nil
+	}
+	if err != nil {
+		return Commit{}, err
+	}
+	return decodeCommit(id, sequence, msg.Data)
+}
+
+// directSequence reads the sequence of a direct get's answer.
+func directSequence(msg *nats.Msg) (uint64, error) {
+	if status := msg.Header.Get("Status"); status != "" {
+		if status == "404" {
+			return 0, errNoMessage
+		}
+		return 0, fmt.Errorf("esjs: direct get answered %s %s", status, msg.Header.Get("Description"))
+	}
+	sequence, err := strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("esjs: direct get answered without a sequence")
+	}
+	return sequence, nil
+}
+
+// leaderTail returns the aggregate's last commit as the leader knows it, the
+// zero Commit when there is none. It asks again until ctx ends while no leader answers.
+func (s *Store) leaderTail(ctx context.Context, id StreamID) (Commit, error) {
+	sequence, body, err := s.leaderGet(ctx, `{"last_by_subj":"`+s.subjectOf(id)+`"}`)
+	if errors.Is(err, errNoMessage) {
+		return Commit{Stream: id}, nil
+	}
+	if err != nil {
+		return Commit{}, err
+	}
+	s.sawSequence(id, sequence)
+	return decodeCommit(id, sequence, body)
+}
+
+// leaderCommit returns the commit at a sequence as the leader has it. A missing
+// one is a *[CorruptError]: nothing is ever deleted.
+func (s *Store) leaderCommit(ctx context.Context, id StreamID, sequence uint64) (Commit, error) {
+	_, body, err := s.leaderGet(ctx, `{"seq":`+strconv.FormatUint(sequence, 10)+`}`)
+	if errors.Is(err, errNoMessage) {
+		return Commit{}, &CorruptError{Stream: id, Position: Position{sequence: sequence}, Reason: "the commit is missing"}
+	}
+	if err != nil {
+		return Commit{}, err
+	}
+	return decodeCommit(id, sequence, body)
+}
+
+// leaderGet asks STREAM.MSG.GET, which only the stream's leader answers, and
+// asks again until ctx ends while there is none.
+func (s *Store) leaderGet(ctx context.Context, request string) (uint64, []byte, error) {
+	subject := "$JS.API.STREAM.MSG.GET." + s.cfg.Stream
+	for wait := newPause(); ; {
+		msg, err := s.reader().do(ctx, &nats.Msg{Subject: subject, Data: []byte(request)}, answerTimeout)
+		if err == nil {
+			sequence, body, again, err := parseStoredMessage(msg.Data)
+			if !again {
+				return sequence, body, err
+			}
+		} else if permanent(err) {
+			return 0, nil, err
+		}
+		if err := wait.sleep(ctx); err != nil {
+			return 0, nil, fmt.Errorf("esjs: the leader of %s did not answer: %w", s.cfg.Stream, err)
+		}
+	}
+}
+
+// permanent tells that asking again cannot help.
+func permanent(err error) bool {
+	var unsent *unsentError
+	return errors.As(err, &unsent) || isContextError(err)
+}
+
+// parseStoredMessage reads an answer of STREAM.MSG.GET; again means that no
+// leader could answer.
+func parseStoredMessage(data []byte) (sequence uint64, body []byte, again bool, err error) {
+	var answer struct {
+		Error *struct {
+			Code        int    `json:"err_code"`
+			Status      int    `json:"code"`
+			Description string `json:"description"`
+		} `json:"error"`
+		Message *struct {
+			Sequence uint64    `json:"seq"`
+			Data     []byte    `json:"data"`
+			Time     time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(data, &answer); err != nil {
+		return 0, nil, false, fmt.Errorf("esjs: the leader's answer does not decode: %w", err)
+	}
+	switch e := answer.Error; {
+	case e != nil && e.Code == codeNoMessage:
+		return 0, nil, false, errNoMessage
+	case e != nil && e.Status >= 500:
+		return 0, nil, true, nil
+	case e != nil:
+		return 0, nil, false, fmt.Errorf("%w: server code %d: %s", ErrRefused, e.Code, e.Description)
+	case answer.Message == nil:
+		return 0, nil, false, errNoMessage
+	}
+	return answer.Message.Sequence, answer.Message.Data, false, nil
+}
+
+// commits returns the aggregate's commits at the given sequences, in the given
+// order, with all requests in flight at once. What a replica does not have is
+// asked of the leader; what the leader does not have is a *[CorruptError].
+func (s *Store) commits(ctx context.Context, id StreamID, sequences []uint64) ([]Commit, error) {
+	answers := make(chan reply, len(sequences))
+	pending := make([]sentRequest, 0, len(sequences))
+	defer func() {
+		for _, p := range pending {
+			p.on.forget(p.token)
+		}
+	}()
+	subject := "$JS.API.DIRECT.GET." + s.cfg.Stream
+	on := s.reader()
+	for i, sequence := range sequences {
+		body := make([]byte, 0, 48)
+		body = append(body, `{"seq":`...)
+		body = strconv.AppendUint(body, sequence, 10)
+		body = append(body, `,"no_hdr":true}`...)
+		token, err := on.send(&nats.Msg{Subject: subject, Data: body}, answers, i)
+		if err != nil {
+			return nil, err
+		}
+		pending = append(pending, sentRequest{on, token})
+	}
+	out := make([]Commit, len(sequences))
+	timer := time.NewTimer(answerTimeout)
+	defer timer.Stop()
+	for range sequences {
+		select {
+		case a := <-answers:
+			sequence := sequences[a.tag]
+			commit, err := s.commitFrom(a, id, sequence)
+			if err != nil {
+				if commit, err = s.leaderCommit(ctx, id, sequence); err != nil {
+					return nil, err
+				}
+			}
+			out[a.tag] = commit
+		case <-timer.C:
+			return nil, errNoAnswer
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return out, nil
+}
+
+type sentRequest struct {
+	on    *requester
+	token uint64
+}
+
+func (s *Store) commitFrom(a reply, id StreamID, sequence uint64) (Commit, error) {
+	msg, err := checkStatus(a)
+	if err != nil {
+		return Commit{}, err
+	}
+	if len(msg.Header) > 0 { // asked without headers: only a refusal has one
+		return Commit{}, errNoMessage
+	}
+	return decodeCommit(id, sequence, msg.Data)
+}
+
+// snapshotSubject is the KV subject of an aggregate's snapshot.
+func snapshotSubject(bucket string, id StreamID) string {
+	var b strings.Builder
+	b.WriteString("$KV.")
+	b.WriteString(bucket)
+	b.WriteByte('.')
+	b.WriteString(snapshotKey(id))
+	return b.String()
+}
+
+// snapshotKey is the KV key of an aggregate's snapshot.
+func snapshotKey(id StreamID) string { return id.Category + "." + wire.EscapeKey(id.Key) }

@@ -1,0 +1,164 @@
+package esjs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// MinServerVersion is the oldest server that the store works with: the first
+// one in which atomic batches, message schedules and per-subject expectations
+// behave as measured for this library.
+const MinServerVersion = "2.15.0"
+
+// streamConfig is what the store needs of its stream.
+func streamConfig(cfg Config) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:               cfg.Stream,
+		Description:        "esjs event store: one subject per aggregate, one message per commit",
+		Subjects:           []string{cfg.Prefix + ".>"},
+		Storage:            jetstream.FileStorage,
+		Retention:          jetstream.LimitsPolicy,
+		Discard:            jetstream.DiscardNew,
+		Replicas:           cfg.Replicas,
+		MaxBytes:           cfg.MaxBytes,
+		MaxMsgs:            -1,
+		MaxMsgsPerSubject:  -1,
+		MaxMsgSize:         -1,
+		DenyDelete:         true,
+		DenyPurge:          true,
+		AllowDirect:        true,
+		AllowAtomicPublish: true,
+	}
+}
+
+// Provision creates the store's stream, or raises its limits, as cfg says.
+// Everything else that differs is refused with [ErrConfig], because changing it
+// under stored events could lose them. It needs the right to create streams,
+// which services do not need.
+func Provision(ctx context.Context, dial Dial, cfg Config) error {
+	cfg = cfg.withDefaults()
+	nc, err := dial("provision")
+	if err != nil {
+		return fmt.Errorf("esjs: connect to provision: %w", err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	if err := checkServer(nc); err != nil {
+		return err
+	}
+	want := streamConfig(cfg)
+	stream, err := js.Stream(ctx, cfg.Stream)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		if _, err := js.CreateStream(ctx, want); err != nil {
+			return fmt.Errorf("esjs: create stream %s: %w", cfg.Stream, err)
+		}
+		return nil
+	case err != nil:
+		return fmt.Errorf("esjs: look up stream %s: %w", cfg.Stream, err)
+	}
+	have := stream.CachedInfo().Config
+	if diff := difference(have, want); len(diff) > 0 {
+		return configError(cfg.Stream, diff)
+	}
+	if have.MaxBytes == want.MaxBytes && have.Replicas == want.Replicas {
+		return nil
+	}
+	have.MaxBytes, have.Replicas = want.MaxBytes, want.Replicas
+	if _, err := js.UpdateStream(ctx, have); err != nil {
+		return fmt.Errorf("esjs: upgrade stream %s: %w", cfg.Stream, err)
+	}
+	return nil
+}
+
+// verify compares the stream with what the store needs.
+func verify(ctx context.Context, nc *nats.Conn, cfg Config) error {
+	if err := checkServer(nc); err != nil {
+		return err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	stream, err := js.Stream(ctx, cfg.Stream)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return fmt.Errorf("%w: there is no stream %s; provision the store first", ErrConfig, cfg.Stream)
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
+		errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("%w: the server %s has no JetStream; enable it", ErrConfig, nc.ConnectedServerName())
+	case err != nil:
+		return fmt.Errorf("esjs: look up stream %s: %w", cfg.Stream, err)
+	}
+	if diff := difference(stream.CachedInfo().Config, streamConfig(cfg)); len(diff) > 0 {
+		return configError(cfg.Stream, diff)
+	}
+	return nil
+}
+
+func checkServer(nc *nats.Conn) error {
+	have := nc.ConnectedServerVersion()
+	if compareVersions(have, MinServerVersion) < 0 {
+		return fmt.Errorf("%w: the server %s has version %s; the store needs %s or newer",
+			ErrConfig, nc.ConnectedUrlRedacted(), have, MinServerVersion)
+	}
+	return nil
+}
+
+// compareVersions compares "2.15.0" with "2.9.25-beta.1" by their numbers.
+func compareVersions(a, b string) int {
+	var x, y [3]int
+	fmt.Sscanf(a, "%d.%d.%d", &x[0], &x[1], &x[2]) // what does not parse counts as 0: too old
+	fmt.Sscanf(b, "%d.%d.%d", &y[0], &y[1], &y[2])
+	for i := range x {
+		if x[i] != y[i] {
+			return x[i] - y[i]
+		}
+	}
+	return 0
+}
+
+// difference lists what keeps a stream from holding events safely. Limits on
+// bytes and replicas are the operator's and are not compared.
+func difference(have, want jetstream.StreamConfig) []string {
+	var diff []string
+	field := func(name string, have, want any) {
+		if fmt.Sprint(have) != fmt.Sprint(want) {
+			diff = append(diff, fmt.Sprintf("%s is %v, needed %v", name, have, want))
+		}
+	}
+	field("subjects", have.Subjects, want.Subjects)
+	field("storage", have.Storage, want.Storage)
+	field("retention", have.Retention, want.Retention)
+	field("discard", have.Discard, want.Discard)
+	field("max_msgs", have.MaxMsgs, want.MaxMsgs)
+	field("max_msgs_per_subject", have.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
+	field("max_msg_size", have.MaxMsgSize, want.MaxMsgSize)
+	field("max_age", have.MaxAge, want.MaxAge)
+	field("deny_delete", have.DenyDelete, want.DenyDelete)
+	field("deny_purge", have.DenyPurge, want.DenyPurge)
+	field("allow_rollup_hdrs", have.AllowRollup, want.AllowRollup)
+	field("allow_direct", have.AllowDirect, want.AllowDirect)
+	field("allow_atomic", have.AllowAtomicPublish, want.AllowAtomicPublish)
+	field("allow_msg_ttl", have.AllowMsgTTL, want.AllowMsgTTL)
+	field("allow_msg_schedules", have.AllowMsgSchedules, want.AllowMsgSchedules)
+	field("persist_mode", have.PersistMode, want.PersistMode)
+	field("sealed", have.Sealed, want.Sealed)
+	field("no_ack", have.NoAck, want.NoAck)
+	if have.Mirror != nil {
+		diff = append(diff, "mirror is set, needed none: a mirror cannot be written")
+	}
+	return diff
+}
+
+func configError(stream string, diff []string) error {
+	return fmt.Errorf("%w: stream %s: %s", ErrConfig, stream, strings.Join(diff, "; "))
+}

@@ -1,0 +1,264 @@
+package esjs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// SnapshotPolicy says where and when snapshots are stored. A snapshot is also
+// stored when an aggregate leaves the cache with commits that no snapshot has.
+type SnapshotPolicy[S any] struct {
+	Bucket       string // KV bucket; see [ProvisionBucket]
+	Every        int    // commits since the last snapshot; default 64
+	StateVersion int    // a snapshot of another version is ignored
+	// Terminal tells that an aggregate has ended: it is then stored at once.
+	Terminal func(S) bool
+}
+
+const (
+	defaultSnapshotEvery = 64
+	// snapshotQueue bounds the aggregates whose snapshots wait; one more is
+	// dropped, which only costs time at a later load.
+	snapshotQueue = 4096
+	// snapshotAttempts bounds the tries of one snapshot.
+	snapshotAttempts = 3
+)
+
+// snapshotMark is what is known of an aggregate's stored snapshot.
+type snapshotMark struct {
+	sequence uint64 // in the KV bucket's stream; the next write is guarded by it
+	commits  int    // folded since
+}
+
+// snapshotBody is a stored snapshot. Snapshots can be thrown away, so this form
+// may change together with snapshotForm.
+type snapshotBody struct {
+	Form         int            `json:"form"`
+	StateVersion int            `json:"state_version"`
+	Version      uint64         `json:"version"`
+	Sequence     uint64         `json:"sequence"`
+	Time         time.Time      `json:"time"`
+	Commands     commandLog     `json:"commands,omitzero"`
+	Inputs       inputLog       `json:"inputs,omitzero"`
+	State        jsontext.Value `json:"state"`
+}
+
+const snapshotForm = 1
+
+// snapshotter writes snapshots off the callers' path, the newest of each
+// aggregate, and never replaces a newer one.
+type snapshotter[S any] struct {
+	store  *Store
+	policy SnapshotPolicy[S]
+
+	mu      sync.Mutex
+	waiting map[StreamID]*folded[S]
+	order   []StreamID
+	closed  bool
+	wake    chan struct{}
+	done    chan struct{}
+}
+
+func newSnapshotter[S any](ctx context.Context, store *Store, policy SnapshotPolicy[S]) (*snapshotter[S], error) {
+	js, err := jetstream.New(store.Conn())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := js.KeyValue(ctx, policy.Bucket); err != nil {
+		return nil, fmt.Errorf("%w: snapshot bucket %q: %w", ErrConfig, policy.Bucket, err)
+	}
+	if policy.Every <= 0 {
+		policy.Every = defaultSnapshotEvery
+	}
+	s := &snapshotter[S]{
+		store: store, policy: policy,
+		waiting: map[StreamID]*folded[S]{},
+		wake:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+	}
+	go s.run()
+	return s, nil
+}
+
+// request asks any replica for an aggregate's snapshot.
+func (s *snapshotter[S]) request(id StreamID) *nats.Msg {
+	return &nats.Msg{Subject: "$JS.API.DIRECT.GET.KV_" + s.policy.Bucket + "." + snapshotSubject(s.policy.Bucket, id)}
+}
+
+// decode reads a stored snapshot; nil when there is none that can be used.
+func (s *snapshotter[S]) decode(msg *nats.Msg) *folded[S] {
+	sequence, err := directSequence(msg)
+	if err != nil || msg.Header.Get("KV-Operation") != "" {
+		return nil
+	}
+	var body snapshotBody
+	if err := json.Unmarshal(msg.Data, &body); err != nil || body.Form != snapshotForm || body.StateVersion != s.policy.StateVersion {
+		return nil
+	}
+	f := &folded[S]{
+		revision: Revision{version: body.Version, sequence: body.Sequence, time: body.Time},
+		commands: body.Commands,
+		inputs:   body.Inputs,
+		snapshot: snapshotMark{sequence: sequence},
+	}
+	if err := json.Unmarshal(body.State, &f.state); err != nil {
+		return nil
+	}
+	return f
+}
+
+func (s *snapshotter[S]) encode(f *folded[S]) ([]byte, error) {
+	state, err := json.Marshal(f.state, json.Deterministic(true))
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(snapshotBody{
+		Form: snapshotForm, StateVersion: s.policy.StateVersion,
+		Version: f.revision.version, Sequence: f.revision.sequence, Time: f.revision.time,
+		Commands: f.commands, Inputs: f.inputs, State: state,
+	})
+}
+
+// due tells that f has enough commits since its snapshot, or has ended.
+func (s *snapshotter[S]) due(f *folded[S]) bool {
+	if f.snapshot.commits == 0 {
+		return false
+	}
+	return f.snapshot.commits%s.policy.Every == 0 || (s.policy.Terminal != nil && s.policy.Terminal(f.state))
+}
+
+// leave is told that f leaves the cache.
+func (s *snapshotter[S]) leave(id StreamID, f *folded[S]) {
+	if f.snapshot.commits > 0 {
+		s.queue(id, f)
+	}
+}
+
+func (s *snapshotter[S]) queue(id StreamID, f *folded[S]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	if waiting, ok := s.waiting[id]; ok {
+		if waiting.revision.sequence < f.revision.sequence {
+			s.waiting[id] = f
+		}
+		return
+	}
+	if len(s.order) >= snapshotQueue {
+		return
+	}
+	s.waiting[id] = f
+	s.order = append(s.order, id)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *snapshotter[S]) next() (StreamID, *folded[S], bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.order) == 0 {
+		return StreamID{}, nil, s.closed
+	}
+	id := s.order[0]
+	s.order = s.order[1:]
+	f := s.waiting[id]
+	delete(s.waiting, id)
+	return id, f, false
+}
+
+func (s *snapshotter[S]) run() {
+	defer close(s.done)
+	for {
+		id, f, ended := s.next()
+		switch {
+		case ended:
+			return
+		case f == nil:
+			<-s.wake
+		default:
+			s.write(id, f)
+		}
+	}
+}
+
+// write stores one snapshot with an expectation on the bucket's entry. A
+// failure is not reported: a snapshot that is missing only costs time.
+func (s *snapshotter[S]) write(id StreamID, f *folded[S]) {
+	body, err := s.encode(f)
+	if err != nil {
+		return
+	}
+	expected := f.snapshot.sequence
+	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	defer cancel()
+	for range snapshotAttempts {
+		msg := &nats.Msg{
+			Subject: snapshotSubject(s.policy.Bucket, id),
+			Header:  nats.Header{headerExpectedLastSubjectSequence: []string{strconv.FormatUint(expected, 10)}},
+			Data:    body,
+		}
+		answer, err := s.store.general.do(ctx, msg, answerTimeout)
+		if err != nil {
+			return
+		}
+		if ack, err := parseAck(answer.Data); err != nil || ack.code == 0 {
+			return
+		}
+		// Another writer, or one of our own since f was folded: replace what is older.
+		stored, sequence, err := s.stored(ctx, id)
+		if err != nil || stored >= f.revision.sequence {
+			return
+		}
+		expected = sequence
+	}
+}
+
+// stored returns the commit sequence of the stored snapshot and its sequence in
+// the bucket.
+func (s *snapshotter[S]) stored(ctx context.Context, id StreamID) (commit, sequence uint64, err error) {
+	msg, err := s.store.reader().do(ctx, s.request(id), answerTimeout)
+	if err != nil {
+		return 0, 0, err
+	}
+	sequence, err = directSequence(msg)
+	if errors.Is(err, errNoMessage) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	if f := s.decode(msg); f != nil {
+		commit = f.revision.sequence
+	}
+	return commit, sequence, nil
+}
+
+// close writes what waits and stops the writer.
+func (s *snapshotter[S]) close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
