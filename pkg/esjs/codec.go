@@ -1,5 +1,12 @@
 package esjs
 
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+)
+
 // EventType tells a [Codec] how to decode one stored type name. A codec is
 // built from a list of them; a package of event types can keep such a list
 // without importing esjs, because the fields are plain.
@@ -8,23 +15,108 @@ type EventType[E Event] struct {
 	SchemaVersion int // 0 means 1
 
 	// Decode turns stored data into the event. unmarshal is the codec's JSON
-	// decoder: it refuses unknown fields' duplicates, invalid UTF-8 and keys of
-	// another case.
+	// decoder: it refuses duplicate names, invalid UTF-8 and names of another
+	// case, and passes over unknown names, which a newer writer may have added.
 	Decode func(data []byte, unmarshal func([]byte, any) error) (E, error)
 }
 
-// TypeOf describes the event type T under the name that its EventType method
-// returns, for a codec of E.
-func TypeOf[E Event, T Event]() EventType[E] { panic("stub") }
+// TypeOf describes the event type T, for a codec of E, under the name and
+// schema version that its methods return. T must be an E.
+func TypeOf[E Event, T Event]() EventType[E] {
+	var zero T
+	return EventType[E]{
+		Name:          zero.EventType(),
+		SchemaVersion: schemaVersion(zero),
+		Decode: func(data []byte, unmarshal func([]byte, any) error) (E, error) {
+			var event T
+			if err := unmarshal(data, &event); err != nil {
+				var none E
+				return none, err
+			}
+			e, ok := any(event).(E)
+			if !ok {
+				return e, fmt.Errorf("%T is not a %T", event, e)
+			}
+			return e, nil
+		},
+	}
+}
 
 // Codec maps stored type names to Go types. It is immutable and safe for
 // concurrent use.
-type Codec[E Event] struct{}
+type Codec[E Event] struct {
+	types map[string]EventType[E]
+}
 
 // NewCodec builds a codec. It fails with [ErrConfig] when two types have one
-// name, or when a type does not survive a round trip of its zero value.
-func NewCodec[E Event](types ...EventType[E]) (*Codec[E], error) { panic("stub") }
+// name, when a type has none, or when the zero value of a type does not
+// survive a round trip.
+func NewCodec[E Event](types ...EventType[E]) (*Codec[E], error) {
+	c := &Codec[E]{types: make(map[string]EventType[E], len(types))}
+	for _, t := range types {
+		if t.SchemaVersion == 0 {
+			t.SchemaVersion = 1
+		}
+		if _, ok := c.types[t.Name]; ok {
+			return nil, fmt.Errorf("%w: two event types are named %q", ErrConfig, t.Name)
+		}
+		if err := roundTrip(t); err != nil {
+			return nil, fmt.Errorf("%w: event type %q: %w", ErrConfig, t.Name, err)
+		}
+		c.types[t.Name] = t
+	}
+	return c, nil
+}
 
-// Decode decodes a record's data. An unknown type name or data that does not
-// decode is a *[DecodeError].
-func (c *Codec[E]) Decode(r Record) (Recorded[E], error) { panic("stub") }
+// roundTrip decodes an event without data, encodes it and decodes that again.
+func roundTrip[E Event](t EventType[E]) error {
+	if t.Name == "" || t.Decode == nil {
+		return errors.New("needs a name and a Decode function")
+	}
+	zero, err := t.Decode([]byte("{}"), unmarshal)
+	if err != nil {
+		return err
+	}
+	if name := zero.EventType(); name != t.Name {
+		return fmt.Errorf("decodes to an event that is named %q", name)
+	}
+	if version := schemaVersion(zero); version != t.SchemaVersion {
+		return fmt.Errorf("has schema version %d, its events say %d", t.SchemaVersion, version)
+	}
+	data, err := json.Marshal(zero)
+	if err != nil {
+		return err
+	}
+	_, err = t.Decode(data, unmarshal)
+	return err
+}
+
+func unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+
+// Knows tells that the codec has the type name.
+func (c *Codec[E]) Knows(name string) bool {
+	_, ok := c.types[name]
+	return ok
+}
+
+// Decode decodes a record's data. An unknown type name, a schema version above
+// the codec's, or data that does not decode is a *[DecodeError].
+func (c *Codec[E]) Decode(r Record) (Recorded[E], error) {
+	t, ok := c.types[r.Type]
+	switch {
+	case !ok:
+		return Recorded[E]{Record: r}, decodeError(r, true, errors.New("the codec has no such type"))
+	case r.SchemaVersion > t.SchemaVersion:
+		return Recorded[E]{Record: r}, decodeError(r, true,
+			fmt.Errorf("schema version %d is newer than the codec's %d", r.SchemaVersion, t.SchemaVersion))
+	}
+	event, err := t.Decode(r.Data, unmarshal)
+	if err != nil {
+		return Recorded[E]{Record: r}, decodeError(r, false, err)
+	}
+	return Recorded[E]{Record: r, Event: event}, nil
+}
+
+func decodeError(r Record, unknown bool, err error) error {
+	return &DecodeError{Stream: r.Stream, Version: r.Version, Type: r.Type, Unknown: unknown, Err: err}
+}

@@ -1,6 +1,12 @@
 package esjs
 
-import "time"
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Position is a place in the store. It is opaque: compare it with
 // [Position.Before], store its text, and give it back. The zero Position is
@@ -73,10 +79,18 @@ func NoStream() Expectation { return Expectation{} }
 func Any() Expectation { return Expectation{kind: expectAny} }
 
 // String returns the position's text, for example "0-1871"; [ParsePosition] reads it.
-func (p Position) String() string { panic("stub") }
+func (p Position) String() string {
+	return strconv.FormatUint(uint64(p.partition), 10) + "-" + strconv.FormatUint(p.sequence, 10)
+}
 
 // ParsePosition reads what [Position.String] wrote.
-func ParsePosition(s string) (Position, error) { panic("stub") }
+func ParsePosition(s string) (Position, error) {
+	partition, sequence, err := parsePair(s)
+	if err != nil || partition > math.MaxUint32 {
+		return Position{}, fmt.Errorf("%w: %q is not a position, such as %q", ErrInvalid, s, "0-1871")
+	}
+	return Position{partition: uint32(partition), sequence: sequence}, nil
+}
 
 // IsZero tells that p is before the first event.
 func (p Position) IsZero() bool { return p.sequence == 0 }
@@ -92,8 +106,28 @@ func (p *Position) UnmarshalText(b []byte) (err error) { *p, err = ParsePosition
 
 // String returns the revision's text, for example "3-1871" for version 3 whose
 // commit has the sequence 1871; [ParseRevision] reads it.
-func (r Revision) String() string { panic("stub") }
+func (r Revision) String() string {
+	return strconv.FormatUint(r.version, 10) + "-" + strconv.FormatUint(r.sequence, 10)
+}
 
 // ParseRevision reads what [Revision.String] wrote. An append that expects the
 // result reads the aggregate's last commit first.
-func ParseRevision(s string) (Revision, error) { panic("stub") }
+func ParseRevision(s string) (Revision, error) {
+	version, sequence, err := parsePair(s)
+	if err != nil || (version == 0) != (sequence == 0) {
+		return Revision{}, fmt.Errorf("%w: %q is not a revision, such as %q", ErrInvalid, s, "3-1871")
+	}
+	return Revision{version: version, sequence: sequence}, nil
+}
+
+// parsePair reads "a-b", two decimal numbers as strconv writes them.
+func parsePair(s string) (a, b uint64, err error) {
+	left, right, _ := strings.Cut(s, "-")
+	if a, err = strconv.ParseUint(left, 10, 64); err == nil {
+		b, err = strconv.ParseUint(right, 10, 64)
+	}
+	if err == nil && strconv.FormatUint(a, 10)+"-"+strconv.FormatUint(b, 10) != s {
+		err = strconv.ErrSyntax
+	}
+	return a, b, err
+}
