@@ -3,7 +3,6 @@ package esjs
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"slices"
 )
 
 // commandLogSize is how many of the newest command ids an aggregate remembers.
@@ -64,47 +63,4 @@ func CommandHash(verb string, body []byte) string {
 	h.Write([]byte{0})
 	h.Write(body)
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
-}
-
-// inputLog holds, for each stream of inputs, the newest position that the
-// instance of a process has consumed. It is immutable.
-type inputLog []consumedInput
-
-type consumedInput struct {
-	Source   string   `json:"source"`
-	Position Position `json:"position"`
-}
-
-func (l inputLog) with(input InputRef) inputLog {
-	if input.Position.IsZero() || !l.consumed(input).Before(input.Position) {
-		return l
-	}
-	stream := inputStream(input)
-	if i := slices.IndexFunc(l, func(c consumedInput) bool { return c.Source == stream }); i >= 0 {
-		next := slices.Clone(l)
-		next[i].Position = input.Position
-		return next
-	}
-	return append(slices.Clone(l), consumedInput{Source: stream, Position: input.Position})
-}
-
-// consumed returns the newest consumed position of the input's stream.
-func (l inputLog) consumed(input InputRef) Position {
-	for _, c := range l {
-		if c.Source == inputStream(input) {
-			return c.Position
-		}
-	}
-	return Position{}
-}
-
-// timerSource is the source of inputs that are fired timers; every other source
-// is an event's, and all events are in one stream.
-const timerSource = "/timer"
-
-func inputStream(input InputRef) string {
-	if input.Source == timerSource {
-		return "timers"
-	}
-	return "events"
 }

@@ -70,9 +70,7 @@ func fillRecord(r *Record, e *wire.Event, id StreamID, at Position) error {
 	if e.InputPosition == "" {
 		return nil
 	}
-	position, err := ParsePosition(e.InputPosition)
-	r.Metadata.Input.Position = position
-	return err
+	return r.Metadata.Input.parsePlace(e.InputPosition)
 }
 
 // decodeMessage reads a stored message whose aggregate is named by its subject.

@@ -154,8 +154,7 @@ func (h *CommandHandler[S, C, E]) decide(ctx context.Context, id StreamID, known
 	if first, ok := known.commands.find(o.metadata.CommandID); ok {
 		return h.repeated(id, known, first, o)
 	}
-	input := o.metadata.Input
-	if p := input.Position; !p.IsZero() && !known.inputs.consumed(input).Before(p) {
+	if known.inputs.consumed(o.metadata.Input) {
 		return Result[S]{State: known.state, Version: known.revision.version, Revision: known.revision, Repeated: true}, nil
 	}
 	if o.expect != nil && *o.expect != known.revision.version {

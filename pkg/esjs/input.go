@@ -10,12 +10,12 @@ import (
 // InputRef names the input that a process consumed: the fold over it makes a
 // redelivered input a no-op.
 type InputRef struct {
-	ID       string   `json:"id"`       // the event's id, or the timer's subject
-	Source   string   `json:"source"`   // the event's CloudEvents source, or "/timer/" and the timer's name
-	Position Position `json:"position"` // where the input is stored; the zero Position for a timer
+	ID       string   // the event's id, or the timer's subject
+	Source   string   // the event's CloudEvents source, or "/timer/" and the timer's name
+	Position Position // where the input is stored; the zero Position for a timer
 	// Version is the input event's version in its own stream, which orders the
 	// events of one commit, or the version that armed the timer.
-	Version uint64 `json:"version"`
+	Version uint64
 }
 
 // place is the stored text of an input's position and version, "0-1871/3".
@@ -48,34 +48,50 @@ func (r *InputRef) parsePlace(s string) error {
 	return nil
 }
 
-// before tells that r is delivered before o; both have one source.
-func (r InputRef) before(o InputRef) bool {
-	return r.Position.Before(o.Position) || r.Position == o.Position && r.Version < o.Version
+// stream is what the input is ordered in: all events share the store's order, and
+// each timer has its own.
+func (r InputRef) stream() string {
+	if strings.HasPrefix(r.Source, timerSource) {
+		return r.Source
+	}
+	return "events"
 }
 
-// inputs is the fold over what an instance consumed: the last input of each
-// source. It is a value: with returns a changed copy.
-//
-// A process takes the inputs of an instance in order, so what is not after the last one
-// of its source was consumed before.
-type inputs map[string]InputRef
+// timerSource and the timer's name are the source of a fired timer.
+const timerSource = "/timer/"
 
-// consumed tells that r, or an input after it, caused a commit before. The zero
+// inputLog is the fold over what an instance consumed: for each stream of
+// inputs the place of the last one that caused a commit. It is immutable.
+//
+// A process takes the inputs of an instance in order, so what is not after the
+// last one was consumed before.
+type inputLog map[string]inputPlace
+
+type inputPlace struct {
+	Position Position `json:"position,omitzero"`
+	Version  uint64   `json:"version"`
+}
+
+// consumed tells that r, or an input after it, caused a commit. The zero
 // InputRef never did.
-func (in inputs) consumed(r InputRef) bool {
-	last, ok := in[r.Source]
+func (l inputLog) consumed(r InputRef) bool {
+	last, ok := l[r.stream()]
 	return ok && r.Source != "" && !last.before(r)
 }
 
-// with returns in after r caused a commit.
-func (in inputs) with(r InputRef) inputs {
-	if r.Source == "" || in.consumed(r) {
-		return in
+// with returns l after r caused a commit.
+func (l inputLog) with(r InputRef) inputLog {
+	if r.Source == "" || l.consumed(r) {
+		return l
 	}
-	next := maps.Clone(in)
+	next := maps.Clone(l)
 	if next == nil {
-		next = inputs{}
+		next = inputLog{}
 	}
-	next[r.Source] = r
+	next[r.stream()] = inputPlace{Position: r.Position, Version: r.Version}
 	return next
+}
+
+func (p inputPlace) before(r InputRef) bool {
+	return p.Position.Before(r.Position) || p.Position == r.Position && p.Version < r.Version
 }

@@ -90,9 +90,8 @@ func (c *outgoing) envelope(w Write, i int, e Event, data []byte) wire.Event {
 	}
 	if i == 0 {
 		event.CommandHash = m.CommandHash
-		event.InputID, event.InputSource = m.Input.ID, m.Input.Source
-		if !m.Input.Position.IsZero() {
-			event.InputPosition = m.Input.Position.String()
+		if m.Input.Source != "" {
+			event.InputID, event.InputSource, event.InputPosition = m.Input.ID, m.Input.Source, m.Input.place()
 		}
 	}
 	return event
