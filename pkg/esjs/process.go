@@ -2,12 +2,17 @@ package esjs
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Process is an event-sourced state machine (a saga, a process manager): it
 // reads inputs and appends events of its own to one stream per instance. Apply,
-// React and Timers are pure.
+// React, Timers and Done are pure.
 type Process[S any, In, Out Event] struct {
 	Name     string // of the subscription: "fulfilment"
 	Category string // of the instances' own streams
@@ -23,13 +28,17 @@ type Process[S any, In, Out Event] struct {
 	// instance; [RetryAfter] is for inputs that came too early, and [Unexpected]
 	// for those that the process does not know in this state: nothing happens, and
 	// the observer is told.
+	//
+	// React sees each input of an instance in order, and again only until it has caused a
+	// commit. An input that caused none may be seen again after a crash.
 	React func(S, Input[In]) ([]Out, error)
 	// Timers returns the timers that shall be armed in this state, at most one
-	// per name.
+	// per name; nil when the process has none.
 	Timers func(S) []Timer
 	// Done tells that an instance has ended: it leaves the list of open ones.
+	// Nil: instances never end.
 	Done func(S) bool
-	// Snapshots, CacheSize: as for a command handler.
+	// Handler is the wiring of the instances' own streams: snapshots and cache.
 	Handler HandlerConfig[S]
 }
 
@@ -43,10 +52,11 @@ type Input[In Event] struct {
 	Time time.Time
 }
 
-// ProcessConfig is a process's wiring.
+// ProcessConfig is a process's wiring. Service, Bucket and Instances are
+// required; the zero value of the rest works.
 type ProcessConfig struct {
 	Service   string // names the timer subjects: timer.<service>.>
-	Bucket    string // KV bucket of position, lease and parked instances
+	Bucket    string // KV bucket of positions, leases and parked instances
 	Instances string // KV bucket of open instances; it can be rebuilt
 	Owner     string
 	Workers   int
@@ -56,24 +66,140 @@ type ProcessConfig struct {
 	Observer  Observer // nil is allowed
 }
 
-// ProcessRunner runs a process.
-type ProcessRunner[S any, In, Out Event] struct{}
-
-// NewProcess prepares a process.
-func NewProcess[S any, In, Out Event](ctx context.Context, store *Store, p Process[S, In, Out], cfg ProcessConfig) (*ProcessRunner[S, In, Out], error) {
-	panic("stub")
+// ProcessRunner runs a process. It is safe for concurrent use; run it once.
+type ProcessRunner[S any, In, Out Event] struct {
+	process   Process[S, In, Out]
+	cfg       ProcessConfig
+	store     *Store
+	handler   *CommandHandler[S, *reaction[In], Out]
+	timers    *Timers
+	instances *instances
+	// followed remembers what has been armed and listed for an instance, so
+	// that it is not done again with every input.
+	followed *lru.Cache[string, followed]
 }
 
-// Run consumes inputs and fired timers until ctx ends or it cannot go on.
-func (r *ProcessRunner[S, In, Out]) Run(ctx context.Context) error { panic("stub") }
+// followedSize bounds how many instances are remembered; a forgotten one costs
+// a refused publish per timer.
+const followedSize = 1 << 16
+
+// NewProcess prepares a process. It fails with [ErrConfig] when something that
+// the process needs is missing; Close it to write the snapshots that wait.
+func NewProcess[S any, In, Out Event](ctx context.Context, store *Store, p Process[S, In, Out], cfg ProcessConfig) (*ProcessRunner[S, In, Out], error) {
+	if p.Name == "" || p.In == nil || p.Out == nil || p.Key == nil || p.Apply == nil || p.React == nil {
+		return nil, fmt.Errorf("%w: process %q: Name, In, Out, Key, Apply and React are required", ErrConfig, p.Name)
+	}
+	if cfg.Sweep <= 0 {
+		cfg.Sweep = 5 * time.Minute
+	}
+	timers, err := OpenTimers(ctx, store, cfg.Service)
+	if err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(store.Conn())
+	if err != nil {
+		return nil, fmt.Errorf("%w: process %s: %w", ErrConfig, p.Name, err)
+	}
+	list, err := openInstances(ctx, js, cfg.Instances, p.Category)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := lru.New[string, followed](followedSize)
+	if err != nil {
+		return nil, err
+	}
+	handler, err := NewCommandHandler(ctx, store, Aggregate[S, *reaction[In], Out]{
+		Category: p.Category,
+		Codec:    p.Out,
+		Apply:    p.Apply,
+		Decide:   p.decide,
+	}, p.Handler)
+	if err != nil {
+		return nil, err
+	}
+	return &ProcessRunner[S, In, Out]{
+		process: p, cfg: cfg, store: store,
+		handler: handler, timers: timers, instances: list, followed: memory,
+	}, nil
+}
 
 // Handle gives an operator's command to one instance. It works on every
-// replica, whether it runs the process or not.
+// replica, whether it runs the process or not. A command that React answers
+// with [Unexpected] is refused with a *[Rejection]; other errors are those of
+// [CommandHandler.Handle].
 func (r *ProcessRunner[S, In, Out]) Handle(ctx context.Context, key string, command any, opts ...HandleOption) (Result[S], error) {
-	panic("stub")
+	// The entry comes first: should this process end after the append, the
+	// sweep finds the instance and arms what is missing.
+	if err := r.list(ctx, key); err != nil {
+		return Result[S]{}, err
+	}
+	given := &reaction[In]{input: Input[In]{Command: command}}
+	result, err := r.handler.Handle(ctx, key, given, opts...)
+	if err != nil {
+		return result, err
+	}
+	if u := given.unexpected; u != nil {
+		return result, Reject("unexpected", "%s is not possible in state %s", u.Input, u.State)
+	}
+	if err := r.follow(ctx, key, result.State, result.Version); err != nil {
+		// The command is handled, and saying otherwise would be wrong: the sweep
+		// arms what is missing.
+		r.followed.Remove(key)
+	}
+	return result, nil
 }
 
 // Load returns an instance's state.
 func (r *ProcessRunner[S, In, Out]) Load(ctx context.Context, key string, opts ...LoadOption) (Loaded[S], error) {
-	panic("stub")
+	return r.handler.Load(ctx, key, opts...)
 }
+
+// Close writes the snapshots that wait. Call it after Run has returned.
+func (r *ProcessRunner[S, In, Out]) Close(ctx context.Context) error { return r.handler.Close(ctx) }
+
+// reaction is an input on its way through the command handler.
+type reaction[In Event] struct {
+	input      Input[In]
+	unexpected *UnexpectedError // what the last call of React said
+}
+
+// At gives a command the time that its commit will carry; events and timers
+// bring their own.
+func (c *reaction[In]) At(t time.Time) *reaction[In] {
+	if c.input.Command != nil {
+		c.input.Time = t
+	}
+	return c
+}
+
+// decide is React for inputs that are not out of date.
+func (p Process[S, In, Out]) decide(state S, given *reaction[In]) ([]Out, error) {
+	if fired := given.input.Timer; fired != nil && !p.armed(state, *fired) {
+		return nil, nil
+	}
+	given.unexpected = nil
+	events, err := p.React(state, given.input)
+	if errors.As(err, &given.unexpected) {
+		return nil, nil
+	}
+	return events, err
+}
+
+// armed tells that state waits for the timer that has fired.
+func (p Process[S, In, Out]) armed(state S, fired Fired) bool {
+	for _, t := range p.armedTimers(state) {
+		if fired.is(t) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p Process[S, In, Out]) armedTimers(state S) []Timer {
+	if p.Timers == nil {
+		return nil
+	}
+	return p.Timers(state)
+}
+
+func (p Process[S, In, Out]) done(state S) bool { return p.Done != nil && p.Done(state) }
