@@ -90,12 +90,14 @@ type FulfilmentCompensated struct {
 	Cause   string  `json:"cause"`
 }
 
-// AttentionRequired: the process cannot go on alone; an operator must look.
+// AttentionRequired: the process cannot go on alone; an operator must look. At
+// RetryAt the step is tried again all the same; without it, it waits.
 type AttentionRequired struct {
-	OrderID string `json:"order_id"`
-	Step    Step   `json:"step"`
-	Code    string `json:"code"`
-	Detail  string `json:"detail,omitzero"`
+	OrderID string    `json:"order_id"`
+	Step    Step      `json:"step"`
+	Code    string    `json:"code"`
+	Detail  string    `json:"detail,omitzero"`
+	RetryAt time.Time `json:"retry_at,omitzero"`
 }
 
 // AttentionCleared: what was awaited came after all.
@@ -114,12 +116,14 @@ type OperatorIntervened struct {
 	Evidence string `json:"evidence,omitzero"`
 }
 
-// LateEffectDetected: something happened after the end that changes money or
-// goods. EventID and Type name the event that told it.
+// LateEffectDetected: something happened after its step had ended that changes
+// money or goods. EventID and Type name the event that told it, Amount is what
+// was captured, if it was a capture.
 type LateEffectDetected struct {
 	OrderID string `json:"order_id"`
 	EventID string `json:"event_id"`
 	Type    string `json:"type"`
+	Amount  Money  `json:"amount,omitzero"`
 }
 
 // Quarantined: an input could not be handled; this order waits for an

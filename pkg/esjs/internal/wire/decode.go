@@ -119,8 +119,11 @@ func (p *parser) commit() (events []Event, window []uint64, err error) {
 	if err := p.expect('['); err != nil {
 		return nil, nil, err
 	}
-	count := bytes.Count(p.body, []byte(`"specversion"`))
-	events = make([]Event, 0, min(count, 1+len(p.body)/128))
+	count := 1
+	if len(p.body) > 1024 { // worth counting
+		count = min(bytes.Count(p.body, []byte(`"specversion"`)), 1+len(p.body)/128)
+	}
+	events = make([]Event, 0, count)
 	for {
 		events = append(events, Event{})
 		e, previous := &events[len(events)-1], (*Event)(nil)

@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -153,15 +155,28 @@ func (p *parser) skipMembers(object bool, depth int) error {
 }
 
 func (p *parser) skipString() (escaped bool, err error) {
-	for i := p.at + 1; i < len(p.body); i++ {
-		switch c := p.body[i]; {
+	body, i := p.body, p.at+1
+	for {
+		for len(body)-i >= 8 {
+			special := specials(binary.LittleEndian.Uint64(body[i:]))
+			if special != 0 {
+				i += bits.TrailingZeros64(special) / 8
+				break
+			}
+			i += 8
+		}
+		if i >= len(body) {
+			p.at = len(body)
+			return false, errEnd
+		}
+		switch c := body[i]; {
 		case c == '"':
 			p.at = i + 1
 			return escaped, nil
 		case c == '\\':
 			escaped = true
 			i++ // whatever is escaped, it is not the end
-			if i < len(p.body) && !isEscape(p.body[i:]) {
+			if i < len(body) && !isEscape(body[i:]) {
 				p.at = i
 				return false, errors.New("an unknown escape in a string")
 			}
@@ -169,9 +184,18 @@ func (p *parser) skipString() (escaped bool, err error) {
 			p.at = i
 			return false, errors.New("a control character in a string")
 		}
+		i++
 	}
-	p.at = len(p.body)
-	return false, errEnd
+}
+
+// specials returns, for eight bytes at once, a word whose lowest set bit is in
+// the first byte that is a quote, a backslash or a control character.
+// Bits above that byte mean nothing.
+func specials(word uint64) uint64 {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	quote := word ^ each*'"'
+	backslash := word ^ each*'\\'
+	return ((quote-each)&^quote | (backslash-each)&^backslash | (word-each*' ')&^word) & high
 }
 
 // isEscape tells that b starts with what may follow a backslash.

@@ -1,0 +1,143 @@
+package esjstest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nuid"
+)
+
+// Option changes how a deployment runs.
+type Option func(*config)
+
+type config struct {
+	syncAlways bool
+	inProcess  bool
+	maxBytes   int64
+}
+
+// SyncAlways makes the server sync every message to disk before it
+// acknowledges it, as a production server must.
+func SyncAlways() Option { return func(c *config) { c.syncAlways = true } }
+
+// InProcess connects by a pipe instead of TCP, which is several times faster.
+// Such a connection does not survive [Deployment.Restart], and a cluster cannot have it.
+func InProcess() Option { return func(c *config) { c.inProcess = true } }
+
+// MaxBytes changes the limit of the event stream from 256 MiB; a server holds
+// 64 GiB in all streams and buckets.
+func MaxBytes(n int64) Option { return func(c *config) { c.maxBytes = n } }
+
+// Server runs one nats-server with file storage in a directory of the test, on
+// a free loopback port.
+func Server(t testing.TB, options ...Option) *Deployment {
+	t.Helper()
+	d := newDeployment(options)
+	o := d.serverOptions(directory(t))
+	o.Port = server.RANDOM_PORT
+	d.options = []*server.Options{o}
+	t.Cleanup(d.shutdown)
+	s, err := start(o)
+	if err != nil {
+		t.Fatalf("start a nats-server: %v", err)
+	}
+	d.servers = []*server.Server{s}
+	return d
+}
+
+func newDeployment(options []Option) *Deployment {
+	d := &Deployment{config: config{maxBytes: 256 << 20}}
+	for _, change := range options {
+		change(&d.config)
+	}
+	return d
+}
+
+func (d *Deployment) serverOptions(storeDir string) *server.Options {
+	return &server.Options{
+		ServerName:             "n-" + nuid.Next(),
+		Host:                   "127.0.0.1",
+		JetStream:              true,
+		StoreDir:               storeDir,
+		JetStreamMaxMemory:     256 << 20,
+		JetStreamMaxStore:      64 << 30, // reserved by streams' limits, not allocated
+		SyncAlways:             d.config.syncAlways,
+		NoLog:                  os.Getenv("ESJSTEST_LOG") == "",
+		NoSigs:                 true,
+		DisableJetStreamBanner: true,
+	}
+}
+
+// start runs a server until it accepts clients, and writes the port that it
+// got into o, so that it keeps it when it is started again.
+func start(o *server.Options) (*server.Server, error) {
+	s, err := server.NewServer(o.Clone())
+	if err != nil {
+		return nil, err
+	}
+	if !o.NoLog {
+		s.ConfigureLogger()
+	}
+	go s.Start()
+	// A server that cannot listen says so in its log only.
+	if !s.ReadyForConnections(patience / 4) {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, errors.New("it is not ready for connections; ESJSTEST_LOG=1 shows why")
+	}
+	if o.Port == server.RANDOM_PORT {
+		if _, err := fmt.Sscanf(s.Addr().String(), o.Host+":%d", &o.Port); err != nil {
+			return nil, fmt.Errorf("the address %s: %w", s.Addr(), err)
+		}
+	}
+	return s, nil
+}
+
+func (d *Deployment) shutdown() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, nc := range d.dialed {
+		nc.Close()
+	}
+	for _, s := range d.servers {
+		s.Shutdown()
+	}
+	for _, s := range d.servers {
+		s.WaitForShutdown()
+	}
+}
+
+// directory is t.TempDir with patience: a server that has shut down may still
+// be writing a last file, on which TempDir would fail the test.
+func directory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "esjstest-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		until(func() bool { return os.RemoveAll(dir) == nil })
+	})
+	return filepath.Join(dir, "data")
+}
+
+// until waits for a condition that nobody signals, and tells whether it came true.
+func until(condition func() bool) bool {
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline.C:
+			return condition()
+		case <-tick.C:
+		}
+	}
+	return true
+}
