@@ -83,7 +83,7 @@ func (t *Timers) Set(ctx context.Context, id StreamID, timer Timer) error {
 		return err
 	}
 	if err := errors.Join(wire.CheckCategory(id.Category), wire.CheckKey(id.Key)); err != nil {
-		return fmt.Errorf("%w: timer of %s: %w", ErrConfig, id, err)
+		return fmt.Errorf("%w: timer of %s: %w", ErrInvalid, id, err)
 	}
 	set, fired := t.subject("set", id, timer), t.subject("fired", id, timer)
 	if !timer.At.After(time.Now()) {
@@ -167,13 +167,13 @@ var latestTimer = time.Unix(0, 1<<63-1)
 // check refuses a timer that the server could not carry.
 func (t Timer) check() error {
 	if wire.CheckCategory(t.Name) != nil {
-		return fmt.Errorf("%w: timer name %q: allowed are 1 to 64 bytes of [a-z0-9-]", ErrConfig, t.Name)
+		return fmt.Errorf("%w: timer name %q: allowed are 1 to 64 bytes of [a-z0-9-]", ErrInvalid, t.Name)
 	}
 	switch {
 	case t.Version == 0:
-		return fmt.Errorf("%w: timer %s: version 0: it must be the version of the event that armed it", ErrConfig, t.Name)
+		return fmt.Errorf("%w: timer %s: version 0: it must be the version of the event that armed it", ErrInvalid, t.Name)
 	case t.At.Year() < 1970 || t.At.After(latestTimer):
-		return fmt.Errorf("%w: timer %s at %s: allowed is 1970 to %s", ErrConfig, t.Name, t.At, latestTimer.UTC())
+		return fmt.Errorf("%w: timer %s at %s: allowed is 1970 to %s", ErrInvalid, t.Name, t.At, latestTimer.UTC())
 	}
 	return nil
 }

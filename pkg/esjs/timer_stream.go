@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -39,27 +38,47 @@ func timerStreamConfig(replicas int) jetstream.StreamConfig {
 	}
 }
 
-// ProvisionTimers creates the stream TIMERS (message schedules), or upgrades it.
-// It needs the right to create streams, which services do not need. A stream of
-// that name that cannot become what is needed is refused with [ErrConfig] and
-// the difference, field by field.
+// ProvisionTimers creates the stream TIMERS (message schedules), or changes the
+// number of its replicas. Everything else that differs is refused with
+// [ErrConfig] and the difference, field by field. It needs the right to create
+// streams, which services do not need.
 func ProvisionTimers(ctx context.Context, dial Dial, replicas int) error {
-	conn, err := dial("provision-timers")
+	nc, err := dial("provision-timers")
+	if err != nil {
+		return fmt.Errorf("esjs: connect to provision timers: %w", err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return fmt.Errorf("%w: timers: %w", ErrConfig, err)
+	if err := checkServer(nc); err != nil {
+		return err
 	}
 	want := timerStreamConfig(replicas)
-	_, createErr := js.CreateOrUpdateStream(ctx, want)
-	if _, err := openTimerStream(ctx, js); err != nil {
-		return errors.Join(err, createErr)
+	stream, err := js.Stream(ctx, timerStream)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		// A stream that takes the place of a lost one begins after its last
+		// message: positions in the old one are then before the first of the new one.
+		want.FirstSeq = uint64(time.Now().UnixMicro())
+		if _, err := js.CreateStream(ctx, want); err != nil {
+			return fmt.Errorf("esjs: create stream %s: %w", timerStream, err)
+		}
+		return nil
+	case err != nil:
+		return fmt.Errorf("esjs: look up stream %s: %w", timerStream, err)
 	}
-	if createErr != nil {
-		return fmt.Errorf("%w: stream %s: %w", ErrConfig, timerStream, createErr)
+	have := stream.CachedInfo().Config
+	if diff := timerStreamDifference(have); len(diff) > 0 {
+		return configError(timerStream, diff)
+	}
+	if have.Replicas == want.Replicas {
+		return nil
+	}
+	have.Replicas = want.Replicas
+	if _, err := js.UpdateStream(ctx, have); err != nil {
+		return fmt.Errorf("esjs: upgrade stream %s: %w", timerStream, err)
 	}
 	return nil
 }
@@ -68,13 +87,13 @@ func ProvisionTimers(ctx context.Context, dial Dial, replicas int) error {
 func openTimerStream(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
 	stream, err := js.Stream(ctx, timerStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("%w: stream %s does not exist: provision it", ErrConfig, timerStream)
+		return nil, fmt.Errorf("%w: stream %s does not exist; provision the timers first", ErrConfig, timerStream)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("esjs: stream %s: %w", timerStream, err)
 	}
 	if diff := timerStreamDifference(stream.CachedInfo().Config); len(diff) > 0 {
-		return nil, fmt.Errorf("%w: stream %s: %s", ErrConfig, timerStream, strings.Join(diff, "; "))
+		return nil, configError(timerStream, diff)
 	}
 	return stream, nil
 }
@@ -86,7 +105,7 @@ func timerStreamDifference(has jetstream.StreamConfig) []string {
 	var diff []string
 	differ := func(field string, has, want any) {
 		if h, w := fmt.Sprint(has), fmt.Sprint(want); h != w {
-			diff = append(diff, fmt.Sprintf("%s is %s, not %s", field, h, w))
+			diff = append(diff, fmt.Sprintf("%s is %s, needed %s", field, h, w))
 		}
 	}
 	differ("subjects", has.Subjects, want.Subjects)
