@@ -39,14 +39,14 @@ func (h *Health) Set(name string, err error) {
 
 // Err returns nil when everything is ready, or what is not, by name.
 func (h *Health) Err() error {
-	err, _ := h.state()
+	_, err := h.state()
 	return err
 }
 
 // Wait blocks until everything is ready or ctx ends; then it says what was not.
 func (h *Health) Wait(ctx context.Context) error {
 	for {
-		err, changed := h.state()
+		changed, err := h.state()
 		if err == nil {
 			return nil
 		}
@@ -58,7 +58,7 @@ func (h *Health) Wait(ctx context.Context) error {
 	}
 }
 
-func (h *Health) state() (error, <-chan struct{}) {
+func (h *Health) state() (<-chan struct{}, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var errs []error
@@ -67,5 +67,5 @@ func (h *Health) state() (error, <-chan struct{}) {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
-	return errors.Join(errs...), h.changed
+	return h.changed, errors.Join(errs...)
 }

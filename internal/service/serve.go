@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -46,25 +47,15 @@ func (e *Env) serve(ctx context.Context, ep *endpoints) error {
 	}
 	ep.nc, ep.log = e.Store.Conn(), e.Log
 
-	broken := make(chan error, 1)
-	fail := func(err error) {
-		select {
-		case broken <- err:
-		default:
-		}
-	}
+	closed := make(chan struct{})
 	srv, err := micro.AddService(ep.nc, micro.Config{
 		Name:         ep.name,
 		Version:      protocolVersion,
 		Description:  e.Name,
 		QueueGroup:   ep.name,
 		StatsHandler: func(*micro.Endpoint) any { return ep.stats.snapshot() },
-		DoneHandler:  func(micro.Service) { fail(nats.ErrConnectionClosed) },
+		DoneHandler:  func(micro.Service) { close(closed) },
 		ErrorHandler: func(_ micro.Service, err *micro.NATSError) {
-			if errors.Is(err, nats.ErrPermissionViolation) {
-				fail(err)
-				return
-			}
 			ep.log.Error().Err(err).Str("subject", err.Subject).Msg("endpoint error")
 		},
 	})
@@ -79,21 +70,36 @@ func (e *Env) serve(ctx context.Context, ep *endpoints) error {
 		}
 	})
 	for name, subject := range ep.subjects {
-		if err := srv.AddEndpoint(name, handle, micro.WithEndpointSubject(subject)); err != nil {
+		if err := ep.subscribe(srv, handle, name, subject); err != nil {
 			return errors.Join(fmt.Errorf("endpoint %s: %w", subject, err), srv.Stop())
 		}
 	}
-	// The server has the subscriptions, or has refused them, once it answers a flush.
-	if err := ep.nc.FlushTimeout(requestTimeout); err != nil && ctx.Err() == nil {
-		return errors.Join(fmt.Errorf("endpoints of %s: %w", ep.name, err), srv.Stop())
-	}
+	e.Health.Set(ep.name+" endpoints", nil)
 
 	var cause error
 	select {
 	case <-ctx.Done():
-	case cause = <-broken:
+	case <-closed:
+		cause = fmt.Errorf("endpoints of %s: %w", ep.name, nats.ErrConnectionClosed)
 	}
 	return errors.Join(cause, ep.drain(srv, requests))
+}
+
+// subscribe adds an endpoint and makes sure that the server has accepted it. A
+// server refuses a subscription by a text on the connection, after the fact and
+// without a code; once it has answered a flush, it has said so.
+func (ep *endpoints) subscribe(srv micro.Service, h micro.Handler, name, subject string) error {
+	if err := srv.AddEndpoint(name, h, micro.WithEndpointSubject(subject)); err != nil {
+		return err
+	}
+	if err := ep.nc.FlushTimeout(requestTimeout); err != nil {
+		return err
+	}
+	err := ep.nc.LastError()
+	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), strconv.Quote(subject)) {
+		return err
+	}
+	return nil
 }
 
 // drain takes no more requests and waits for those that run. A request that the
