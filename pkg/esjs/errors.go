@@ -20,6 +20,10 @@ var (
 	ErrUnknownOutcome = errors.New("esjs: unknown outcome")
 	// ErrConfig: the configuration, of the store or of the server, is not usable.
 	ErrConfig = errors.New("esjs: configuration")
+	// ErrServerTooOld is the [ErrConfig] of a server older than [MinServerVersion].
+	ErrServerTooOld = fmt.Errorf("%w: the server is too old", ErrConfig)
+	// ErrNoJetStream is the [ErrConfig] of a server, or an account, without JetStream.
+	ErrNoJetStream = fmt.Errorf("%w: no JetStream", ErrConfig)
 	// ErrCommandReused: the command id was used before with another command.
 	ErrCommandReused = errors.New("esjs: command id used before with another body")
 	// ErrInvalid: the call itself is wrong (a bad key, no events, two writes to

@@ -63,7 +63,7 @@ func Provision(ctx context.Context, dial Dial, cfg Config) error {
 		}
 		return nil
 	case err != nil:
-		return fmt.Errorf("esjs: look up stream %s: %w", cfg.Stream, err)
+		return lookUpError(nc, cfg.Stream, err)
 	}
 	have := stream.CachedInfo().Config
 	if diff := difference(have, want); len(diff) > 0 {
@@ -92,11 +92,8 @@ func verify(ctx context.Context, nc *nats.Conn, cfg Config) error {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return fmt.Errorf("%w: there is no stream %s; provision the store first", ErrConfig, cfg.Stream)
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
-		errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("%w: the server %s has no JetStream; enable it", ErrConfig, nc.ConnectedServerName())
 	case err != nil:
-		return fmt.Errorf("esjs: look up stream %s: %w", cfg.Stream, err)
+		return lookUpError(nc, cfg.Stream, err)
 	}
 	if diff := difference(stream.CachedInfo().Config, streamConfig(cfg)); len(diff) > 0 {
 		return configError(cfg.Stream, diff)
@@ -104,11 +101,21 @@ func verify(ctx context.Context, nc *nats.Conn, cfg Config) error {
 	return nil
 }
 
+// lookUpError tells a server without JetStream, which answers in one of three
+// ways, from other failures.
+func lookUpError(nc *nats.Conn, stream string, err error) error {
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) ||
+		errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("%w: enable it on %s, for the account that connects", ErrNoJetStream, nc.ConnectedUrlRedacted())
+	}
+	return fmt.Errorf("esjs: look up stream %s: %w", stream, err)
+}
+
 func checkServer(nc *nats.Conn) error {
 	have := nc.ConnectedServerVersion()
 	if compareVersions(have, MinServerVersion) < 0 {
-		return fmt.Errorf("%w: the server %s has version %s; the store needs %s or newer",
-			ErrConfig, nc.ConnectedUrlRedacted(), have, MinServerVersion)
+		return fmt.Errorf("%w: %s has version %s; the store needs %s or newer",
+			ErrServerTooOld, nc.ConnectedUrlRedacted(), have, MinServerVersion)
 	}
 	return nil
 }
