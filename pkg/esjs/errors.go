@@ -29,6 +29,9 @@ var (
 	// ErrInvalid: the call itself is wrong (a bad key, no events, two writes to
 	// one aggregate); nothing was stored.
 	ErrInvalid = errors.New("esjs: invalid")
+	// ErrUnavailable: a sink's storage cannot be used at present (full, locked,
+	// gone); trying again helps when that is over.
+	ErrUnavailable = errors.New("esjs: storage unavailable")
 	// ErrRefused: the server refused before storing anything.
 	ErrRefused = errors.New("esjs: refused by the server")
 )

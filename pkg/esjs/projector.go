@@ -1,0 +1,105 @@
+package esjs
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Projector runs one projection. It is safe for concurrent use; Run is called once.
+type Projector[T any, E Event] struct {
+	store      *Store
+	sink       Sink[T]
+	projection Projection[T, E]
+	cfg        ProjectionConfig
+	caughtUp   sync.Once
+
+	mu       sync.Mutex
+	progress Progress      // Lag and Behind are worked out when asked
+	oldest   time.Time     // when the oldest event that is not applied happened; zero when all are
+	moved    chan struct{} // closed and replaced when the position moves
+}
+
+// NewProjector prepares a projection on a sink.
+func NewProjector[T any, E Event](store *Store, sink Sink[T], p Projection[T, E], cfg ProjectionConfig) *Projector[T, E] {
+	cfg.Batch = cmp.Or(cfg.Batch, 500)
+	cfg.Retry.First = cmp.Or(cfg.Retry.First, 100*time.Millisecond)
+	cfg.Retry.Max = cmp.Or(cfg.Retry.Max, 2*time.Second)
+	cfg.Retry.Attempts = cmp.Or(cfg.Retry.Attempts, 5)
+	return &Projector[T, E]{
+		store:      store,
+		sink:       sink,
+		projection: p,
+		cfg:        cfg,
+		progress:   Progress{Name: p.FullName()},
+		moved:      make(chan struct{}),
+	}
+}
+
+// Run projects until ctx ends, and then returns nil, or until it cannot go on.
+// An event's rows and the checkpoint change together or not at all, so every
+// event is applied exactly once.
+//
+// Without a lease a second projector is refused: the one whose checkpoint was
+// moved by another ends with [ErrConflict]. With a lease the second one waits
+// for its turn.
+//
+// Run also ends when more than 1000 keys are parked: then it is the projection
+// that is wrong, not the events.
+func (p *Projector[T, E]) Run(ctx context.Context) error {
+	err := p.run(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("projection %s: %w", p.projection.FullName(), err)
+}
+
+// WaitFor blocks until the projection has passed pos, and then returns nil, or
+// until ctx ends, and then returns its error. What is stored at pos is then
+// visible in the sink, unless its key is parked.
+func (p *Projector[T, E]) WaitFor(ctx context.Context, pos Position) error {
+	for {
+		p.mu.Lock()
+		passed, moved := !p.progress.Position.Before(pos), p.moved
+		p.mu.Unlock()
+		if passed {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Progress returns where the projection is; it does not block on the store.
+func (p *Projector[T, E]) Progress() Progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	progress := p.progress
+	if progress.Position.Before(progress.Last) {
+		progress.Lag = progress.Last.Sequence() - progress.Position.Sequence()
+		if !p.oldest.IsZero() {
+			progress.Behind = max(0, time.Since(p.oldest))
+		}
+	}
+	return progress
+}
+
+// at publishes where the projection is now, which may be behind the checkpoint
+// that is stored.
+func (p *Projector[T, E]) at(position Position, c Checkpoint) {
+	parked := slices.SortedFunc(maps.Values(c.Parked), func(a, b Parked) int { return cmp.Compare(a.Key, b.Key) })
+	p.mu.Lock()
+	p.progress.Position = position
+	p.progress.Parked = parked
+	p.oldest = c.Time // what is not applied is younger
+	close(p.moved)
+	p.moved = make(chan struct{})
+	p.mu.Unlock()
+}

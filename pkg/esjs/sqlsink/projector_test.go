@@ -1,0 +1,469 @@
+package sqlsink_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
+	"github.com/b144f99b/orderflow/pkg/esjs/sqlsink"
+)
+
+// Added and Forgotten are the events of these tests; the projections know Added alone.
+type Added struct {
+	N int `json:"n"`
+}
+
+type Forgotten struct{}
+
+func (Added) EventType() string     { return "Added" }
+func (Forgotten) EventType() string { return "Forgotten" }
+
+// sums is a projection that shows every event that is applied twice, or not at all.
+func sums(t *testing.T, categories ...string) esjs.Projection[*sql.Tx, Added] {
+	t.Helper()
+	codec, err := esjs.NewCodec(esjs.TypeOf[Added, Added]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return esjs.Projection[*sql.Tx, Added]{
+		Name: "sums", Version: 1, Codec: codec,
+		Query: esjs.Query{Categories: categories},
+		Init: func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, "CREATE TABLE sums_v1 (key TEXT PRIMARY KEY, events INTEGER, sum INTEGER, version INTEGER) STRICT")
+			return err
+		},
+		Apply: applySum,
+	}
+}
+
+func applySum(ctx context.Context, tx *sql.Tx, e esjs.Recorded[Added]) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO sums_v1 VALUES (?, 1, ?, ?)
+		ON CONFLICT (key) DO UPDATE SET events = events + 1, sum = sum + excluded.sum, version = excluded.version`,
+		e.Stream.String(), e.Event.N, e.Version)
+	return err
+}
+
+func TestReplayFromZeroEqualsLive(t *testing.T) {
+	store := esjstest.Server(t).Store(t)
+	live := run(t, store, openTemp(t), sums(t), esjs.ProjectionConfig{})
+	want, last := fill(t, store, 300, 20)
+	live.waitFor(t, last)
+	live.wantSums(t, want)
+
+	for _, batch := range []int{1, 7, 500} {
+		replayed := run(t, store, openTemp(t), sums(t), esjs.ProjectionConfig{Batch: batch})
+		replayed.waitFor(t, last)
+		replayed.wantSums(t, want)
+		if got := replayed.checkpoint(t).Position; got != last {
+			t.Errorf("batches of %d end at %s, want %s", batch, got, last)
+		}
+	}
+}
+
+func TestAProjectorGoesOnWhereItStopped(t *testing.T) {
+	store := esjstest.Server(t).Store(t)
+	db := openTemp(t)
+	want, last := fill(t, store, 50, 5)
+	for range 3 {
+		p := run(t, store, db, sums(t), esjs.ProjectionConfig{})
+		p.waitFor(t, last)
+		p.stop(t)
+		more, end := fill(t, store, 20, 5)
+		for key, s := range more {
+			want[key] = want[key].plus(s)
+		}
+		last = end
+	}
+	p := run(t, store, db, sums(t), esjs.ProjectionConfig{})
+	p.waitFor(t, last)
+	p.wantSums(t, want)
+}
+
+func TestThePositionAdvancesOverWhatIsIgnored(t *testing.T) {
+	store := esjstest.Server(t).Store(t)
+	p := run(t, store, openTemp(t), sums(t, "wanted"), esjs.ProjectionConfig{})
+	appended(t, store, "wanted/a", Added{N: 1})
+	p.waitFor(t, appended(t, store, "other/a", Added{N: 2}))
+	p.waitFor(t, appended(t, store, "wanted/a", Forgotten{}, Added{N: 3}, Forgotten{}))
+	p.waitFor(t, appended(t, store, "wanted/b", Forgotten{}))
+	p.wantSums(t, map[string]sum{"wanted/a": {2, 4, 3}})
+	if progress := p.Progress(); progress.Lag != 0 || progress.Behind != 0 || progress.Position != progress.Last {
+		t.Errorf("progress is %+v, want no lag", progress)
+	}
+}
+
+func TestSelectedTypesAloneAreApplied(t *testing.T) {
+	store := esjstest.Server(t).Store(t)
+	projection := sums(t)
+	projection.Query.Types = []string{"Forgotten"}
+	p := run(t, store, openTemp(t), projection, esjs.ProjectionConfig{})
+	p.waitFor(t, appended(t, store, "a/1", Added{N: 1}))
+	p.wantSums(t, map[string]sum{})
+}
+
+func TestACommitThatFailsForEverParksItsKeyAndTheOthersGoOn(t *testing.T) {
+	store := esjstest.Server(t).Store(t)
+	db := openTemp(t)
+	for name, fail := range map[string]func() error{
+		"error": func() error { return errors.New("this row cannot be") },
+		"panic": func() error { panic("this row cannot be") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			projection := sums(t, name)
+			projection.Name += name
+			var attempts atomic.Int64
+			apply := projection.Apply
+			projection.Apply = func(ctx context.Context, tx *sql.Tx, e esjs.Recorded[Added]) error {
+				if err := apply(ctx, tx, e); err != nil {
+					return err
+				}
+				if e.Event.N == 13 {
+					attempts.Add(1)
+					return fail()
+				}
+				return nil
+			}
+			projection.Init = func(ctx context.Context, tx *sql.Tx) error {
+				_, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS sums_v1 (key TEXT PRIMARY KEY, events INTEGER, sum INTEGER, version INTEGER) STRICT")
+				return err
+			}
+			cfg := esjs.ProjectionConfig{Retry: esjs.Backoff{First: time.Millisecond, Attempts: 3}}
+			appended(t, store, name+"/good", Added{N: 1})
+			appended(t, store, name+"/bad", Added{N: 1})
+			appended(t, store, name+"/bad", Added{N: 7}, Added{N: 13})
+			appended(t, store, name+"/good", Added{N: 2})
+			appended(t, store, name+"/bad", Added{N: 3})
+			last := appended(t, store, name+"/good", Added{N: 3})
+
+			p := run(t, store, db, projection, cfg)
+			p.waitFor(t, last)
+			good, before := name+"/good", name+"/bad"
+			want := map[string]sum{good: {3, 6, 3}, before: {1, 1, 1}}
+			got := p.sums(t)
+			maps.DeleteFunc(got, func(key string, _ sum) bool { return !strings.HasPrefix(key, name) })
+			if !maps.Equal(got, want) {
+				t.Fatalf("the rows are %v, want %v", got, want)
+			}
+			// The first attempt is the batch, which finds that something fails.
+			if n := attempts.Load(); n != 4 {
+				t.Errorf("%d attempts, want 4", n)
+			}
+			parked := p.Progress().Parked
+			if len(parked) != 1 || parked[0].Key != before || parked[0].Count != 2 || !strings.Contains(parked[0].Reason, "this row cannot be") {
+				t.Fatalf("parked is %+v, want %s with 2 commits and the reason", parked, before)
+			}
+			p.stop(t)
+
+			again := run(t, store, db, projection, cfg)
+			again.waitFor(t, appended(t, store, name+"/bad", Added{N: 1}))
+			if parked := again.Progress().Parked; len(parked) != 1 || parked[0].Count != 3 {
+				t.Errorf("after a restart parked is %+v, want 3 commits that wait", parked)
+			}
+			if attempts.Load() != 4 {
+				t.Error("a parked commit was tried again")
+			}
+			again.stop(t)
+		})
+	}
+}
+
+func TestACommitThatFailsForAWhileIsAppliedOnce(t *testing.T) {
+	store := esjstest.Server(t).Store(t)
+	projection := sums(t)
+	var failures atomic.Int64
+	projection.Apply = func(ctx context.Context, tx *sql.Tx, e esjs.Recorded[Added]) error {
+		if err := applySum(ctx, tx, e); err != nil {
+			return err
+		}
+		if e.Event.N == 13 && failures.Add(1) <= 3 {
+			return errors.New("not yet")
+		}
+		return nil
+	}
+	appended(t, store, "a/1", Added{N: 1})
+	appended(t, store, "a/2", Added{N: 13})
+	last := appended(t, store, "a/1", Added{N: 2})
+	p := run(t, store, openTemp(t), projection, esjs.ProjectionConfig{Retry: esjs.Backoff{First: time.Millisecond}})
+	p.waitFor(t, last)
+	p.wantSums(t, map[string]sum{"a/1": {2, 3, 2}, "a/2": {1, 13, 1}})
+	if parked := p.Progress().Parked; len(parked) != 0 {
+		t.Errorf("parked is %+v, want none", parked)
+	}
+}
+
+// Shapeless has Added's name and data that no Added can have.
+type Shapeless struct {
+	N string `json:"n"`
+}
+
+func (Shapeless) EventType() string { return "Added" }
+
+func TestDataThatDoesNotDecodeParksItsKeyAtOnce(t *testing.T) {
+	store := esjstest.Server(t).Store(t)
+	appended(t, store, "a/bad", Shapeless{N: "many"})
+	last := appended(t, store, "a/good", Added{N: 1})
+	p := run(t, store, openTemp(t), sums(t), esjs.ProjectionConfig{Retry: esjs.Backoff{First: time.Hour}})
+	p.waitFor(t, last)
+	p.wantSums(t, map[string]sum{"a/good": {1, 1, 1}})
+	if parked := p.Progress().Parked; len(parked) != 1 || parked[0].Key != "a/bad" {
+		t.Errorf("parked is %+v, want a/bad", parked)
+	}
+}
+
+// flaky is a sink whose storage goes away at times, before a commit or after it.
+type flaky struct{ *sqlsink.Sink }
+
+func (f flaky) Commit(ctx context.Context, name string, from, to esjs.Checkpoint, apply func(context.Context, *sql.Tx) error) error {
+	gone := fmt.Errorf("connection lost: %w", esjs.ErrUnavailable)
+	switch rand.N(3) {
+	case 0:
+		return gone
+	case 1:
+		if err := f.Sink.Commit(ctx, name, from, to, apply); err != nil {
+			return err
+		}
+		return gone
+	default:
+		return f.Sink.Commit(ctx, name, from, to, apply)
+	}
+}
+
+func TestAnUnavailableSinkIsWaitedForAndAppliesOnce(t *testing.T) {
+	store := esjstest.Server(t).Store(t)
+	want, last := fill(t, store, 100, 5)
+	db := openTemp(t)
+	projector := esjs.NewProjector(store, flaky{sqlsink.New(db)}, sums(t),
+		esjs.ProjectionConfig{Batch: 3, Retry: esjs.Backoff{First: time.Millisecond, Max: time.Millisecond, Attempts: 1}})
+	p := start(t, db, projector)
+	p.waitFor(t, last)
+	p.wantSums(t, want)
+	if parked := p.Progress().Parked; len(parked) != 0 {
+		t.Errorf("parked is %+v: trouble of the sink is not the events' fault", parked)
+	}
+}
+
+func TestASecondProjectorIsRefused(t *testing.T) {
+	store := esjstest.Server(t).Store(t)
+	db := openTemp(t)
+	first := run(t, store, db, sums(t), esjs.ProjectionConfig{})
+	first.waitFor(t, appended(t, store, "a/1", Added{N: 1}))
+
+	ready := make(chan struct{})
+	second := run(t, store, db, sums(t), esjs.ProjectionConfig{OnCaughtUp: func() { close(ready) }})
+	<-ready
+	last := appended(t, store, "a/1", Added{N: 2})
+	select {
+	case err := <-first.ended:
+		first.ended <- nil
+		second.waitFor(t, last)
+		wantConflict(t, err)
+	case err := <-second.ended:
+		second.ended <- nil
+		first.waitFor(t, last)
+		wantConflict(t, err)
+	}
+	first.wantSums(t, map[string]sum{"a/1": {2, 3, 2}})
+}
+
+func wantConflict(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, esjs.ErrConflict) {
+		t.Errorf("one of two projectors ended with %v, want ErrConflict", err)
+	}
+}
+
+func TestCaughtUpIsToldOnceAlsoWithNothingToDo(t *testing.T) {
+	store := esjstest.Server(t).Store(t)
+	db := openTemp(t)
+	for range 2 {
+		caughtUp := make(chan struct{}, 10)
+		p := run(t, store, db, sums(t, "a"), esjs.ProjectionConfig{OnCaughtUp: func() { caughtUp <- struct{}{} }})
+		<-caughtUp
+		if !p.Progress().CaughtUp {
+			t.Error("Progress does not say that it has caught up")
+		}
+		p.waitFor(t, appended(t, store, "a/1", Added{N: 1}))
+		p.waitFor(t, appended(t, store, "b/1", Added{N: 1}))
+		p.stop(t)
+		if len(caughtUp) != 0 {
+			t.Error("caught up was told more than once")
+		}
+	}
+}
+
+func TestWaitForEndsWithItsContext(t *testing.T) {
+	store := esjstest.Server(t).Store(t)
+	p := run(t, store, openTemp(t), sums(t), esjs.ProjectionConfig{})
+	position := appended(t, store, "a/1", Added{N: 1})
+	beyond, err := esjs.ParsePosition(fmt.Sprintf("0-%d", position.Sequence()+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.waitFor(t, position)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.WaitFor(ctx, beyond); !errors.Is(err, context.Canceled) {
+		t.Errorf("WaitFor beyond the end returned %v, want the context's error", err)
+	}
+}
+
+func TestRowsOfAnotherStoreAreRefused(t *testing.T) {
+	t.Parallel() // a position beyond the end is given time: the leader may have changed
+	first := esjstest.Server(t).Store(t)
+	db := openTemp(t)
+	p := run(t, first, db, sums(t), esjs.ProjectionConfig{})
+	_, last := fill(t, first, 10, 2)
+	p.waitFor(t, last)
+	p.stop(t)
+	second := esjstest.Server(t).Store(t)
+	_, end := fill(t, second, 3, 1)
+	if !end.Before(last) {
+		t.Fatal("the second store is not shorter")
+	}
+	err := esjs.NewProjector(second, sqlsink.New(db), sums(t), esjs.ProjectionConfig{}).Run(t.Context())
+	var corrupt *esjs.CorruptError
+	if !errors.As(err, &corrupt) {
+		t.Errorf("a checkpoint beyond the store's end: %v, want a *CorruptError", err)
+	}
+}
+
+// running is a projector at work, with its database.
+type running struct {
+	*esjs.Projector[*sql.Tx, Added]
+	db     *sql.DB
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+func run(t *testing.T, store *esjs.Store, db *sql.DB, projection esjs.Projection[*sql.Tx, Added], cfg esjs.ProjectionConfig) *running {
+	t.Helper()
+	return start(t, db, esjs.NewProjector(store, sqlsink.New(db), projection, cfg))
+}
+
+func start(t *testing.T, db *sql.DB, projector *esjs.Projector[*sql.Tx, Added]) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Projector: projector, db: db, cancel: cancel, ended: make(chan error, 1)}
+	go func() { r.ended <- projector.Run(ctx) }()
+	t.Cleanup(func() { r.stop(t) })
+	return r
+}
+
+// stop ends the projector; it may be called again.
+func (r *running) stop(t *testing.T) {
+	t.Helper()
+	r.cancel()
+	err := <-r.ended
+	r.ended <- nil
+	if err != nil {
+		t.Errorf("the projector ended with %v", err)
+	}
+}
+
+func (r *running) waitFor(t *testing.T, position esjs.Position) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := r.WaitFor(ctx, position); err != nil {
+		t.Fatalf("wait for %s: %v; progress is %+v", position, err, r.Progress())
+	}
+}
+
+func (r *running) checkpoint(t *testing.T) esjs.Checkpoint {
+	t.Helper()
+	stored, err := sqlsink.New(r.db).Open(t.Context(), "sums_v1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored
+}
+
+// sum is a row of sums.
+type sum struct{ events, sum, version int }
+
+func (s sum) plus(o sum) sum { return sum{s.events + o.events, s.sum + o.sum, o.version} }
+
+func (r *running) sums(t *testing.T) map[string]sum {
+	t.Helper()
+	result, err := r.db.Query("SELECT key, events, sum, version FROM sums_v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer result.Close()
+	found := make(map[string]sum)
+	for result.Next() {
+		var (
+			key string
+			s   sum
+		)
+		if err := result.Scan(&key, &s.events, &s.sum, &s.version); err != nil {
+			t.Fatal(err)
+		}
+		found[key] = s
+	}
+	if err := result.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func (r *running) wantSums(t *testing.T, want map[string]sum) {
+	t.Helper()
+	if got := r.sums(t); !maps.Equal(got, want) {
+		t.Fatalf("the rows are\n%v, want\n%v", got, want)
+	}
+}
+
+func openTemp(t *testing.T) *sql.DB {
+	t.Helper()
+	return open(t, filepath.Join(t.TempDir(), "view.db"))
+}
+
+// appended stores one commit for the aggregate "category/key".
+func appended(t testing.TB, store *esjs.Store, id string, events ...esjs.Event) esjs.Position {
+	t.Helper()
+	category, key, _ := strings.Cut(id, "/")
+	stored, err := store.Append(context.Background(), esjs.StreamID{Category: category, Key: key}, esjs.Any(), events...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored.Revision.Position()
+}
+
+// fill appends commits of one to three events to some of the keys, and returns
+// the sums that must come of them.
+func fill(t testing.TB, store *esjs.Store, commits, keys int) (map[string]sum, esjs.Position) {
+	t.Helper()
+	want := make(map[string]sum)
+	var last esjs.Position
+	for range commits {
+		id := fmt.Sprintf("a/k%d", rand.N(keys))
+		id = []string{"a", "b"}[rand.N(2)] + id[1:]
+		category, key, _ := strings.Cut(id, "/")
+		var events []esjs.Event
+		s := sum{}
+		for range 1 + rand.N(3) {
+			n := rand.N(100)
+			events = append(events, Added{N: n})
+			s = s.plus(sum{events: 1, sum: n})
+		}
+		stored, err := store.Append(context.Background(), esjs.StreamID{Category: category, Key: key}, esjs.Any(), events...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.version = int(stored.Revision.Version())
+		want[id], last = want[id].plus(s), stored.Revision.Position()
+	}
+	return want, last
+}
