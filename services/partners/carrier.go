@@ -133,12 +133,13 @@ func (l *ledger) ship(op string, reference string, key idempotencyKey, r shipmen
 		if no != (Refusal{}) {
 			return entry{}, refusal(422, no, map[string]any{"shipment": shipment})
 		}
-		e := entry{}
-		if op == "dispatch" {
-			shipment, e.Webhooks = shipment.leave(r.RequestReference, cfg, now)
+		if op != "dispatch" {
+			return entry{Shipment: &shipment}, answer(200, map[string]any{"shipment": shipment})
 		}
-		e.Shipment = &shipment
-		return e, answer(200, map[string]any{"shipment": shipment})
+		// What was accepted is told by webhook; only who asks again is told here.
+		accepted := answer(202, map[string]any{"shipment": shipment})
+		left, news := shipment.leave(r.RequestReference, cfg, now)
+		return entry{Shipment: &left, Webhooks: news}, accepted
 	})
 }
 

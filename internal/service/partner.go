@@ -1,0 +1,147 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// ErrPartnerUnknown: the partner may or may not have done what it was asked
+// for. Ask what became of it, or ask again with the same key.
+var ErrPartnerUnknown = errors.New("the partner may or may not have done it")
+
+// PartnerRefusal is a partner's definite no: it did not, and will not, do what
+// it was asked for. Body is its answer, at most 1 MiB of it.
+type PartnerRefusal struct {
+	Status int
+	Body   []byte
+}
+
+func (e *PartnerRefusal) Error() string {
+	return fmt.Sprintf("the partner refused with status %d: %s", e.Status, clip(string(e.Body)))
+}
+
+// PartnerConfig is how a partner is reached. URL is required.
+type PartnerConfig struct {
+	URL         string        // of the partner's API, without a slash at the end
+	Timeout     time.Duration // of one call, from its sending to its answer; default 5 s
+	Concurrency int           // calls at the same time, others wait; default 32
+}
+
+// Partner is the HTTP API of another company. It is safe for concurrent use.
+type Partner struct {
+	url     string
+	timeout time.Duration
+	slots   chan struct{}
+	client  *http.Client
+}
+
+// NewPartner prepares a client; it sends nothing.
+func NewPartner(cfg PartnerConfig) *Partner {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Second
+	}
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = 32
+	}
+	transport := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		MaxIdleConns:        cfg.Concurrency,
+		MaxIdleConnsPerHost: cfg.Concurrency,
+		IdleConnTimeout:     time.Minute,
+	}
+	// A redirect would repeat a request somewhere else: it is no answer.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Partner{
+		url:     cfg.URL,
+		timeout: cfg.Timeout,
+		slots:   make(chan struct{}, cfg.Concurrency),
+		client:  &http.Client{Transport: transport, CheckRedirect: stay},
+	}
+}
+
+// PartnerCall is one request to a partner.
+type PartnerCall struct {
+	Method string // GET or POST
+	Path   string // escaped, with a slash in front
+	Key    string // the Idempotency-Key; the same for every repetition
+	Body   any    // as JSON; nil: none
+}
+
+// Call sends one request, once, and decodes the answer into answer.
+//
+// Errors: *[PartnerRefusal] for the 4xx that are answers; [ErrPartnerUnknown]
+// for everything that does not tell whether the effect happened: no answer in
+// time, a broken connection, 401, 403, 408, 409, 425, 429, 3xx, 5xx, an answer
+// that does not decode; and ctx's error, and nothing else, when ctx ended.
+func (p *Partner) Call(ctx context.Context, c PartnerCall, answer any) error {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	status, body, err := p.send(ctx, c)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrPartnerUnknown, err)
+	case status/100 == 2:
+		if err := json.Unmarshal(body, answer); err != nil {
+			return fmt.Errorf("%w: the answer does not decode: %w", ErrPartnerUnknown, err)
+		}
+		return nil
+	case isRefusal(status):
+		return &PartnerRefusal{Status: status, Body: body}
+	default:
+		return fmt.Errorf("%w: it answered status %d: %s", ErrPartnerUnknown, status, clip(string(body)))
+	}
+}
+
+func (p *Partner) send(ctx context.Context, c PartnerCall) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	var content io.Reader
+	if c.Body != nil {
+		data, err := json.Marshal(c.Body, json.Deterministic(true))
+		if err != nil {
+			return 0, nil, err
+		}
+		content = bytes.NewReader(data)
+	}
+	request, err := http.NewRequestWithContext(ctx, c.Method, p.url+c.Path, content)
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if c.Key != "" {
+		request.Header.Set("Idempotency-Key", c.Key)
+		// net/http repeats a request with this header by itself when an idle
+		// connection breaks. The key makes that safe.
+	}
+	response, err := p.client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	return response.StatusCode, body, err
+}
+
+// isRefusal tells the statuses that are a business answer from those that are
+// about the request's way, its time or our credentials.
+func isRefusal(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout,
+		http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	}
+	return status/100 == 4
+}

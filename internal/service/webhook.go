@@ -1,0 +1,110 @@
+package service
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/go-json-experiment/json"
+)
+
+// Webhooks is the HTTP endpoint at which a partner tells news. It takes POSTs
+// whose header is "Webhook-Signature: t=<unix seconds>,v1=<hex>", where v1 is
+// the HMAC-SHA256 of "<t>.<body>"; several v1 are allowed while a partner
+// changes its secret. It answers 204 when Handle returned nil and otherwise a
+// problem, so that the partner sends the news again.
+type Webhooks struct {
+	Env    *Env
+	Secret []byte // shared with the partner; without one every webhook is refused
+	// Tolerance is how far t may be from our clock, in both directions, so that
+	// an overheard webhook cannot be sent again later; default 5 min.
+	Tolerance time.Duration
+	// Handle stores one piece of news. It is called concurrently, with the same
+	// news more than once, and in any order.
+	Handle func(ctx context.Context, body []byte) error
+}
+
+// maxWebhook bounds the body of a webhook, in bytes.
+const maxWebhook = 256 << 10
+
+// ServeHTTP takes one webhook.
+func (h Webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	err := h.take(w, r)
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	p, level := ProblemOf(err)
+	h.Env.Log.WithLevel(level).Err(err).Str("outcome", p.Code).Msg("webhook not taken")
+	body, _ := json.Marshal(p) // strings and a number: cannot fail
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	// A sender that is gone repeats the webhook.
+	_, _ = w.Write(body)
+}
+
+func (h Webhooks) take(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodPost {
+		return &esjs.Rejection{Code: "method_not_allowed", Message: "a webhook is a POST", Status: http.StatusMethodNotAllowed}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxWebhook))
+	if err != nil {
+		return badRequest("bad_request", "the body cannot be read; at most %d bytes are allowed", maxWebhook)
+	}
+	if err := h.verify(r.Header.Get("Webhook-Signature"), body, time.Now()); err != nil {
+		return &esjs.Rejection{Code: "bad_signature", Message: err.Error(), Status: http.StatusUnauthorized}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	defer cancel()
+	return h.Handle(ctx, body)
+}
+
+// verify returns what is wrong with a signature.
+func (h Webhooks) verify(header string, body []byte, now time.Time) error {
+	if len(h.Secret) == 0 {
+		return fmt.Errorf("no secret is configured, so no webhook can be trusted")
+	}
+	tolerance := h.Tolerance
+	if tolerance == 0 {
+		tolerance = 5 * time.Minute
+	}
+	var stamp string
+	var signatures [][]byte
+	for part := range strings.SplitSeq(header, ",") {
+		name, value, _ := strings.Cut(part, "=")
+		switch name {
+		case "t":
+			stamp = value
+		case "v1":
+			if signature, err := hex.DecodeString(value); err == nil {
+				signatures = append(signatures, signature)
+			}
+		}
+	}
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil {
+		return fmt.Errorf("the header Webhook-Signature must be t=<unix seconds>,v1=<hex>")
+	}
+	mac := hmac.New(sha256.New, h.Secret)
+	mac.Write([]byte(stamp + "."))
+	mac.Write(body)
+	expected := mac.Sum(nil)
+	for _, signature := range signatures {
+		if !hmac.Equal(signature, expected) {
+			continue
+		}
+		if age := now.Sub(time.Unix(seconds, 0)).Abs(); age > tolerance {
+			return fmt.Errorf("the signature is %s away from this clock, at most %s are allowed", age.Round(time.Second), tolerance)
+		}
+		return nil
+	}
+	return fmt.Errorf("no v1 of the header Webhook-Signature is the signature of this body")
+}

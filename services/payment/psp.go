@@ -1,0 +1,185 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/go-json-experiment/json"
+)
+
+// psp is the client of the payment service provider.
+type psp struct {
+	partner *service.Partner
+}
+
+// account is a payment on the wire.
+type account struct {
+	Reference       string       `json:"reference"`
+	Status          string       `json:"status"`
+	AuthorisationID string       `json:"authorisation_id"`
+	Authorised      events.Money `json:"authorised"`
+	CaptureBefore   time.Time    `json:"capture_before"`
+	Decline         refusal      `json:"decline"`
+	CaptureID       string       `json:"capture_id"`
+	Captured        events.Money `json:"captured"`
+	Refunds         []struct {
+		RefundID string       `json:"refund_id"`
+		Amount   events.Money `json:"amount"`
+	} `json:"refunds"`
+	Refunded events.Money `json:"refunded"`
+}
+
+type refusal struct {
+	Code  string              `json:"code"`
+	Class events.DeclineClass `json:"class"`
+}
+
+// reply is the body of the PSP's answers.
+type reply struct {
+	Payment account `json:"payment"`
+	Error   refusal `json:"error"`
+}
+
+// ask asks the PSP and reads its answer; the error is that ctx ended.
+func (p psp) ask(ctx context.Context, c Call) (Answer, error) {
+	if c.Check {
+		return p.look(ctx, c)
+	}
+	if c.Look {
+		seen, err := p.look(ctx, c)
+		if err != nil || seen.Kind == Unknown || c.settledBy(seen) {
+			return seen, err
+		}
+	}
+	body := map[string]any{}
+	if c.Op != events.OperationVoid {
+		body["amount"] = c.Amount
+	}
+	if c.Op == events.OperationAuthorize {
+		body["method_ref"] = c.MethodRef
+	}
+	if c.Op == events.OperationRefund {
+		body["refund_id"] = c.RefundID
+	}
+	return p.call(ctx, service.PartnerCall{
+		Method: http.MethodPost,
+		Path:   c.path() + "/" + wireName(c.Op),
+		Key:    c.Key,
+		Body:   body,
+	})
+}
+
+// look asks for the PSP's account of the payment.
+func (p psp) look(ctx context.Context, c Call) (Answer, error) {
+	return p.call(ctx, service.PartnerCall{Method: http.MethodGet, Path: c.path()})
+}
+
+// settledBy tells that the operation was done, or can never be done, so that
+// it needs not be asked for again.
+func (c Call) settledBy(a Answer) bool {
+	if a.Kind != Done {
+		return false
+	}
+	switch c.Op {
+	case events.OperationAuthorize, events.OperationVoid:
+		return a.Account.Status != "authorised" || c.Op == events.OperationAuthorize
+	case events.OperationCapture:
+		return a.Account.Captured.Sign() > 0 || a.Account.Status == "voided"
+	case events.OperationRefund:
+		for _, r := range a.Account.Refunds {
+			if r.ID == c.RefundID {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c Call) path() string { return "/payments/" + url.PathEscape(c.PaymentID) }
+
+// wireName is what the PSP calls an operation.
+func wireName(op events.PaymentOperation) string {
+	if op == events.OperationAuthorize {
+		return "authorise"
+	}
+	return string(op)
+}
+
+// keyReused is the PSP's complaint that a key came with another request
+// before: what the first one did is not known here.
+const keyReused = "idempotency_key_reused"
+
+func (p psp) call(ctx context.Context, c service.PartnerCall) (Answer, error) {
+	var body reply
+	err := p.partner.Call(ctx, c, &body)
+	if err == nil {
+		return Answer{Kind: Done, Account: body.Payment.read()}, nil
+	}
+	if ctx.Err() != nil {
+		return Answer{}, ctx.Err()
+	}
+	var no *service.PartnerRefusal
+	if !errors.As(err, &no) {
+		return Answer{Kind: Unknown, Error: err.Error()}, nil
+	}
+	if err := json.Unmarshal(no.Body, &body); err != nil || body.Error.Code == "" {
+		return Answer{Kind: Unknown, Error: fmt.Sprintf("%v, without a code", no)}, nil
+	}
+	switch {
+	case body.Error.Code == keyReused:
+		return Answer{Kind: Unknown, Error: no.Error()}, nil
+	case no.Status == http.StatusNotFound:
+		return Answer{Kind: Missing}, nil
+	default:
+		return Answer{Kind: Refused, Account: body.Payment.read(), Code: body.Error.Code, Class: body.Error.Class}, nil
+	}
+}
+
+func (a account) read() Account {
+	read := Account{
+		Status:      a.Status,
+		AuthID:      a.AuthorisationID,
+		Authorized:  a.Authorised,
+		ExpiresAt:   a.CaptureBefore,
+		DeclineCode: a.Decline.Code,
+		Class:       a.Decline.Class,
+		CaptureID:   a.CaptureID,
+		Captured:    a.Captured,
+		Refunded:    a.Refunded,
+	}
+	for _, r := range a.Refunds {
+		read.Refunds = append(read.Refunds, Refund{ID: r.RefundID, Amount: r.Amount, Done: true})
+	}
+	return read
+}
+
+// notice is a webhook of the PSP.
+type notice struct {
+	ID      string  `json:"id"`
+	Type    string  `json:"type"`
+	Payment account `json:"payment"`
+}
+
+// readNotice reads a webhook's body; fields that we do not know are not ours
+// to refuse.
+func readNotice(body []byte) (News, error) {
+	var n notice
+	if err := json.Unmarshal(body, &n); err != nil {
+		return News{}, fmt.Errorf("the webhook is not the expected JSON: %w", err)
+	}
+	if n.ID == "" || n.Payment.Reference == "" {
+		return News{}, errors.New("the webhook has no id or no payment.reference")
+	}
+	return News{
+		PaymentID: n.Payment.Reference,
+		EventID:   n.ID,
+		Disputed:  n.Type == "payment.disputed",
+		Account:   n.Payment.read(),
+	}, nil
+}

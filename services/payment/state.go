@@ -1,0 +1,189 @@
+package payment
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/events"
+)
+
+// Status is where a payment is, as far as we know.
+type Status string
+
+// Statuses of a payment; "" has no events, or only answers that nothing happened.
+const (
+	StatusInitiated  Status = "initiated" // the PSP was, or will be, asked to authorise
+	StatusAuthorized Status = "authorized"
+	StatusDeclined   Status = "declined"
+	StatusCaptured   Status = "captured"
+	StatusVoided     Status = "voided"
+	StatusExpired    Status = "expired"
+)
+
+// State is one payment.
+type State struct {
+	OrderID    string              `json:"order_id"`
+	Status     Status              `json:"status"`
+	MethodRef  string              `json:"method_ref"`
+	AuthID     string              `json:"auth_id"`
+	Authorized events.Money        `json:"authorized"` // ever, also when it is not held any more
+	ExpiresAt  time.Time           `json:"expires_at"`
+	Decline    events.DeclineClass `json:"decline"`
+	Code       string              `json:"code"` // of the decline
+	CaptureID  string              `json:"capture_id"`
+	Captured   events.Money        `json:"captured"`
+	Capturing  events.Money        `json:"capturing"` // what the last attempted capture asked for
+	Refunds    []Refund            `json:"refunds"`
+	Refunded   events.Money        `json:"refunded"`
+	Disputed   bool                `json:"disputed"`
+	// Released: the PSP let go of what it held, so that news of an
+	// authorisation are old. After a void of nothing they are not.
+	Released bool `json:"released"`
+
+	Attempts map[string]int `json:"attempts"` // by idempotency key
+	Open     []Attempt      `json:"open"`     // attempted and not answered
+	Answered []string       `json:"answered"` // request ids, the newest maxAnswered
+}
+
+// Refund is money that goes, or went, back.
+type Refund struct {
+	ID     string       `json:"id"`
+	Amount events.Money `json:"amount"`
+	Done   bool         `json:"done"`
+}
+
+// Attempt is a call to the PSP that was, or will be, made for a request.
+type Attempt struct {
+	RequestID string                  `json:"request_id"`
+	Op        events.PaymentOperation `json:"op"`
+	Key       string                  `json:"key"`
+	RefundID  string                  `json:"refund_id,omitzero"`
+	Amount    events.Money            `json:"amount"`
+	N         int                     `json:"n"` // 1 is the first by this key
+}
+
+// maxAnswered bounds the request ids that a payment remembers. A request is
+// redelivered soon or never.
+const maxAnswered = 128
+
+// stateVersion changes when snapshots of [State] must not be read any more.
+const stateVersion = 1
+
+// Apply folds one event into the state.
+func Apply(s State, e events.Event) State {
+	switch e := e.(type) {
+	case events.PaymentInitiated:
+		s.OrderID, s.MethodRef = e.OrderID, e.MethodRef
+		s.Status = StatusInitiated
+	case events.AuthorizationAttempted:
+		return s.attempted(Attempt{RequestID: e.RequestID, Op: events.OperationAuthorize, Key: e.Key, N: e.Attempt})
+	case events.PaymentAuthorized:
+		s = s.answered(e.OrderID, e.RequestID)
+		s.AuthID, s.Authorized, s.ExpiresAt = e.AuthID, e.Amount, e.ExpiresAt
+		s.Decline, s.Code = "", ""
+		if s.Status != StatusCaptured {
+			s.Status = StatusAuthorized
+		}
+	case events.PaymentDeclined:
+		s = s.answered(e.OrderID, e.RequestID)
+		if s.Status == StatusInitiated {
+			s.Status, s.Decline, s.Code = StatusDeclined, e.Class, e.Code
+		}
+	case events.PaymentOutcomeUnknown:
+		return s.answered(e.OrderID, e.RequestID)
+	case events.PaymentNotFound:
+		return s.answered(e.OrderID, e.RequestID)
+	case events.CaptureAttempted:
+		s.Capturing = e.Amount
+		return s.attempted(Attempt{RequestID: e.RequestID, Op: events.OperationCapture, Key: e.Key, Amount: e.Amount, N: e.Attempt})
+	case events.PaymentCaptured:
+		s = s.answered(e.OrderID, e.RequestID)
+		s.CaptureID, s.Captured = e.CaptureID, e.Amount
+		s.Status = StatusCaptured
+	case events.PaymentCaptureFailed:
+		return s.answered(e.OrderID, e.RequestID)
+	case events.VoidAttempted:
+		return s.attempted(Attempt{RequestID: e.RequestID, Op: events.OperationVoid, Key: e.Key, N: e.Attempt})
+	case events.PaymentVoided:
+		s = s.answered(e.OrderID, e.RequestID)
+		s.Released = s.Released || !e.NothingHeld
+		if s.Status != StatusDeclined && s.Status != StatusExpired {
+			s.Status = StatusVoided
+		}
+	case events.PaymentVoidFailed:
+		return s.answered(e.OrderID, e.RequestID)
+	case events.RefundAttempted:
+		s = s.attempted(Attempt{RequestID: e.RequestID, Op: events.OperationRefund, Key: e.Key, RefundID: e.RefundID, Amount: e.Amount, N: e.Attempt})
+		return s.refund(Refund{ID: e.RefundID, Amount: e.Amount})
+	case events.PaymentRefunded:
+		s = s.answered(e.OrderID, e.RequestID).refund(Refund{ID: e.RefundID, Amount: e.Amount, Done: true})
+		s.Refunded = e.TotalRefunded
+	case events.PaymentRefundFailed:
+		if _, attempted := s.open(e.RequestID); attempted {
+			s.Refunds = slices.DeleteFunc(slices.Clone(s.Refunds), func(r Refund) bool { return r.ID == e.RefundID && !r.Done })
+		}
+		return s.answered(e.OrderID, e.RequestID)
+	case events.AuthorizationExpired:
+		s = s.answered(e.OrderID, e.RequestID)
+		s.Status = StatusExpired
+	case events.PaymentDisputed:
+		s = s.answered(e.OrderID, e.RequestID)
+		s.Disputed = true
+	}
+	return s
+}
+
+// The state is shared with the handler's cache, so the methods below copy what
+// they change.
+
+func (s State) attempted(a Attempt) State {
+	s.Attempts = maps.Clone(s.Attempts)
+	if s.Attempts == nil {
+		s.Attempts = map[string]int{}
+	}
+	s.Attempts[a.Key] = a.N
+	s.Open = append(slices.Clip(s.Open), a)
+	return s
+}
+
+func (s State) answered(orderID, requestID string) State {
+	s.OrderID = orderID
+	if requestID == "" || slices.Contains(s.Answered, requestID) {
+		return s
+	}
+	s.Open = slices.DeleteFunc(slices.Clone(s.Open), func(a Attempt) bool { return a.RequestID == requestID })
+	s.Answered = append(slices.Clip(s.Answered), requestID)
+	s.Answered = s.Answered[max(0, len(s.Answered)-maxAnswered):]
+	return s
+}
+
+func (s State) refund(r Refund) State {
+	s.Refunds = slices.Clone(s.Refunds)
+	for i, known := range s.Refunds {
+		if known.ID == r.ID {
+			r.Done = r.Done || known.Done
+			s.Refunds[i] = r
+			return s
+		}
+	}
+	s.Refunds = append(s.Refunds, r)
+	return s
+}
+
+// isAnswered tells that a request has its answer.
+func (s State) isAnswered(requestID string) bool { return slices.Contains(s.Answered, requestID) }
+
+// open returns the attempt that was made for a request and is not answered.
+func (s State) open(requestID string) (Attempt, bool) {
+	i := slices.IndexFunc(s.Open, func(a Attempt) bool { return a.RequestID == requestID })
+	if i < 0 {
+		return Attempt{}, false
+	}
+	return s.Open[i], true
+}
+
+// terminal tells that little more will happen, so that a snapshot is worth while.
+func (s State) terminal() bool {
+	return s.Status == StatusCaptured || s.Status == StatusVoided || s.Status == StatusDeclined
+}

@@ -1,0 +1,121 @@
+package shipping
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/go-json-experiment/json"
+)
+
+// carrier is the client of the carrier.
+type carrier struct {
+	partner *service.Partner
+}
+
+// account is a shipment on the wire.
+type account struct {
+	Reference     string       `json:"reference"`
+	Status        string       `json:"status"`
+	Carrier       string       `json:"carrier"`
+	Tracking      string       `json:"tracking"`
+	Cost          events.Money `json:"cost"`
+	ETA           time.Time    `json:"eta"`
+	NothingBooked bool         `json:"nothing_booked"`
+}
+
+// reply is the body of the carrier's answers.
+type reply struct {
+	Shipment account `json:"shipment"`
+	Error    struct {
+		Code string `json:"code"`
+	} `json:"error"`
+}
+
+// item is what a parcel holds, on the wire.
+type item struct {
+	SKU      string `json:"sku"`
+	Quantity int    `json:"quantity"`
+}
+
+// ask asks the carrier and reads its answer. The error explains an Unknown
+// answer; it is ctx's alone when ctx ended.
+func (c carrier) ask(ctx context.Context, a Ask) (Answer, error) {
+	key := a.ShipmentID + ":" + string(a.Op)
+	body := map[string]any{}
+	switch a.Op {
+	case Book:
+		items := make([]item, 0, len(a.Lines))
+		for _, line := range a.Lines {
+			items = append(items, item{SKU: line.SKU, Quantity: line.Quantity})
+		}
+		body["address_ref"], body["country"], body["items"] = a.AddressRef, a.Country, items
+	case Dispatch:
+		// Asking again is a new request: it may tell what the webhook did not.
+		key += ":" + a.RequestID
+		body["request_reference"] = a.RequestID
+	}
+	var answer reply
+	err := c.partner.Call(ctx, service.PartnerCall{
+		Method: http.MethodPost,
+		Path:   "/shipments/" + url.PathEscape(a.ShipmentID) + "/" + string(a.Op),
+		Key:    key,
+		Body:   body,
+	}, &answer)
+	if err == nil {
+		return Answer{Kind: Done, Account: answer.Shipment.read()}, nil
+	}
+	var no *service.PartnerRefusal
+	if !errors.As(err, &no) {
+		return Answer{}, err
+	}
+	if unreadable := json.Unmarshal(no.Body, &answer); unreadable != nil || answer.Error.Code == "" || answer.Error.Code == keyReused {
+		return Answer{}, err
+	}
+	if no.Status == http.StatusNotFound {
+		return Answer{Kind: Missing, Code: answer.Error.Code}, nil
+	}
+	return Answer{Kind: Refused, Code: answer.Error.Code}, nil
+}
+
+// keyReused is the carrier's complaint that a key came with another request
+// before: what the first one did is not known here.
+const keyReused = "idempotency_key_reused"
+
+func (a account) read() Account {
+	return Account{
+		Status: a.Status, Carrier: a.Carrier, Tracking: a.Tracking,
+		Cost: a.Cost, ETA: a.ETA, NothingBooked: a.NothingBooked,
+	}
+}
+
+// notice is a webhook of the carrier.
+type notice struct {
+	ID               string  `json:"id"`
+	Type             string  `json:"type"`
+	Shipment         account `json:"shipment"`
+	RequestReference string  `json:"request_reference"`
+}
+
+// readNotice reads a webhook's body; fields that we do not know are not ours
+// to refuse.
+func readNotice(body []byte) (News, error) {
+	var n notice
+	if err := json.Unmarshal(body, &n); err != nil {
+		return News{}, fmt.Errorf("the webhook is not the expected JSON: %w", err)
+	}
+	if n.ID == "" || n.Shipment.Reference == "" {
+		return News{}, errors.New("the webhook has no id or no shipment.reference")
+	}
+	return News{
+		ShipmentID: n.Shipment.Reference,
+		EventID:    n.ID,
+		RequestID:  n.RequestReference,
+		Account:    n.Shipment.read(),
+	}, nil
+}
