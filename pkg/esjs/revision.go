@@ -28,7 +28,7 @@ type Revision struct {
 	version  uint64
 	sequence uint64
 	time     time.Time // of the last event
-	window   []uint64 // sequences of this and earlier commits, newest first; nil when unknown
+	window   []uint64  // sequences of this and earlier commits, newest first; nil when unknown
 }
 
 // Version returns the number of events of the aggregate.
@@ -102,7 +102,10 @@ func (p Position) Before(q Position) bool { return p.sequence < q.sequence }
 func (p Position) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // UnmarshalText reads the position's text.
-func (p *Position) UnmarshalText(b []byte) (err error) { *p, err = ParsePosition(string(b)); return err }
+func (p *Position) UnmarshalText(b []byte) (err error) {
+	*p, err = ParsePosition(string(b))
+	return err
+}
 
 // String returns the revision's text, for example "3-1871" for version 3 whose
 // commit has the sequence 1871; [ParseRevision] reads it.

@@ -112,8 +112,3 @@ type Parked struct {
 func Subscriptions(ctx context.Context, store *Store, bucket string) ([]SubscriptionStatus, error) {
 	panic("stub")
 }
-
-// ProvisionBucket creates a KV bucket for snapshots, subscriptions or processes.
-func ProvisionBucket(ctx context.Context, dial Dial, bucket string, replicas int) error {
-	panic("stub")
-}

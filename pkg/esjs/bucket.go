@@ -1,0 +1,161 @@
+package esjs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// bucketBytes is the limit of a new bucket; the server reserves it. An
+// operator may raise it, and provisioning again keeps what is larger.
+const bucketBytes = 64 << 20
+
+// ProvisionBucket creates a KV bucket for snapshots, subscriptions or
+// processes: on disk, without history, of 64 MiB. It may be called again: it
+// changes the number of replicas and nothing else. A name is made of
+// [A-Za-z0-9_-]; others are refused with [ErrConfig]. It needs the right to
+// create streams, which services do not need.
+func ProvisionBucket(ctx context.Context, dial Dial, bucket string, replicas int) error {
+	nc, err := dial("provision")
+	if err != nil {
+		return fmt.Errorf("esjs: connect to provision: %w", err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	want := jetstream.KeyValueConfig{
+		Bucket:   bucket,
+		History:  1,
+		Storage:  jetstream.FileStorage,
+		Replicas: max(replicas, 1),
+		MaxBytes: bucketBytes,
+	}
+	kv, err := js.KeyValue(ctx, bucket)
+	if err == nil {
+		status, err := kv.Status(ctx)
+		if err != nil {
+			return fmt.Errorf("esjs: look up bucket %s: %w", bucket, err)
+		}
+		have := status.Config()
+		if have.Replicas == want.Replicas {
+			return nil
+		}
+		have.Replicas = want.Replicas
+		if _, err := js.UpdateKeyValue(ctx, have); err != nil {
+			return fmt.Errorf("esjs: change bucket %s to %d replicas: %w", bucket, want.Replicas, err)
+		}
+		return nil
+	}
+	if errors.Is(err, jetstream.ErrInvalidBucketName) {
+		return fmt.Errorf("%w: the bucket name %q: allowed is [A-Za-z0-9_-]", ErrConfig, bucket)
+	}
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return fmt.Errorf("esjs: look up bucket %s: %w", bucket, err)
+	}
+	if _, err := js.CreateKeyValue(ctx, want); err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
+		return fmt.Errorf("esjs: create bucket %s: %w", bucket, err)
+	}
+	return nil
+}
+
+// bucket reads and writes the entries of one KV bucket where it matters who
+// was first: from the leader, and always guarded by a revision.
+type bucket struct {
+	store *Store
+	name  string
+}
+
+func (b bucket) stream() string            { return "KV_" + b.name }
+func (b bucket) subject(key string) string { return "$KV." + b.name + "." + key }
+func (b bucket) source(keys ...string) source {
+	src := source{stream: b.stream()}
+	for _, key := range keys {
+		src.subjects = append(src.subjects, b.subject(key))
+	}
+	return src
+}
+
+// errChanged: the entry is not at the revision that a write expected.
+var errChanged = errors.New("esjs: the entry was changed by another")
+
+// isDeleted tells that an entry's message is the mark of its deletion.
+func isDeleted(m message) bool { return m.header.Get("KV-Operation") != "" }
+
+// get returns an entry's value and revision as the leader has them; no value
+// and the revision to write at when there is none.
+func (b bucket) get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
+	m, err := b.store.leaderLast(ctx, b.stream(), b.subject(key))
+	switch {
+	case errors.Is(err, errMissing):
+		return nil, 0, nil
+	case err != nil:
+		return nil, 0, err
+	case isDeleted(m):
+		return nil, m.sequence, nil
+	}
+	return m.data, m.sequence, nil
+}
+
+// put writes an entry that must be at revision, 0 for none, and returns its
+// new revision. A lost answer is settled by reading the entry back: values must
+// differ from write to write. It tries until ctx ends.
+// Errors: errChanged, which is final; [ErrStoreFull], [ErrRefused]; ctx's error,
+// and then nothing is known.
+func (b bucket) put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	return b.write(ctx, &nats.Msg{Subject: b.subject(key), Data: value, Header: nats.Header{}}, revision)
+}
+
+// delete removes an entry that must be at revision; see put.
+func (b bucket) delete(ctx context.Context, key string, revision uint64) error {
+	_, err := b.write(ctx, &nats.Msg{Subject: b.subject(key), Header: nats.Header{"KV-Operation": {"DEL"}}}, revision)
+	return err
+}
+
+func (b bucket) write(ctx context.Context, msg *nats.Msg, revision uint64) (uint64, error) {
+	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
+	for wait := followRetryFirst; ; wait = min(2*wait, followRetryMax) {
+		ack, err := b.publish(ctx, msg)
+		if err == nil && ack.code == 0 {
+			return ack.sequence, nil
+		}
+		if err == nil {
+			if err := finalError(ack); err != nil {
+				return 0, fmt.Errorf("esjs: write to bucket %s: %w", b.name, err)
+			}
+		}
+		if errors.Is(err, nats.ErrConnectionClosed) {
+			return 0, err
+		}
+		m, readErr := b.store.leaderLast(ctx, b.stream(), msg.Subject)
+		switch {
+		case errors.Is(readErr, errMissing):
+			m = message{}
+		case readErr != nil:
+			return 0, readErr
+		}
+		switch {
+		case m.sequence > revision && bytes.Equal(m.data, msg.Data) && isDeleted(m) == (len(msg.Data) == 0):
+			return m.sequence, nil
+		case m.sequence != revision:
+			return 0, errChanged
+		}
+		if !sleep(ctx, wait) {
+			return 0, ctx.Err()
+		}
+	}
+}
+
+func (b bucket) publish(ctx context.Context, msg *nats.Msg) (pubAck, error) {
+	answer, err := b.store.general.do(ctx, msg, answerTimeout)
+	if err != nil {
+		return pubAck{}, err
+	}
+	return parseAck(answer.Data)
+}

@@ -1,0 +1,30 @@
+package esjs_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func TestProvisionBucket(t *testing.T) {
+	d := esjstest.Server(t)
+	for range 2 { // the second time changes nothing
+		if err := esjs.ProvisionBucket(within(t), d.Dial(), "SUBSCRIPTIONS_x", 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stream, err := jetStream(t, d.Connect(t)).Stream(within(t), "KV_SUBSCRIPTIONS_x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	if cfg.MaxMsgsPerSubject != 1 || cfg.Storage != jetstream.FileStorage || cfg.MaxBytes != 64<<20 {
+		t.Errorf("history %d, storage %v, %d bytes", cfg.MaxMsgsPerSubject, cfg.Storage, cfg.MaxBytes)
+	}
+	if err := esjs.ProvisionBucket(within(t), d.Dial(), "a.b", 1); !errors.Is(err, esjs.ErrConfig) {
+		t.Errorf("a bad name: %v", err)
+	}
+}

@@ -1,0 +1,48 @@
+package esjs
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"time"
+)
+
+// Query selects events of the whole store. The zero Query selects all.
+type Query struct {
+	Categories []string
+	Streams    []StreamID // in addition to Categories
+	Types      []string
+	After      Position  // exclusive
+	Until      Position  // inclusive; zero: the store's last event at the time of the call
+	Since      time.Time // inclusive; compared with the events' own times
+	Before     time.Time // exclusive; compared with the events' own times
+	Limit      int       // events; 0: no limit
+}
+
+// ReadAll iterates the selected events in the store's order and ends at what
+// was last when it was called, as the leader knew it. It leaves nothing behind
+// on the server, also when it is left early.
+//
+// Nothing is left out: without Categories and Streams the commits' sequences
+// are checked to have no gap, with them each aggregate's versions are.
+// Types, Since and Before select among what the server sends; Categories and
+// Streams select what it sends.
+//
+// The first error ends the iteration: [ErrConfig] or [ErrInvalid] for a query
+// that cannot be, *[CorruptError], ctx's error, and what the connection says.
+func (s *Store) ReadAll(ctx context.Context, q Query) iter.Seq2[Record, error] {
+	panic("stub")
+}
+
+// selects tells that a record of the selected streams is of the selected types and times.
+func (q Query) selects(r Record) bool {
+	return (len(q.Types) == 0 || slices.Contains(q.Types, r.Type)) &&
+		(q.Since.IsZero() || !r.Time.Before(q.Since)) &&
+		(q.Before.IsZero() || r.Time.Before(q.Before))
+}
+
+// Last returns the position of the store's last commit as the leader knows it,
+// the zero Position when there is none.
+func (s *Store) Last(ctx context.Context) (Position, error) {
+	panic("stub")
+}
