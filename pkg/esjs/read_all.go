@@ -2,6 +2,8 @@ package esjs
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -31,7 +33,59 @@ type Query struct {
 // The first error ends the iteration: [ErrConfig] or [ErrInvalid] for a query
 // that cannot be, *[CorruptError], ctx's error, and what the connection says.
 func (s *Store) ReadAll(ctx context.Context, q Query) iter.Seq2[Record, error] {
-	panic("stub")
+	return func(yield func(Record, error) bool) {
+		if err := s.readAll(ctx, q, yield); err != nil && !errors.Is(err, errStopped) {
+			yield(Record{}, err)
+		}
+	}
+}
+
+func (s *Store) readAll(ctx context.Context, q Query, yield func(Record, error) bool) error {
+	if q.Limit < 0 {
+		return fmt.Errorf("%w: the query's limit is %d: 0, which is none, or more is allowed", ErrInvalid, q.Limit)
+	}
+	last, err := s.Last(ctx)
+	if err != nil {
+		return err
+	}
+	until := q.Until
+	if until.IsZero() || last.Before(until) {
+		until = last
+	}
+	if !q.After.Before(until) {
+		return nil
+	}
+	left := q.Limit
+	deliver := func(_ message, c Commit, err error) error {
+		if until.Before(c.Position) {
+			return errStopped
+		}
+		if err != nil {
+			return err
+		}
+		for _, r := range c.Records {
+			if !q.selects(r) {
+				continue
+			}
+			if !yield(r, nil) {
+				return errStopped
+			}
+			if left--; left == 0 {
+				return errStopped
+			}
+		}
+		if !c.Position.Before(until) {
+			return errStopped
+		}
+		return nil
+	}
+	reached := func(p Position) error {
+		if p.Before(until) {
+			return nil
+		}
+		return errStopped
+	}
+	return s.followCommits(ctx, q, q.After, commitFollower{deliver: deliver, reached: reached})
 }
 
 // selects tells that a record of the selected streams is of the selected types and times.
@@ -44,5 +98,6 @@ func (q Query) selects(r Record) bool {
 // Last returns the position of the store's last commit as the leader knows it,
 // the zero Position when there is none.
 func (s *Store) Last(ctx context.Context) (Position, error) {
-	panic("stub")
+	sequence, err := s.lastSequence(ctx, s.cfg.Stream)
+	return Position{sequence: sequence}, err
 }
