@@ -89,6 +89,9 @@ func NewProcess[S any, In, Out Event](ctx context.Context, store *Store, p Proce
 	if p.Name == "" || p.In == nil || p.Out == nil || p.Key == nil || p.Apply == nil || p.React == nil {
 		return nil, fmt.Errorf("%w: process %q: Name, In, Out, Key, Apply and React are required", ErrConfig, p.Name)
 	}
+	if cfg.Bucket == "" {
+		return nil, fmt.Errorf("%w: process %s: Bucket is required", ErrConfig, p.Name)
+	}
 	if cfg.Sweep <= 0 {
 		cfg.Sweep = 5 * time.Minute
 	}
