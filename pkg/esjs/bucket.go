@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -14,6 +15,10 @@ import (
 // bucketBytes is the limit of a new bucket; the server reserves it. An
 // operator may raise it, and provisioning again keeps what is larger.
 const bucketBytes = 64 << 20
+
+// markerStays is how long a bucket remembers that an entry was purged, so that
+// it does not grow with what is gone.
+const markerStays = time.Minute
 
 // ProvisionBucket creates a KV bucket for snapshots, subscriptions or
 // processes: on disk, without history, of 64 MiB. It may be called again: it
@@ -36,6 +41,8 @@ func ProvisionBucket(ctx context.Context, dial Dial, bucket string, replicas int
 		Storage:  jetstream.FileStorage,
 		Replicas: max(replicas, 1),
 		MaxBytes: bucketBytes,
+
+		LimitMarkerTTL: markerStays,
 	}
 	kv, err := js.KeyValue(ctx, bucket)
 	if err == nil {

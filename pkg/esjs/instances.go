@@ -36,10 +36,6 @@ func (o openInstance) due(t time.Time) bool {
 	return o.Look || !o.Deadline.IsZero() && !o.Deadline.After(t)
 }
 
-// markerStays is how long the server remembers that an entry was removed; the
-// bucket does not grow with instances that ended.
-const markerStays = time.Minute
-
 func openInstances(ctx context.Context, js jetstream.JetStream, bucket, category string) (*instances, error) {
 	kv, err := js.KeyValue(ctx, bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrInvalidBucketName) {
