@@ -1,0 +1,112 @@
+package fulfilment
+
+import "github.com/b144f99b/orderflow/pkg/events"
+
+// Guard is a named condition on a case; the zero Guard always holds.
+type Guard struct {
+	Name  string // as the table shows it
+	Holds func(Case) bool
+}
+
+func (g Guard) holds(c Case) bool { return g.Holds == nil || g.Holds(c) }
+
+func not(g Guard, name string) Guard {
+	return Guard{name, func(c Case) bool { return !g.Holds(c) }}
+}
+
+func both(a, b Guard) Guard {
+	return Guard{a.Name + " and " + b.Name, func(c Case) bool { return a.Holds(c) && b.Holds(c) }}
+}
+
+// How often was it asked?
+var (
+	attemptsUsedUp = Guard{"attempts used up", Case.exhausted}
+	attemptsLeft   = not(attemptsUsedUp, "attempts left")
+)
+
+// Does somebody look already?
+var (
+	attention   = Guard{"has attention", func(c Case) bool { return c.State.Attention != "" }}
+	noAttention = not(attention, "no attention yet")
+
+	needsAttention = both(attemptsUsedUp, noAttention)
+)
+
+// unseen holds until attention was asked for with this code.
+func unseen(code string) Guard {
+	return Guard{"not seen yet", func(c Case) bool { return c.State.Attention != code }}
+}
+
+// Reservation.
+var (
+	inventoryBusy = Guard{"busy", func(c Case) bool {
+		return the[events.ReservationRejected](c).Code == events.ReservationBusy
+	}}
+	outOfStock = not(inventoryBusy, "out of stock")
+)
+
+// Payment.
+var (
+	amountIsTotal = Guard{"amount = total", func(c Case) bool {
+		switch e := c.Event.(type) {
+		case events.PaymentAuthorized:
+			return e.Amount == c.State.Total
+		case events.PaymentCaptured:
+			return e.Amount == c.State.Total
+		}
+		return false
+	}}
+	amountDiffers = not(amountIsTotal, "amount ≠ total")
+
+	mayChangeMethod = Guard{"soft, and the policy has a window", func(c Case) bool {
+		return the[events.PaymentDeclined](c).Class == events.DeclineSoft && c.Policy.MethodWindow > 0
+	}}
+	declinedForGood = not(mayChangeMethod, "hard or fraud, or no window")
+
+	neverAuthorized = Guard{"authorisation, first time", func(c Case) bool {
+		return the[events.PaymentNotFound](c).Op == events.OperationAuthorize && !c.State.AskedAgain
+	}}
+	neverCaptured = Guard{"capture, first time", func(c Case) bool {
+		return the[events.PaymentNotFound](c).Op == events.OperationCapture && c.State.Asked[capture] == 1
+	}}
+	nothingAuthorized = Guard{"authorisation", func(c Case) bool {
+		return the[events.PaymentNotFound](c).Op == events.OperationAuthorize
+	}}
+
+	captured    = Guard{"captured", func(c Case) bool { return c.State.Captured.Sign() > 0 }}
+	notCaptured = not(captured, "not captured")
+
+	refundOpen    = Guard{"refund requested", func(c Case) bool { return c.State.Asked[refund] > 0 }}
+	refundUnasked = not(refundOpen, "no refund requested yet")
+	voidTooLate   = Guard{"captured, no refund requested yet", func(c Case) bool {
+		return the[events.PaymentVoidFailed](c).Code == "captured" && c.State.Asked[refund] == 0
+	}}
+	refundedInFull = Guard{"total refunded = captured", func(c Case) bool {
+		return c.State.Asked[refund] > 0 && the[events.PaymentRefunded](c).TotalRefunded == c.State.Refund
+	}}
+)
+
+// Shipment.
+var (
+	carrierMayTakeIt = Guard{"transient", func(c Case) bool {
+		return the[events.ShipmentBookingFailed](c).Transient
+	}}
+	carrierWillNot = not(carrierMayTakeIt, "permanent")
+
+	dispatchPending  = Guard{"dispatch pending", func(c Case) bool { return !c.State.Dispatched && !c.State.Rebooking }}
+	commitPending    = Guard{"commit pending", func(c Case) bool { return !c.State.Committed }}
+	rebooking        = Guard{"rebooking", func(c Case) bool { return c.State.Rebooking }}
+	dispatched       = Guard{"already dispatched", func(c Case) bool { return c.State.Dispatched }}
+	committed        = Guard{"already committed", func(c Case) bool { return c.State.Committed }}
+	rebookingsLeft   = Guard{"rebookings left", func(c Case) bool { return c.State.Asked[rebook] < c.Policy.Book.Attempts }}
+	noRebookingsLeft = not(rebookingsLeft, "no rebookings left")
+)
+
+// Cancellation and compensation.
+var (
+	cancellationOpen   = Guard{"a cancellation is open", func(c Case) bool { return c.State.Cancellation != nil }}
+	noCancellationOpen = not(cancellationOpen, "no open cancellation")
+
+	everythingUndone = Guard{"every planned step is confirmed", func(c Case) bool { return c.State.everythingUndone() }}
+	lateEffect       = Guard{"a late effect", func(c Case) bool { return c.State.LateEffect }}
+)

@@ -1,0 +1,276 @@
+package fulfilment
+
+import "slices"
+
+// Row is one line of the transition table: in one of States, on one of Inputs,
+// when Guard holds, Facts are appended. They imply Next, which a test checks.
+type Row struct {
+	ID     string // "F9"
+	States []Status
+	Inputs []string // event types, and timers
+	Guard  Guard
+	Facts  []Fact
+	Next   Status // "" stays
+	Remark string
+
+	// Early asks for the input again later, a few times.
+	Early bool
+	// Counted rows change nothing and are told to the observer, as are the
+	// pairs that no row knows.
+	Counted bool
+}
+
+func in(states ...Status) []Status          { return states }
+func on(inputs ...string) []string          { return inputs }
+func facts(f ...Fact) []Fact                { return f }
+func with(a []Status, b ...Status) []Status { return slices.Concat(a, b) }
+
+// Groups of states.
+var (
+	started      = Statuses()[1:]
+	authorizing  = in(Authorizing, AuthUnknown)
+	compensating = in(CompShipment, CompPayment, CompStock, CompOrder)
+)
+
+// Table returns the transition table. Of the rows of one state and input the
+// first whose guard holds applies; a pair without such a row changes nothing.
+// The numbers are those of the design; a letter marks the parts of a row.
+func Table() []Row {
+	rows := slices.Concat(forwardRows(), undoRows(), lateRows())
+	return append(rows, Row{ID: "F0", States: in(New), Inputs: answersIn(rows), Early: true, Remark: "out of order"})
+}
+
+// answersIn returns what rows take from participants other than the order.
+func answersIn(rows []Row) []string {
+	var out []string
+	for _, r := range rows {
+		for _, input := range r.Inputs {
+			if !isTimer(input) && !ofOrder(input) && !slices.Contains(out, input) {
+				out = append(out, input)
+			}
+		}
+	}
+	return out
+}
+
+func forwardRows() []Row {
+	return []Row{
+		// Start.
+		{ID: "F1", States: in(New), Inputs: on("OrderSubmitted"),
+			Facts: facts(fulfilmentStarted, reservationRequested), Next: Reserving},
+		{ID: "F2", States: started, Inputs: on("OrderSubmitted"), Remark: "a duplicate"},
+
+		// Reserve.
+		{ID: "F3", States: in(Reserving), Inputs: on("ReservationConfirmed"),
+			Facts: facts(reservationSucceeded, authorizationRequested), Next: Authorizing},
+		{ID: "F4", States: in(Reserving), Inputs: on("ReservationRejected"), Guard: outOfStock,
+			Facts: facts(reservationFailed, compensationStarted(causeOutOfStock, onlyOrder), outcomeDecided), Next: CompOrder},
+		{ID: "F5", States: in(Reserving), Inputs: on("ReservationRejected"), Guard: both(inventoryBusy, attemptsLeft),
+			Facts: facts(stepRetried, reservationRequested)},
+		{ID: "F6", States: in(Reserving), Inputs: on(TimerStep), Guard: attemptsLeft,
+			Facts: facts(stepTimedOut, reservationRequested)},
+		{ID: "F7", States: in(Reserving), Inputs: on(TimerStep), Guard: attemptsUsedUp,
+			Facts: facts(stepTimedOut, compensationStarted(causeInventoryTimeout, fromStock), releaseRequested), Next: CompStock},
+		{ID: "F8", States: in(Reserving), Inputs: on("OrderCancellationRequested"),
+			Facts: facts(cancellationAccepted, compensationStarted(causeCustomer, fromStock), releaseRequested), Next: CompStock},
+
+		// Authorise.
+		{ID: "F9", States: authorizing, Inputs: on("PaymentAuthorized"), Guard: amountIsTotal,
+			Facts: facts(authorizationSucceeded, confirmationRequested), Next: Confirming},
+		{ID: "F10", States: authorizing, Inputs: on("PaymentAuthorized"), Guard: amountDiffers,
+			Facts: facts(authorizationFailed, compensationStarted(causeMismatch, fromPayment), voidRequested), Next: CompPayment},
+		{ID: "F11", States: authorizing, Inputs: on("PaymentDeclined"), Guard: declinedForGood,
+			Facts: facts(authorizationFailed, compensationStarted(causeDeclined, fromStock), releaseRequested), Next: CompStock},
+		{ID: "F12", States: authorizing, Inputs: on("PaymentDeclined"), Guard: mayChangeMethod,
+			Facts: facts(authorizationFailed, paymentMethodAwaited), Next: AwaitingMethod},
+		{ID: "F13", States: in(AwaitingMethod), Inputs: on("PaymentMethodSet"),
+			Facts: facts(authorizationByOtherMethod), Next: Authorizing},
+		{ID: "F14", States: in(AwaitingMethod), Inputs: on(TimerStep),
+			Facts: facts(compensationStarted(causePaymentWindow, fromStock), releaseRequested), Next: CompStock, Remark: "the order expires"},
+		{ID: "F15", States: in(Authorizing), Inputs: on("PaymentOutcomeUnknown", TimerStep),
+			Facts: facts(stepTimedOut, authorizationCheckRequested), Next: AuthUnknown},
+		{ID: "F16", States: in(AuthUnknown), Inputs: on(TimerStep), Guard: attemptsLeft,
+			Facts: facts(authorizationCheckRequested)},
+		{ID: "F16a", States: in(AuthUnknown), Inputs: on("PaymentOutcomeUnknown"), Remark: "still unknown: the next check is armed"},
+		{ID: "F17", States: in(AuthUnknown), Inputs: on("PaymentNotFound"), Guard: neverAuthorized,
+			Facts: facts(noted("same key", authorizationRequested)), Next: Authorizing},
+		{ID: "F18", States: in(AuthUnknown), Inputs: on(TimerStep), Guard: attemptsUsedUp,
+			Facts: facts(compensationStarted(causePaymentUnknown, fromPayment), voidRequested), Next: CompPayment},
+		{ID: "F19", States: with(authorizing, AwaitingMethod), Inputs: on("OrderCancellationRequested"),
+			Facts: facts(cancellationAccepted, compensationStarted(causeCustomer, fromPayment), voidRequested), Next: CompPayment},
+
+		// Confirm: the order decides between its customer's cancellation and us.
+		{ID: "F20", States: in(Confirming), Inputs: on("OrderConfirmed"),
+			Facts: facts(confirmationAccepted, shipmentBookingRequested), Next: Booking},
+		{ID: "F21", States: in(Confirming), Inputs: on("OrderConfirmationRefused"),
+			Facts: facts(compensationStarted(causeCustomer, fromPayment), voidRequested), Next: CompPayment},
+		{ID: "F22", States: in(Confirming), Inputs: on("OrderCancellationRequested"),
+			Facts: facts(cancellationDeferred), Remark: "F20 or F21 follows"},
+		{ID: "F23a", States: in(Confirming), Inputs: on(TimerStep), Guard: attemptsLeft,
+			Facts: facts(stepTimedOut, confirmationRequested)},
+		{ID: "F23b", States: in(Confirming), Inputs: on(TimerStep), Guard: needsAttention,
+			Facts: facts(stepTimedOut, attentionRequired(attentionNoAnswer)), Remark: "until the SLA ends it"},
+
+		// Book.
+		{ID: "F24", States: in(Booking), Inputs: on("ShipmentBooked"), Guard: noCancellationOpen,
+			Facts: facts(shipmentSecured, captureRequested), Next: Capturing, Remark: "the pivot opens"},
+		{ID: "F24a", States: in(Booking), Inputs: on("ShipmentBooked"), Guard: cancellationOpen,
+			Facts: facts(shipmentSecured, compensationStarted(causeCustomer, fromShipment), shipmentCancellationRequested), Next: CompShipment},
+		{ID: "F25", States: in(Booking), Inputs: on("ShipmentBookingFailed"), Guard: carrierWillNot,
+			Facts: facts(compensationStarted(causeNoCarrier, fromPayment), voidRequested), Next: CompPayment},
+		{ID: "F26", States: in(Booking), Inputs: on("ShipmentBookingFailed"), Guard: both(carrierMayTakeIt, attemptsLeft),
+			Facts: facts(stepRetried, shipmentBookingRequested)},
+		{ID: "F26a", States: in(Booking), Inputs: on(TimerStep), Guard: attemptsLeft,
+			Facts: facts(stepRetried, shipmentBookingRequested)},
+		{ID: "F27", States: in(Booking), Inputs: on(TimerStep), Guard: attemptsUsedUp,
+			Facts: facts(compensationStarted(causeCarrierTimeout, fromShipment), shipmentCancellationRequested), Next: CompShipment},
+		{ID: "F28", States: in(Booking), Inputs: on("OrderCancellationRequested"),
+			Facts: facts(cancellationAccepted, compensationStarted(causeCustomer, fromShipment), shipmentCancellationRequested), Next: CompShipment},
+		{ID: "F29a", States: in(Confirming), Inputs: on(TimerAuthorization),
+			Facts: facts(compensationStarted(causeAuthExpiring, fromPayment), voidRequested), Next: CompPayment},
+		{ID: "F29b", States: in(Booking), Inputs: on(TimerAuthorization),
+			Facts: facts(compensationStarted(causeAuthExpiring, fromShipment), shipmentCancellationRequested), Next: CompShipment},
+
+		// Capture: the pivot.
+		{ID: "F30", States: in(Capturing, CaptureUnknown), Inputs: on("PaymentCaptured"), Guard: amountIsTotal,
+			Facts: facts(captureSucceeded, dispatchRequested, stockCommitRequested, when(cancellationOpen, cancellationRefused)),
+			Next:  Dispatching, Remark: "the pivot is passed"},
+		{ID: "F30a", States: in(Capturing, CaptureUnknown), Inputs: on("PaymentCaptured"), Guard: both(amountDiffers, unseen(attentionAmount)),
+			Facts: facts(attentionRequired(attentionAmount)), Remark: "never guess about money"},
+		{ID: "F31", States: in(Capturing, CaptureUnknown), Inputs: on("PaymentCaptureFailed"),
+			Facts: facts(captureFailed, compensationStarted(causeCaptureFailed, fromShipment), shipmentCancellationRequested),
+			Next:  CompShipment, Remark: "an open cancellation is honoured: the order ends as cancelled"},
+		{ID: "F32", States: in(Capturing), Inputs: on("PaymentOutcomeUnknown", TimerStep),
+			Facts: facts(captureCheckRequested), Next: CaptureUnknown},
+		{ID: "F32a", States: in(CaptureUnknown), Inputs: on("PaymentOutcomeUnknown"), Remark: "still unknown: the next check is armed"},
+		{ID: "F32b", States: in(CaptureUnknown), Inputs: on("PaymentNotFound"), Guard: neverCaptured,
+			Facts: facts(noted("same key", captureRequested)), Next: Capturing},
+		{ID: "F33a", States: in(CaptureUnknown), Inputs: on(TimerStep), Guard: attemptsLeft,
+			Facts: facts(captureCheckRequested)},
+		{ID: "F33b", States: in(CaptureUnknown), Inputs: on(TimerStep), Guard: needsAttention,
+			Facts: facts(attentionAndAgain(attentionNoAnswer)), Remark: "never guess about money"},
+		{ID: "F33c", States: in(CaptureUnknown), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, attention),
+			Facts: facts(captureCheckRequested)},
+		{ID: "F34", States: in(Capturing, CaptureUnknown), Inputs: on("OrderCancellationRequested"),
+			Facts: facts(cancellationDeferred), Remark: "F30 refuses it, F31 honours it"},
+
+		// Dispatch and commit, in any order.
+		{ID: "F35", States: in(Dispatching), Inputs: on("ShipmentDispatched"), Guard: both(dispatchPending, commitPending),
+			Facts: facts(dispatchConfirmed)},
+		{ID: "F36", States: in(Dispatching), Inputs: on("ReservationCommitted"), Guard: both(commitPending, not(dispatched, "dispatch pending")),
+			Facts: facts(stockCommitConfirmed)},
+		{ID: "F37a", States: in(Dispatching), Inputs: on("ShipmentDispatched"), Guard: both(dispatchPending, committed),
+			Facts: facts(dispatchConfirmed, completionRequested), Next: Completing},
+		{ID: "F37b", States: in(Dispatching), Inputs: on("ReservationCommitted"), Guard: both(commitPending, dispatched),
+			Facts: facts(stockCommitConfirmed, completionRequested), Next: Completing},
+		{ID: "F38", States: in(Dispatching), Inputs: on("ShipmentLost", "ShipmentCancelled"), Guard: rebookingsLeft,
+			Facts: facts(shipmentRebookRequested), Remark: "forward recovery"},
+		{ID: "F38a", States: in(Dispatching), Inputs: on("ShipmentLost", "ShipmentCancelled"), Guard: both(noRebookingsLeft, unseen(attentionRebooking)),
+			Facts: facts(attentionRequired(attentionRebooking))},
+		{ID: "F38b", States: in(Dispatching), Inputs: on("ShipmentBooked"), Guard: rebooking,
+			Facts: facts(shipmentSecured, dispatchRequested)},
+		{ID: "F38c", States: in(Dispatching), Inputs: on("ShipmentBookingFailed"), Guard: rebooking, Remark: "the step timer asks again"},
+		{ID: "F39a", States: in(Dispatching), Inputs: on(TimerStep), Guard: attemptsLeft, Facts: askAgainForWhatIsOpen},
+		{ID: "F39b", States: in(Dispatching), Inputs: on(TimerStep), Guard: needsAttention,
+			Facts: facts(stepTimedOut, attentionAndAgain(attentionNoAnswer))},
+		{ID: "F39c", States: in(Dispatching), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, attention), Facts: askAgainForWhatIsOpen},
+		{ID: "F40", States: in(Dispatching, Completing), Inputs: on("OrderCancellationRequested"), Facts: facts(cancellationRefused)},
+
+		// Complete.
+		{ID: "F41", States: in(Completing), Inputs: on("OrderCompleted"), Facts: facts(fulfilmentCompleted), Next: Completed},
+		{ID: "F42", States: in(Completing), Inputs: on(TimerStep), Facts: facts(completionRequested), Remark: "for ever"},
+
+		// Deadlines and losses of the whole.
+		{ID: "F43a", States: in(Reserving, AwaitingMethod), Inputs: on(TimerSLA),
+			Facts: facts(compensationStarted(causeSLA, fromStock), releaseRequested), Next: CompStock},
+		{ID: "F43b", States: with(authorizing, Confirming), Inputs: on(TimerSLA),
+			Facts: facts(compensationStarted(causeSLA, fromPayment), voidRequested), Next: CompPayment},
+		{ID: "F43c", States: in(Booking), Inputs: on(TimerSLA),
+			Facts: facts(compensationStarted(causeSLA, fromShipment), shipmentCancellationRequested), Next: CompShipment},
+		{ID: "F44", States: in(Capturing, CaptureUnknown, Dispatching, Completing), Inputs: on(TimerSLA), Counted: true,
+			Remark: "too late to turn back"},
+		{ID: "F45a", States: in(AwaitingMethod), Inputs: on("ReservationExpired"),
+			Facts: facts(compensationStarted(causeReservationLost, fromStock), releaseRequested), Next: CompStock},
+		{ID: "F45b", States: with(authorizing, Confirming), Inputs: on("ReservationExpired"),
+			Facts: facts(compensationStarted(causeReservationLost, fromPayment), voidRequested), Next: CompPayment},
+		{ID: "F45c", States: in(Booking), Inputs: on("ReservationExpired"),
+			Facts: facts(compensationStarted(causeReservationLost, fromShipment), shipmentCancellationRequested), Next: CompShipment},
+		{ID: "F46", States: in(Dispatching), Inputs: on("ReservationCommitFailed"), Guard: both(commitPending, unseen(attentionPaidNoStock)),
+			Facts: facts(attentionRequired(attentionPaidNoStock)), Remark: "an operator restocks, or refunds"},
+	}
+}
+
+// askAgainForWhatIsOpen repeats every request that DISPATCHING waits for.
+var askAgainForWhatIsOpen = facts(stepTimedOut,
+	when(dispatchPending, dispatchRequested), when(rebooking, shipmentRebookRepeated), when(commitPending, stockCommitRequested))
+
+func undoRows() []Row {
+	rows := []Row{
+		// Shipment.
+		{ID: "C1a", States: in(CompShipment), Inputs: on("ShipmentCancelled", "ShipmentVoided"), Guard: notCaptured,
+			Facts: facts(shipmentCancellationConfirmed, voidRequested), Next: CompPayment},
+		{ID: "C1b", States: in(CompShipment), Inputs: on("ShipmentCancelled", "ShipmentVoided"), Guard: captured,
+			Facts: facts(shipmentCancellationConfirmed, refundRequested), Next: CompPayment},
+		{ID: "C2", States: in(CompShipment), Inputs: on("ShipmentBooked"), Facts: facts(shipmentCancellationRequested), Remark: "it came late"},
+		{ID: "C3", States: in(CompShipment), Inputs: on("ShipmentCancellationRefused"), Guard: unseen(attentionGoodsLeft),
+			Facts: facts(attentionRequired(attentionGoodsLeft))},
+
+		// Payment.
+		{ID: "C4a", States: in(CompPayment), Inputs: on("PaymentVoided", "AuthorizationExpired", "PaymentDeclined"), Guard: refundUnasked,
+			Facts: facts(voidConfirmed, releaseRequested), Next: CompStock},
+		{ID: "C4b", States: in(CompPayment), Inputs: on("PaymentNotFound"), Guard: both(nothingAuthorized, refundUnasked),
+			Facts: facts(voidConfirmed, releaseRequested), Next: CompStock},
+		{ID: "C5", States: in(CompPayment), Inputs: on("PaymentAuthorized"), Guard: refundUnasked,
+			Facts: facts(voidRequested), Remark: "it came late"},
+		{ID: "C6a", States: in(CompPayment), Inputs: on("PaymentCaptured"), Guard: refundUnasked, Facts: facts(refundRequested)},
+		{ID: "C6b", States: in(CompPayment), Inputs: on("PaymentVoidFailed"), Guard: voidTooLate, Facts: facts(refundRequested)},
+		{ID: "C6c", States: in(CompPayment), Inputs: on("PaymentVoidFailed", "PaymentRefundFailed", "PaymentOutcomeUnknown"),
+			Remark: "the step timer asks again"},
+		{ID: "C6d", States: in(CompShipment), Inputs: on("PaymentCaptured"), Facts: facts(lateEffectDetected), Remark: "C1b gives it back"},
+		{ID: "C7", States: in(CompPayment), Inputs: on("PaymentRefunded"), Guard: refundedInFull,
+			Facts: facts(refundConfirmed, releaseRequested), Next: CompStock},
+
+		// Stock.
+		{ID: "C8", States: in(CompStock), Inputs: on("ReservationReleased", "ReservationVoided", "ReservationExpired"),
+			Facts: facts(releaseConfirmed, outcomeDecided), Next: CompOrder},
+		{ID: "C9", States: in(CompStock), Inputs: on("ReservationConfirmed"), Facts: facts(releaseRequested), Remark: "it came late"},
+		{ID: "C9a", States: in(CompStock), Inputs: on("ReservationRejected"), Remark: "the release is answered next"},
+
+		// Order.
+		{ID: "C10", States: in(CompOrder), Inputs: on("OrderRejected", "OrderCancelled", "OrderExpired"), Guard: everythingUndone,
+			Facts: facts(fulfilmentCompensated, when(both(lateEffect, noAttention), attentionRequired(attentionLateEffect))), Next: Compensated},
+	}
+
+	// Every step back is repeated, at first often and then slowly.
+	again := map[Status][]Fact{
+		CompShipment: facts(shipmentCancellationRequested),
+		CompPayment:  facts(when(refundUnasked, voidRequested), when(refundOpen, refundRequested)),
+		CompStock:    facts(releaseRequested),
+		CompOrder:    facts(outcomeDecided),
+	}
+	for i, s := range compensating {
+		letter := string(rune('a' + i))
+		repeat := slices.Concat(facts(stepTimedOut), again[s])
+		rows = append(rows,
+			Row{ID: "C11" + letter, States: in(s), Inputs: on(TimerStep), Guard: attemptsLeft, Facts: repeat},
+			Row{ID: "C12" + letter, States: in(s), Inputs: on(TimerStep), Guard: needsAttention,
+				Facts: facts(stepTimedOut, attentionAndAgain(attentionNoAnswer))},
+			Row{ID: "C12" + letter + "'", States: in(s), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, attention), Facts: repeat},
+		)
+	}
+	return append(rows, Row{ID: "C13", States: compensating, Inputs: on("OrderCancellationRequested"),
+		Facts: facts(cancellationAccepted), Remark: "no effect"})
+}
+
+func lateRows() []Row {
+	return []Row{
+		{ID: "L1a", States: in(CompStock, CompOrder), Inputs: on("PaymentAuthorized", "PaymentCaptured"), Facts: facts(lateEffectDetected),
+			Remark: "C10 asks for attention"},
+		{ID: "L1b", States: in(Compensated), Inputs: on("PaymentAuthorized", "PaymentCaptured"),
+			Facts: facts(lateEffectDetected, when(noAttention, attentionRequired(attentionLateEffect)))},
+		{ID: "L2", States: in(Completed), Inputs: on("PaymentDisputed", "ShipmentLost"),
+			Facts: facts(lateEffectDetected, when(noAttention, attentionRequired(attentionLateEffect)))},
+
+		{ID: "F0a", States: in(New), Inputs: on("PaymentMethodSet", "OrderCancelled"), Remark: "a draft"},
+	}
+}
