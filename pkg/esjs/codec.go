@@ -45,7 +45,8 @@ func TypeOf[E Event, T Event]() EventType[E] {
 // Codec maps stored type names to Go types. It is immutable and safe for
 // concurrent use.
 type Codec[E Event] struct {
-	types map[string]EventType[E]
+	types     map[string]EventType[E]
+	upcasters map[schema]Upcaster
 }
 
 // NewCodec builds a codec. It fails with [ErrConfig] when two types have one
@@ -93,24 +94,39 @@ func roundTrip[E Event](t EventType[E]) error {
 
 func unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
 
-// Knows tells that the codec has the type name.
+// Knows tells that the codec has the type name, or an upcaster from it.
 func (c *Codec[E]) Knows(name string) bool {
-	_, ok := c.types[name]
-	return ok
+	if _, found := c.types[name]; found {
+		return true
+	}
+	for from := range c.upcasters {
+		if from.name == name {
+			return true
+		}
+	}
+	return false
 }
 
-// Decode decodes a record's data. An unknown type name, a schema version above
+// Decode decodes a record's data, upcast to the codec's schema version; the
+// record stays as it is stored. An unknown type name, a schema version above
 // the codec's, or data that does not decode is a *[DecodeError].
 func (c *Codec[E]) Decode(r Record) (Recorded[E], error) {
-	t, ok := c.types[r.Type]
+	at, data := schema{r.Type, max(r.SchemaVersion, 1)}, []byte(r.Data)
+	if len(c.upcasters) > 0 {
+		var err error
+		if at, data, err = c.upcast(at, data); err != nil {
+			return Recorded[E]{Record: r}, decodeError(r, false, err)
+		}
+	}
+	t, ok := c.types[at.name]
 	switch {
 	case !ok:
 		return Recorded[E]{Record: r}, decodeError(r, true, errors.New("the codec has no such type"))
-	case r.SchemaVersion > t.SchemaVersion:
+	case at.version > t.SchemaVersion:
 		return Recorded[E]{Record: r}, decodeError(r, true,
 			fmt.Errorf("schema version %d is newer than the codec's %d", r.SchemaVersion, t.SchemaVersion))
 	}
-	event, err := t.Decode(r.Data, unmarshal)
+	event, err := t.Decode(data, unmarshal)
 	if err != nil {
 		return Recorded[E]{Record: r}, decodeError(r, false, err)
 	}
