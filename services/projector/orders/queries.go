@@ -84,9 +84,8 @@ type Page struct {
 	NextCursor string    `json:"next_cursor,omitzero"`
 }
 
-// List returns the selected orders, newest first, a page at a time. An order
-// that was there when the first page was read is on exactly one page; the
-// state is that of the moment when its page is read.
+// List returns the selected orders, newest first, a page at a time. No order is
+// on two pages; each page shows the state of the moment when it is read.
 func List(ctx context.Context, db *sql.DB, f Filter) (Page, error) {
 	where, args, err := f.conditions()
 	if err != nil {
