@@ -74,6 +74,7 @@ func (s *Store) appendOne(ctx context.Context, w Write) (Appended, error) {
 			return Appended{}, err
 		}
 		out, err := s.publish(ctx, c)
+		c.release()
 		if err == nil || w.Expect.kind != expectAny || !errors.Is(err, ErrConflict) {
 			return out, err
 		}
@@ -166,17 +167,15 @@ func (s *Store) publishOnce(ctx context.Context, c *outgoing) (verdict, Revision
 	return s.settle(ctx, c)
 }
 
-// message is built anew for each attempt, because the connection may still hold
-// the previous one.
+// message is the commit as it is published.
 func (c *outgoing) message() *nats.Msg {
-	return &nats.Msg{
-		Subject: c.subject,
-		Header: nats.Header{
-			headerExpectedLastSubjectSequence: []string{strconv.FormatUint(c.base.sequence, 10)},
-			headerContentType:                 contentTypeBatch,
-		},
-		Data: c.body,
-	}
+	header := c.msg.Header
+	clear(header)
+	c.expect[0] = strconv.FormatUint(c.base.sequence, 10)
+	header[headerExpectedLastSubjectSequence] = c.expect[:]
+	header[headerContentType] = contentTypeBatch
+	c.msg = nats.Msg{Subject: c.subject, Header: header, Data: c.body}
+	return &c.msg
 }
 
 const (

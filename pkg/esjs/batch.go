@@ -46,27 +46,37 @@ func (s *Store) storeBatch(ctx context.Context, writes []Write) ([]Appended, err
 		named[w.Stream] = true
 	}
 	for wait := newPause(); ; {
-		commits := make([]*outgoing, len(writes))
-		hasAny := false
-		for i, w := range writes {
-			base, err := s.base(ctx, w.Stream, w.Expect)
-			if err != nil {
-				return nil, err
-			}
-			if commits[i], err = s.encode(w, base); err != nil {
-				return nil, err
-			}
-			hasAny = hasAny || w.Expect.kind == expectAny
-		}
-		out, err := s.publishBatch(ctx, commits)
+		out, err := s.tryBatch(ctx, writes)
 		var conflict *ConflictError
-		if err == nil || !hasAny || !errors.As(err, &conflict) || !expectsAny(writes, conflict.Stream) {
+		if err == nil || !errors.As(err, &conflict) || !expectsAny(writes, conflict.Stream) {
 			return out, err
 		}
 		if err := wait.sleep(ctx); err != nil {
 			return nil, fmt.Errorf("esjs: append to %d aggregates: %w", len(writes), err)
 		}
 	}
+}
+
+// tryBatch resolves the expectations and stores the batch that follows them.
+func (s *Store) tryBatch(ctx context.Context, writes []Write) ([]Appended, error) {
+	commits := make([]*outgoing, 0, len(writes))
+	defer func() {
+		for _, c := range commits {
+			c.release()
+		}
+	}()
+	for _, w := range writes {
+		base, err := s.base(ctx, w.Stream, w.Expect)
+		if err != nil {
+			return nil, err
+		}
+		c, err := s.encode(w, base)
+		if err != nil {
+			return nil, err
+		}
+		commits = append(commits, c)
+	}
+	return s.publishBatch(ctx, commits)
 }
 
 func expectsAny(writes []Write, id StreamID) bool {

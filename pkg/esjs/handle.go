@@ -75,6 +75,10 @@ func (h *CommandHandler[S, C, E]) Close(ctx context.Context) error {
 	return h.snapshots.close(ctx)
 }
 
+// Forget drops an aggregate from the cache; the next call loads it. It is for
+// benchmarks and for those who know that an aggregate will not be used again.
+func (h *CommandHandler[S, C, E]) Forget(key string) { h.cache.Remove(key) }
+
 // Result is a handled command's outcome. State must not be changed.
 type Result[S any] struct {
 	State    S
@@ -125,15 +129,18 @@ func (h *CommandHandler[S, C, E]) Handle(ctx context.Context, key string, cmd C,
 	}
 	for attempt, wait := 1, newPause(); ; attempt++ {
 		result, err := h.decide(ctx, id, known, cmd, &o)
-		var stale *staleError[S]
-		switch {
-		case errors.As(err, &stale): // decided on an old state, nothing written
+		if err == nil {
+			return result, nil
+		}
+		if stale := (*staleError[S])(nil); errors.As(err, &stale) { // decided on an old state, nothing written
 			known = stale.fresh
 			continue
-		case err == nil || !errors.Is(err, ErrConflict) || errors.As(err, new(*finalConflict)):
-			return result, unwrapFinal(err)
-		case attempt >= h.attempts:
-			return Result[S]{}, err
+		}
+		if final := (*finalConflict)(nil); errors.As(err, &final) {
+			return Result[S]{}, &final.ConflictError
+		}
+		if !errors.Is(err, ErrConflict) || attempt >= h.attempts {
+			return result, err
 		}
 		if err := wait.sleep(ctx); err != nil {
 			return Result[S]{}, err
@@ -185,9 +192,9 @@ func (h *CommandHandler[S, C, E]) decide(ctx context.Context, id StreamID, known
 }
 
 func (h *CommandHandler[S, C, E]) appendDecided(ctx context.Context, id StreamID, known *folded[S], decided []E, at time.Time, o *handleOptions) (Result[S], error) {
-	w := h.write(id, known, o.metadata, at, decided)
-	w.settled = nil // this call follows the outcome itself
-	out, err := h.store.append(ctx, w)
+	out, err := h.store.append(ctx, Write{
+		Stream: id, Expect: AtRevision(known.revision), Events: eventsOf(decided), Metadata: o.metadata, Time: at,
+	})
 	if err != nil {
 		if !errors.Is(err, ErrConflict) {
 			h.cache.Remove(id.Key) // whatever was stored, the next load sees it
@@ -235,16 +242,6 @@ func (*staleError[S]) Error() string { return "esjs: decided on an old state" }
 // cannot help.
 type finalConflict struct{ ConflictError }
 
-func (e *finalConflict) Unwrap() error { return &e.ConflictError }
-
-func unwrapFinal(err error) error {
-	var final *finalConflict
-	if errors.As(err, &final) {
-		return &final.ConflictError
-	}
-	return err
-}
-
 // Write prepares a commit for [Store.AppendAll] that follows what was loaded;
 // the handler's cache learns the outcome. A zero at means now.
 func (h *CommandHandler[S, C, E]) Write(from Loaded[S], m Metadata, at time.Time, events ...E) Write {
@@ -256,12 +253,8 @@ func (h *CommandHandler[S, C, E]) Write(from Loaded[S], m Metadata, at time.Time
 }
 
 func (h *CommandHandler[S, C, E]) write(id StreamID, known *folded[S], m Metadata, at time.Time, decided []E) Write {
-	events := make([]Event, len(decided))
-	for i, e := range decided {
-		events[i] = e
-	}
 	return Write{
-		Stream: id, Expect: AtRevision(known.revision), Events: events, Metadata: m, Time: at,
+		Stream: id, Expect: AtRevision(known.revision), Events: eventsOf(decided), Metadata: m, Time: at,
 		settled: func(out Appended, err error) {
 			if cached, ok := h.cache.Get(id.Key); err == nil && ok && cached == known {
 				h.remember(id, h.follow(known, m, out, decided))
@@ -270,6 +263,14 @@ func (h *CommandHandler[S, C, E]) write(id StreamID, known *folded[S], m Metadat
 			h.cache.Remove(id.Key)
 		},
 	}
+}
+
+func eventsOf[E Event](decided []E) []Event {
+	events := make([]Event, len(decided))
+	for i, e := range decided {
+		events[i] = e
+	}
+	return events
 }
 
 // follow is known after its own commit.

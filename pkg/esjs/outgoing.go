@@ -1,77 +1,121 @@
 package esjs
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 )
 
 // namespace is the fixed UUIDv5 namespace of event ids. It never changes:
 // retries of a command recognise their events by it.
 var namespace = uuid.MustParse("8b3c4a5e-6f0d-5c1b-9a72-2f1d3e4c5b6a")
 
-// outgoing is one commit, encoded against the revision that it follows.
+// outgoing is one commit, encoded against the revision that it follows. It is
+// taken from a pool and released when its outcome is known: the client copies
+// what it publishes, so nothing of it is held by a connection.
 type outgoing struct {
 	stream  StreamID
 	subject string
 	base    Revision
 	time    time.Time
 	events  []wire.Event
+	data    bytes.Buffer // the events' data, one after the other
 	body    []byte
+	msg     nats.Msg
+	expect  [1]string
 }
 
-// encode builds the commit that follows base.
+var outgoings = sync.Pool{New: func() any {
+	return &outgoing{msg: nats.Msg{Header: make(nats.Header, 8)}}
+}}
+
+// maxPooled keeps rare large commits from staying in memory.
+const maxPooled = 64 << 10
+
+func (c *outgoing) release() {
+	if cap(c.body) > maxPooled || c.data.Cap() > maxPooled {
+		return
+	}
+	clear(c.events)
+	c.base = Revision{}
+	outgoings.Put(c)
+}
+
+// encode builds the commit that follows base; release it.
 func (s *Store) encode(w Write, base Revision) (*outgoing, error) {
 	if err := checkWrite(w); err != nil {
 		return nil, err
 	}
-	at := w.Time
+	c := outgoings.Get().(*outgoing)
+	c.stream, c.base = w.Stream, base
+	c.subject = s.subjectOf(w.Stream)
+	c.time = eventTime(w.Time, base)
+	if err := c.encode(w); err != nil {
+		c.release()
+		return nil, err
+	}
+	// The server counts headers too; the client refuses what is exactly above.
+	if limit := s.appends.nc.MaxPayload(); int64(len(c.body)+headerRoom) > limit {
+		size := len(c.body)
+		c.release()
+		return nil, fmt.Errorf("%w: %s: %d bytes, at most %d fit: split the decision", ErrTooLarge, w.Stream, size, limit-headerRoom)
+	}
+	return c, nil
+}
+
+// eventTime is at, or now, in the precision that is stored, and never below the
+// aggregate's previous time.
+func eventTime(at time.Time, base Revision) time.Time {
 	if at.IsZero() {
 		at = time.Now()
 	}
 	at = at.UTC().Round(0)
 	if at.Before(base.time) {
-		at = base.time
+		return base.time
 	}
-	c := &outgoing{
-		stream:  w.Stream,
-		subject: wire.Subject(s.cfg.Prefix, w.Stream.Category, w.Stream.Key),
-		base:    base,
-		time:    at,
-		events:  make([]wire.Event, len(w.Events)),
-	}
-	size := 0
+	return at
+}
+
+func (c *outgoing) encode(w Write) error {
+	c.data.Reset()
+	c.events = slices.Grow(c.events[:0], len(w.Events))
 	for i, e := range w.Events {
-		data, err := json.Marshal(e, json.Deterministic(true))
-		if err != nil {
-			return nil, fmt.Errorf("%w: event %s of %s does not encode: %w", ErrInvalid, e.EventType(), w.Stream, err)
+		if err := json.MarshalWrite(&c.data, e, json.Deterministic(true)); err != nil {
+			return fmt.Errorf("%w: event %s of %s does not encode: %w", ErrInvalid, e.EventType(), w.Stream, err)
 		}
-		c.events[i] = c.envelope(w, i, e, data)
-		size += len(data) + 512
+		c.events = append(c.events, c.envelope(&w, i, e))
+		c.events[i].SchemaVersion = schemaVersion(e)
+		c.events[i].Data = c.data.Bytes()[:c.data.Len():c.data.Len()] // its end; its start is known below
 	}
-	body, err := wire.AppendCommit(make([]byte, 0, size+len(base.window)*4), base.window[:min(len(base.window), wire.WindowSize)], c.events)
+	start := 0
+	for i := range c.events { // the buffer has its final place only now
+		end := len(c.events[i].Data)
+		c.events[i].Data = c.data.Bytes()[start:end]
+		start = end
+	}
+	body, err := wire.AppendCommit(c.body[:0], c.base.window[:min(len(c.base.window), wire.WindowSize)], c.events)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, w.Stream, err)
+		return fmt.Errorf("%w: %s: %w", ErrInvalid, w.Stream, err)
 	}
 	c.body = body
-	// The server counts headers too; the client refuses what is exactly above.
-	if limit := s.appends.nc.MaxPayload(); int64(len(c.body)+headerRoom) > limit {
-		return nil, fmt.Errorf("%w: %s: %d bytes, at most %d fit: split the decision", ErrTooLarge, w.Stream, len(c.body), limit-headerRoom)
-	}
-	return c, nil
+	return nil
 }
 
 // headerRoom bounds the headers of one commit, those of a batch included.
 const headerRoom = 256
 
-func (c *outgoing) envelope(w Write, i int, e Event, data []byte) wire.Event {
-	m := w.Metadata
+func (c *outgoing) envelope(w *Write, i int, e Event) wire.Event {
+	m := &w.Metadata
 	event := wire.Event{
 		ID:            eventID(w.Stream, m.CommandID, i),
 		Type:          e.EventType(),
@@ -79,14 +123,12 @@ func (c *outgoing) envelope(w Write, i int, e Event, data []byte) wire.Event {
 		Subject:       w.Stream.Key,
 		Time:          c.time,
 		Sequence:      c.base.version + uint64(i) + 1,
-		SchemaVersion: schemaVersion(e),
 		CorrelationID: m.CorrelationID,
 		CausationID:   m.CausationID,
 		CommandID:     m.CommandID,
 		Actor:         m.Actor,
 		TraceParent:   m.TraceParent,
 		Extensions:    m.Extensions,
-		Data:          data,
 	}
 	if i == 0 {
 		event.CommandHash = m.CommandHash

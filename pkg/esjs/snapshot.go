@@ -18,7 +18,7 @@ import (
 // stored when an aggregate leaves the cache with commits that no snapshot has.
 type SnapshotPolicy[S any] struct {
 	Bucket       string // KV bucket; see [ProvisionBucket]
-	Every        int    // commits since the last snapshot; default 64
+	Every        int    // commits since the last snapshot; default 64; below 0 snapshots are read and never written
 	StateVersion int    // a snapshot of another version is ignored
 	// Terminal tells that an aggregate has ended: it is then stored at once.
 	Terminal func(S) bool
@@ -76,7 +76,7 @@ func newSnapshotter[S any](ctx context.Context, store *Store, policy SnapshotPol
 	if _, err := js.KeyValue(ctx, policy.Bucket); err != nil {
 		return nil, fmt.Errorf("%w: snapshot bucket %q: %w", ErrConfig, policy.Bucket, err)
 	}
-	if policy.Every <= 0 {
+	if policy.Every == 0 {
 		policy.Every = defaultSnapshotEvery
 	}
 	s := &snapshotter[S]{
@@ -130,7 +130,7 @@ func (s *snapshotter[S]) encode(f *folded[S]) ([]byte, error) {
 
 // due tells that f has enough commits since its snapshot, or has ended.
 func (s *snapshotter[S]) due(f *folded[S]) bool {
-	if f.snapshot.commits == 0 {
+	if f.snapshot.commits == 0 || s.policy.Every < 0 {
 		return false
 	}
 	return f.snapshot.commits%s.policy.Every == 0 || (s.policy.Terminal != nil && s.policy.Terminal(f.state))
@@ -138,7 +138,7 @@ func (s *snapshotter[S]) due(f *folded[S]) bool {
 
 // leave is told that f leaves the cache.
 func (s *snapshotter[S]) leave(id StreamID, f *folded[S]) {
-	if f.snapshot.commits > 0 {
+	if f.snapshot.commits > 0 && s.policy.Every > 0 {
 		s.queue(id, f)
 	}
 }
