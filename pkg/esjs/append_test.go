@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,12 +26,6 @@ func (deposited) EventType() string { return "Deposited" }
 type closed struct{}
 
 func (closed) EventType() string { return "Closed" }
-
-// onBoth runs a test on one server and on a cluster of three.
-func onBoth(t *testing.T, test func(t *testing.T, d *esjstest.Deployment)) {
-	t.Run("R1", func(t *testing.T) { test(t, esjstest.Server(t)) })
-	t.Run("R3", func(t *testing.T) { test(t, esjstest.Cluster(t)) })
-}
 
 func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
@@ -169,7 +164,10 @@ func TestRacingWritersLoseNothing(t *testing.T) {
 }
 
 func lastVersion(ctx context.Context, s *esjs.Store, id esjs.StreamID) (uint64, error) {
-	for r, err := range s.Read(ctx, id, 1<<62, 0) {
+	for r, err := range s.Read(ctx, id, math.MaxUint64, 1) {
+		if errors.Is(err, esjs.ErrNotFound) {
+			return 0, nil
+		}
 		return r.Version, err
 	}
 	return 0, nil

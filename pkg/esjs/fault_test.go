@@ -53,7 +53,7 @@ func (f *faults) dial(url string) esjs.Dial {
 	return func(purpose string) (*nats.Conn, error) {
 		var opts []nats.Option
 		if purpose == "append" {
-			opts = append(opts, nats.SetCustomDialer(f))
+			opts = append(opts, nats.SetCustomDialer(f), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 		}
 		return esjs.DialURL(url, opts...)(purpose)
 	}
