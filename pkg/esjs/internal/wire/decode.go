@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -119,31 +118,28 @@ func (p *parser) commit() (events []Event, window []uint64, err error) {
 	if err := p.expect('['); err != nil {
 		return nil, nil, err
 	}
-	count := 1
-	if len(p.body) > 1024 { // worth counting
-		count = min(bytes.Count(p.body, []byte(`"specversion"`)), 1+len(p.body)/128)
+	var first Event
+	if window, err = p.event(&first, nil); err != nil {
+		return nil, nil, err
 	}
-	events = make([]Event, 0, count)
-	for {
-		events = append(events, Event{})
-		e, previous := &events[len(events)-1], (*Event)(nil)
-		if len(events) > 1 {
-			previous = &events[len(events)-2]
-		}
-		pointers, err := p.event(e, previous)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := checkEvent(e, &events[0], len(events)-1); err != nil {
-			return nil, nil, err
-		}
-		if previous == nil {
-			window = pointers
-		}
-		if p.next() != ',' {
-			break
-		}
+	if err := checkEvent(&first, &first, 0); err != nil {
+		return nil, nil, err
+	}
+	count := 1
+	if p.next() == ',' { // the others will be about as long, or a little shorter
+		count += 1 + (len(p.body)-p.at)*5/(4*p.at)
+	}
+	events = append(make([]Event, 0, count), first)
+	for p.next() == ',' {
 		p.at++
+		events = append(events, Event{})
+		n := len(events) - 1
+		if _, err := p.event(&events[n], &events[n-1]); err != nil {
+			return nil, nil, err
+		}
+		if err := checkEvent(&events[n], &events[0], n); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := p.expect(']'); err != nil {
 		return nil, nil, err
