@@ -1,16 +1,10 @@
-// Command orderflow runs the order system, as a whole or a service at a time.
+// Command orderflow runs the order system, as a whole or a service at a time,
+// and sends it commands and queries. "orderflow up" is where to begin.
 package main
 
 import (
-	_ "github.com/go-json-experiment/json"
-	_ "github.com/google/uuid"
-	_ "github.com/nats-io/nats-server/v2/server"
-	_ "github.com/nats-io/nats.go/jetstream"
-	_ "github.com/nats-io/nats.go/micro"
-	_ "github.com/spf13/cobra"
-	_ "golang.org/x/sync/errgroup"
-	_ "modernc.org/sqlite"
-	_ "pgregory.net/rapid"
+	"context"
+	"os"
 )
 
-func main() {}
+func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }

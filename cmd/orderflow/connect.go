@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+)
+
+// dialer makes a service's connections: named for it, with an inbox prefix of
+// its own (so that a server can allow each service its own answers only), and
+// with every asynchronous error in the log, because that is the only place
+// where a server tells what it does not permit.
+func dialer(url, user string, log zerolog.Logger, opts ...nats.Option) esjs.Dial {
+	return func(purpose string) (*nats.Conn, error) {
+		log := log.With().Str("connection", purpose).Logger()
+		all := append([]nats.Option{
+			nats.Name(user + "/" + purpose),
+			nats.CustomInboxPrefix("_INBOX." + user),
+			nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+				subject := ""
+				if sub != nil {
+					subject = sub.Subject
+				}
+				log.Error().Err(err).Str("subject", subject).Msg("nats error")
+			}),
+			nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+				if err != nil {
+					log.Warn().Err(err).Msg("disconnected from nats")
+				}
+			}),
+			nats.ReconnectHandler(func(nc *nats.Conn) {
+				log.Info().Str("server", nc.ConnectedUrlRedacted()).Msg("reconnected to nats")
+			}),
+		}, opts...)
+		return esjs.DialURL(url, all...)(purpose)
+	}
+}
+
+// dialExternal makes the connections to the server of the settings.
+func (s *settings) dialExternal(user string, log zerolog.Logger) esjs.Dial {
+	var opts []nats.Option
+	if s.credentials != "" {
+		opts = append(opts, nats.UserCredentials(s.credentials))
+	}
+	return dialer(s.natsURL, user, log, opts...)
+}
+
+// reach connects once, so that a server that is not there is one sentence and
+// not the error of whatever needed it first. It tries for as long as patience.
+func (s *settings) reach(ctx context.Context, dial esjs.Dial, patience time.Duration, log zerolog.Logger) error {
+	const pause = 500 * time.Millisecond
+	if s.credentials != "" {
+		if _, err := os.Stat(s.credentials); err != nil {
+			return usageError("--nats-creds: %w", err)
+		}
+	}
+	deadline := time.Now().Add(patience)
+	for waiting := false; ; waiting = true {
+		nc, err := dial("check")
+		if err == nil {
+			nc.Close()
+			return nil
+		}
+		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
+			return fail(exitNoServer, "the NATS server at %s does not accept the credentials: %w", s.natsURL, err)
+		}
+		if time.Now().Add(pause).After(deadline) {
+			return fail(exitNoServer, "no NATS server can be reached at %s: %w; start one, or use \"orderflow up\", which brings its own", s.natsURL, err)
+		}
+		if !waiting {
+			log.Info().Str("url", s.natsURL).Msg("waiting for the nats server")
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

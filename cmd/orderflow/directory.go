@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+)
+
+// directory is the data directory of one "orderflow up", held by a lock that
+// ends with the process, however it ends.
+type directory struct {
+	path      string
+	lock      *flock.Flock
+	ephemeral bool
+}
+
+// openDirectory creates dir when it is missing, makes sure that it can be
+// written and that nobody else uses it. An ephemeral directory is a temporary
+// one that is removed when it is closed.
+func openDirectory(dir string, ephemeral bool) (*directory, error) {
+	d := &directory{path: dir, ephemeral: ephemeral}
+	if ephemeral {
+		path, err := os.MkdirTemp("", "orderflow-")
+		if err != nil {
+			return nil, fail(exitBadDirectory, "no temporary directory can be made: %w", err)
+		}
+		d.path = path
+	}
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
+		return nil, fail(exitBadDirectory, "the data directory %s cannot be made: %w", d.path, err)
+	}
+	d.lock = flock.New(filepath.Join(d.path, "LOCK"))
+	locked, err := d.lock.TryLock()
+	switch {
+	case err != nil:
+		return nil, fail(exitBadDirectory, "the data directory %s cannot be written: %w", d.path, err)
+	case !locked:
+		return nil, fail(exitLocked, "the data directory %s is in use by another \"orderflow up\"; stop that one, or give this one its own with --data", d.path)
+	}
+	return d, nil
+}
+
+// requireSpace refuses a disk on which the server's limits could not be
+// reached: a full disk stops a server until it is started again, a full stream
+// only refuses.
+func (d *directory) requireSpace(bytes int64) error {
+	free, known := freeSpace(d.path)
+	if !known {
+		return nil
+	}
+	used, err := d.size()
+	if err != nil {
+		return fail(exitBadDirectory, "the data directory %s cannot be read: %w", d.path, err)
+	}
+	if missing := bytes - used - free; missing > 0 {
+		const mb = 1 << 20
+		return fail(exitBadDirectory, "the data directory %s has room for %d MB and the limits ask for %d MB: free some, or lower --events-max-bytes", d.path, (used+free)/mb, bytes/mb)
+	}
+	return nil
+}
+
+func (d *directory) size() (total int64, err error) {
+	err = filepath.WalkDir(d.path, func(_ string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		total += info.Size()
+		return nil
+	})
+	return total, err
+}
+
+// sub returns a directory inside, which it makes when it is missing.
+func (d *directory) sub(name string) (string, error) {
+	path := filepath.Join(d.path, name)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return "", fail(exitBadDirectory, "the data directory %s cannot be written: %w", d.path, err)
+	}
+	return path, nil
+}
+
+// close releases the lock, and removes an ephemeral directory.
+func (d *directory) close() error {
+	err := d.lock.Unlock()
+	if d.ephemeral {
+		err = errors.Join(err, os.RemoveAll(d.path))
+	}
+	if err != nil {
+		return fmt.Errorf("close the data directory %s: %w", d.path, err)
+	}
+	return nil
+}

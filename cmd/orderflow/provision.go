@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/spf13/cobra"
+)
+
+// provisionTime bounds the creation of all streams and buckets; on a cluster
+// each of them elects a leader.
+const provisionTime = 2 * time.Minute
+
+func newProvision() *cobra.Command {
+	s := &settings{}
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "provision",
+		Short: "Create or check the streams and buckets on a NATS server",
+		Long: `Create the streams and buckets that the services need on a NATS server, or
+check those that are there: what differs and cannot be changed without risk is
+refused and named, field by field. It may be run any number of times.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := s.logger(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			dial := s.dialExternal("provision", log)
+			if err := s.reach(cmd.Context(), dial, wait, log); err != nil {
+				return err
+			}
+			if err := provision(cmd.Context(), dial, s.store()); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "streams and buckets are as they must be")
+			return nil
+		},
+	}
+	s.addServer(cmd.Flags())
+	s.addStore(cmd.Flags())
+	s.addLog(cmd.Flags())
+	addWait(cmd.Flags(), &wait)
+	return cmd
+}
+
+// provision creates or checks everything that the services need to exist.
+func provision(ctx context.Context, dial esjs.Dial, cfg esjs.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, provisionTime)
+	defer cancel()
+	if err := esjs.Provision(ctx, dial, cfg); err != nil {
+		return err
+	}
+	if err := esjs.ProvisionTimers(ctx, dial, cfg.Replicas); err != nil {
+		return err
+	}
+	for _, s := range services() {
+		for _, bucket := range s.buckets {
+			if err := esjs.ProvisionBucket(ctx, dial, bucket, cfg.Replicas); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

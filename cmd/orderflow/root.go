@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// run executes the command line and returns the exit status. The first signal
+// asks to stop cleanly; the second one ends the process at once.
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer release()
+	context.AfterFunc(ctx, release)
+
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintf(errOut, "orderflow: %v\n", err)
+	}
+	return exitStatus(err)
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "orderflow",
+		Short: "An order system, event-sourced on NATS JetStream",
+		Long: `An order system, event-sourced on NATS JetStream.
+
+"orderflow up" runs everything in one process, with an embedded nats-server: no
+installation. Every flag can also be set by the environment variable that its
+help names; a flag wins over its variable.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          noArguments,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.AddCommand(newUp(), newProvision(), newHealthcheck(), newVersion())
+	for _, s := range services() {
+		root.AddCommand(newService(s))
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError("%w; see %s --help", err, cmd.CommandPath())
+	})
+	walk(root, func(cmd *cobra.Command) { bindEnvironment(cmd.LocalNonPersistentFlags()) })
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return readEnvironment(cmd.Flags()) }
+	return root
+}
+
+func walk(cmd *cobra.Command, visit func(*cobra.Command)) {
+	visit(cmd)
+	for _, sub := range cmd.Commands() {
+		walk(sub, visit)
+	}
+}
+
+// noArguments refuses arguments in a sentence that says what there is instead.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if !cmd.HasSubCommands() {
+		return usageError("%s takes no arguments, got %q", cmd.CommandPath(), args[0])
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return usageError("%s has no command %q; it has %s", cmd.CommandPath(), args[0], strings.Join(names, ", "))
+}
+
+// variable is the environment variable of a flag: ORDERFLOW_NATS_URL for --nats-url.
+func variable(flag string) string {
+	return "ORDERFLOW_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// bindEnvironment names each flag's variable in its help.
+func bindEnvironment(flags *pflag.FlagSet) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		f.Usage += fmt.Sprintf(" [$%s]", variable(f.Name))
+	})
+}
+
+// readEnvironment sets the flags that were not given from their variables.
+func readEnvironment(flags *pflag.FlagSet) (err error) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		value := os.Getenv(variable(f.Name))
+		if err != nil || f.Changed || value == "" || f.Name == "help" {
+			return
+		}
+		if e := flags.Set(f.Name, value); e != nil {
+			err = usageError("the environment variable %s is %q: %w", variable(f.Name), value, e)
+		}
+	})
+	return err
+}

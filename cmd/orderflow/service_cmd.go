@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+)
+
+// newService makes the subcommand that runs one service as a process of its own.
+func newService(sp spec) *cobra.Command {
+	s := &settings{}
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   sp.name,
+		Short: sp.short,
+		Long: sp.short + `.
+
+It runs until it is told to stop (SIGINT, SIGTERM) and then finishes what it has
+begun. Its HTTP server answers /livez, /readyz and /metrics.
+
+` + exitHelp,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := s.logger(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			if err := s.readSecret(); err != nil {
+				return err
+			}
+			return runService(cmd.Context(), sp, s, wait, log.With().Str("service", sp.name).Logger())
+		},
+	}
+	if !sp.external {
+		s.addServer(cmd.Flags())
+		addWait(cmd.Flags(), &wait)
+	}
+	cmd.Flags().StringVar(&s.http, "http", "127.0.0.1:0", "`HOST:PORT` of /livez, /readyz and /metrics; port 0 is a free one, which the log tells")
+	s.addLog(cmd.Flags())
+	if sp.flags != nil {
+		sp.flags(s, cmd.Flags())
+	}
+	return cmd
+}
+
+func runService(ctx context.Context, sp spec, s *settings, wait time.Duration, log zerolog.Logger) error {
+	ln, err := listenHTTP(s.http)
+	if err != nil {
+		return err
+	}
+	defer ln.Close() // when nothing has served it
+	var dial esjs.Dial
+	if !sp.external {
+		dial = s.dialExternal(sp.name, log)
+		if err := s.reach(ctx, dial, wait, log); err != nil {
+			return err
+		}
+	}
+	metrics := service.NewMetrics()
+	p, err := start(ctx, sp, s, dial, metrics, log)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+
+	mux := http.NewServeMux()
+	service.HandleProbes(mux, p.env.Health.Err, metrics)
+	log.Info().Stringer("http", ln.Addr()).Str("version", versionText()).Msg("service starts")
+	err = service.Group(ctx, p.run, func(ctx context.Context) error { return service.ServeHTTP(ctx, ln, mux) })
+	if err == nil {
+		log.Info().Msg("service stopped")
+	}
+	return err
+}
+
+// part is a service that has what it needs to run.
+type part struct {
+	spec spec
+	env  *service.Env
+	run  func(context.Context) error
+}
+
+// start opens the service's store and makes the service; it does not run it.
+func start(ctx context.Context, sp spec, s *settings, dial esjs.Dial, metrics *service.Metrics, log zerolog.Logger) (*part, error) {
+	p := &part{spec: sp, env: &service.Env{Name: sp.name, Dial: dial, Log: log, Metrics: metrics, Health: service.NewHealth()}}
+	for _, name := range sp.awaits {
+		p.env.Health.Await(name)
+	}
+	if !sp.external {
+		store, err := esjs.Open(ctx, dial, s.store())
+		if err != nil {
+			if errors.Is(err, esjs.ErrConfig) && !errors.Is(err, esjs.ErrServerTooOld) && !errors.Is(err, esjs.ErrNoJetStream) {
+				return nil, fmt.Errorf("%w (\"orderflow provision\" creates what is missing)", err)
+			}
+			return nil, err
+		}
+		p.env.Store = store
+	}
+	made, err := sp.make(p.env, s)
+	if err != nil {
+		p.close()
+		return nil, fmt.Errorf("%s: %w", sp.name, err)
+	}
+	p.run = service.Named(sp.name, made.Run)
+	return p, nil
+}
+
+func (p *part) close() {
+	if p.env.Store != nil {
+		p.env.Store.Close()
+	}
+}
+
+func listenHTTP(addr string) (net.Listener, error) {
+	if _, _, err := splitAddress(addr); err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, addressError("--http", addr, err)
+	}
+	return ln, nil
+}
+
+// addressError says why nothing can listen on the address of a flag.
+func addressError(flag, addr string, err error) error {
+	return fail(exitAddressInUse, "%s %s cannot be used: %w; stop what listens there, or choose another address", flag, addr, errors.Unwrap(err))
+}

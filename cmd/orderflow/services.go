@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/services/order"
+	"github.com/b144f99b/orderflow/services/partners"
+	"github.com/b144f99b/orderflow/services/payment"
+	"github.com/b144f99b/orderflow/services/shipping"
+	"github.com/rs/zerolog"
+	"github.com/spf13/pflag"
+)
+
+// runner is a service: it blocks until ctx ends and what it began is finished,
+// or until it cannot go on.
+type runner interface {
+	Run(ctx context.Context) error
+}
+
+const (
+	pspPath     = "/psp/v1"
+	carrierPath = "/carrier/v1"
+
+	defaultPartners     = "127.0.0.1:8090"
+	defaultPaymentHook  = "127.0.0.1:8091"
+	defaultShippingHook = "127.0.0.1:8092"
+)
+
+// spec is one service: what it is called, what must exist for it on the NATS
+// server, and how it is made from the settings.
+type spec struct {
+	name    string
+	short   string
+	buckets []string // KV buckets
+	awaits  []string // what [service.Health] must know to be ready
+	// external marks what stands for other companies' systems: it has no
+	// connection to NATS, and it stops after everything that calls it.
+	external bool
+	flags    func(*settings, *pflag.FlagSet)
+	make     func(*service.Env, *settings) (runner, error)
+}
+
+// services lists every service; a new one is one more entry.
+func services() []spec {
+	return []spec{
+		{
+			name:    "order",
+			short:   "Run the order service: decides what customers and the saga ask of an order",
+			buckets: []string{order.BucketSnapshots, order.BucketSubscriptions},
+			awaits:  []string{"order endpoints", "order-history endpoints"},
+			make: func(env *service.Env, _ *settings) (runner, error) {
+				return order.New(env, order.Config{}), nil
+			},
+		},
+		{
+			name:    "payment",
+			short:   "Run the payment service: authorises, captures, voids and refunds at the PSP",
+			buckets: []string{payment.BucketSnapshots, payment.BucketSubscriptions},
+			awaits:  []string{"payment webhooks"},
+			flags: func(s *settings, f *pflag.FlagSet) {
+				f.StringVar(&s.pspURL, "psp-url", "http://"+defaultPartners+pspPath, "`URL` of the PSP's API")
+				f.StringVar(&s.webhooks, "webhooks", defaultPaymentHook, "`HOST:PORT` on which the PSP tells news")
+				s.addSecret(f)
+			},
+			make: func(env *service.Env, s *settings) (runner, error) {
+				return payment.New(env, payment.Config{
+					PSPURL: s.pspURL, WebhookListen: s.webhooks, WebhookListener: s.listeners["payment"], WebhookSecret: s.secret,
+				}), nil
+			},
+		},
+		{
+			name:    "shipping",
+			short:   "Run the shipping service: books, dispatches and cancels at the carrier",
+			buckets: []string{shipping.BucketSnapshots, shipping.BucketSubscriptions},
+			awaits:  []string{"shipping webhooks"},
+			flags: func(s *settings, f *pflag.FlagSet) {
+				f.StringVar(&s.carrierURL, "carrier-url", "http://"+defaultPartners+carrierPath, "`URL` of the carrier's API")
+				f.StringVar(&s.webhooks, "webhooks", defaultShippingHook, "`HOST:PORT` on which the carrier tells news")
+				s.addSecret(f)
+			},
+			make: func(env *service.Env, s *settings) (runner, error) {
+				return shipping.New(env, shipping.Config{
+					CarrierURL: s.carrierURL, WebhookListen: s.webhooks, WebhookListener: s.listeners["shipping"], WebhookSecret: s.secret,
+				}), nil
+			},
+		},
+		{
+			name:     "partners",
+			short:    "Run the scripted payment provider and carrier, for development and tests",
+			external: true,
+			flags: func(s *settings, f *pflag.FlagSet) {
+				f.StringVar(&s.partnersListen, "listen", defaultPartners, "`HOST:PORT` of the partners' API")
+				f.StringVar(&s.paymentWebhook, "payment-webhook-url", "http://"+defaultPaymentHook, "`URL` that is told news of payments")
+				f.StringVar(&s.shippingWebhook, "shipping-webhook-url", "http://"+defaultShippingHook, "`URL` that is told news of shipments")
+				s.addData(f)
+				s.addSecret(f)
+			},
+			make: func(env *service.Env, s *settings) (runner, error) {
+				return partners.New(partners.Config{
+					Listen:            s.partnersListen,
+					Listener:          s.listeners["partners"],
+					Dir:               filepath.Join(s.data, "partners"),
+					PSPWebhookURL:     s.paymentWebhook,
+					CarrierWebhookURL: s.shippingWebhook,
+					WebhookSecret:     s.secret,
+					Log:               slog.New(zerolog.NewSlogHandler(env.Log)),
+				})
+			},
+		},
+	}
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/rs/zerolog"
+	"github.com/spf13/pflag"
+)
+
+const (
+	defaultNATS      = "127.0.0.1:4222"
+	defaultNATSURL   = "nats://" + defaultNATS
+	defaultHTTP      = "127.0.0.1:8080"
+	defaultData      = "./data"
+	defaultEventsMax = int64(1) << 30
+)
+
+// settings are all flags of the process, and what was found out from them. A
+// command registers the groups that it understands.
+type settings struct {
+	natsURL     string
+	credentials string // file
+	http        string
+	logLevel    string
+	replicas    int
+	eventsMax   int64
+
+	data       string // directory of the projector's database and the partners' ledger
+	pspURL     string
+	carrierURL string
+	webhooks   string // HOST:PORT on which a service takes its partner's webhooks
+	secretFile string
+
+	partnersListen  string
+	paymentWebhook  string // URL
+	shippingWebhook string // URL
+
+	// What "up" prepares for its services; without it they listen by themselves.
+	listeners map[string]net.Listener
+	secret    []byte
+}
+
+func (s *settings) addLog(f *pflag.FlagSet) {
+	f.StringVar(&s.logLevel, "log-level", "info", "least `LEVEL` that is logged: debug, info, warn or error")
+}
+
+func (s *settings) addServer(f *pflag.FlagSet) {
+	f.StringVar(&s.natsURL, "nats-url", defaultNATSURL, "`URL` of the NATS server, or several separated by commas")
+	f.StringVar(&s.credentials, "nats-creds", "", "`FILE` with the NATS user's credentials")
+}
+
+func (s *settings) addStore(f *pflag.FlagSet) {
+	f.IntVar(&s.replicas, "replicas", 1, "copies of every stream: 1, or 3 on a cluster")
+	f.Int64Var(&s.eventsMax, "events-max-bytes", defaultEventsMax, "`BYTES` that the event stream may hold; a full one refuses commands until this is raised")
+}
+
+func (s *settings) addData(f *pflag.FlagSet) {
+	f.StringVar(&s.data, "data", defaultData, "keep what is stored beside the events in `DIR`")
+}
+
+func (s *settings) addSecret(f *pflag.FlagSet) {
+	f.StringVar(&s.secretFile, "webhook-secret-file", "", "`FILE` with the secret that signs the partners' webhooks; without it they are refused")
+}
+
+// readSecret reads the secret that partners sign with, if there is one.
+func (s *settings) readSecret() error {
+	if s.secretFile == "" {
+		return nil
+	}
+	secret, err := os.ReadFile(s.secretFile)
+	if err != nil {
+		return usageError("--webhook-secret-file: %w", err)
+	}
+	s.secret = bytes.TrimSpace(secret)
+	return nil
+}
+
+func addWait(f *pflag.FlagSet, wait *time.Duration) {
+	f.DurationVar(wait, "wait", 30*time.Second, "how long to wait for a NATS server that is not there yet")
+}
+
+func (s *settings) store() esjs.Config {
+	return esjs.Config{Replicas: s.replicas, MaxBytes: s.eventsMax}
+}
+
+func (s *settings) logger(w io.Writer) (zerolog.Logger, error) {
+	level, err := zerolog.ParseLevel(s.logLevel)
+	if err != nil || level < zerolog.DebugLevel || level > zerolog.ErrorLevel {
+		return zerolog.Nop(), usageError("--log-level is %q; it must be debug, info, warn or error", s.logLevel)
+	}
+	return service.NewLogger(w, level), nil
+}

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+)
+
+// upFlags are the flags of "up" that no other command has.
+type upFlags struct {
+	settings
+	nats      string
+	ephemeral bool
+	demo      bool
+}
+
+func newUp() *cobra.Command {
+	f := &upFlags{}
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run everything in one process: NATS, every service, the partners",
+		Long: `Run everything in one process: an embedded nats-server, every service, and the
+payment provider and carrier that they talk to. Nothing needs to be installed.
+
+Everything is stored in --data. Ctrl-C finishes what was begun and stops; a
+second one ends at once. Started again it goes on where it was, also after a
+crash: an order in flight completes.
+
+` + exitHelp,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			external := cmd.Flags().Changed("nats-url")
+			if external && cmd.Flags().Changed("nats") {
+				return usageError("--nats is the address of the embedded server and --nats-url another server's; give one of them")
+			}
+			if f.ephemeral && cmd.Flags().Changed("data") {
+				return usageError("--ephemeral keeps nothing and --data says where to keep it; give one of them")
+			}
+			log, err := f.logger(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			err = runUp(cmd.Context(), f, external, cmd.OutOrStdout(), log)
+			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
+				return nil // stopped while it was starting
+			}
+			return err
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.data, "data", defaultData, "keep everything that is stored in `DIR`, which is made when it is missing")
+	fl.StringVar(&f.nats, "nats", defaultNATS, "`HOST:PORT` of the embedded nats-server; port 0 is a free one")
+	fl.StringVar(&f.http, "http", defaultHTTP, "`HOST:PORT` of the HTTP server; port 0 is a free one")
+	fl.StringVar(&f.natsURL, "nats-url", "", "`URL` of a NATS server that is there already, to be used instead of the embedded one")
+	fl.StringVar(&f.credentials, "nats-creds", "", "`FILE` with the credentials for --nats-url")
+	fl.BoolVar(&f.demo, "demo", false, "place orders that end in different ways, print what happened to each, and stop")
+	fl.BoolVar(&f.ephemeral, "ephemeral", false, "keep everything in a temporary directory that is removed at the end")
+	f.addStore(fl)
+	f.addLog(fl)
+	return cmd
+}
+
+// runUp first takes everything that can be refused (addresses, the directory,
+// the server), in an order in which a refusal leaves nothing behind, and then
+// starts the services.
+func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log zerolog.Logger) (err error) {
+	begun := time.Now()
+	ln, err := listenHTTP(f.http)
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	if !external {
+		if err := checkFree("--nats", f.nats); err != nil {
+			return err
+		}
+	}
+	dir, err := openDirectory(f.data, f.ephemeral)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.close()) }()
+	if err := f.prepare(dir.path); err != nil {
+		return err
+	}
+	defer closeAll(f.listeners)
+
+	dialAs, stopServer, err := f.server(ctx, dir, external, log)
+	if err != nil {
+		return err
+	}
+	defer stopServer()
+	if err := provision(ctx, dialAs("provision", log), f.store()); err != nil {
+		return err
+	}
+	metrics := service.NewMetrics()
+	var inside, outside []*part
+	for _, sp := range services() {
+		p, err := start(ctx, sp, &f.settings, dialAs(sp.name, log), metrics, log.With().Str("service", sp.name).Logger())
+		if err != nil {
+			return err
+		}
+		defer p.close()
+		if sp.external {
+			outside = append(outside, p)
+		} else {
+			inside = append(inside, p)
+		}
+	}
+	parts := append(inside, outside...)
+	mux := http.NewServeMux()
+	service.HandleProbes(mux, func() error { return unready(parts) }, metrics)
+
+	runs := append(runsOf(inside),
+		func(ctx context.Context) error { return service.ServeHTTP(ctx, ln, mux) },
+		func(ctx context.Context) error {
+			if err := awaitAll(ctx, parts); err != nil {
+				return err
+			}
+			log.Info().Dur("took", time.Since(begun)).Msg("everything is ready")
+			f.announce(out, dir, ln.Addr())
+			<-ctx.Done()
+			return nil
+		})
+	err = during(ctx, runsOf(outside), func(ctx context.Context) error { return service.Group(ctx, runs...) })
+	if err == nil {
+		log.Info().Msg("everything is stopped")
+	}
+	return err
+}
+
+// prepare gives the services that speak HTTP with each other their addresses
+// and a common secret. The secret lives as long as the process, in which both
+// sides are.
+func (f *upFlags) prepare(dir string) (err error) {
+	f.data = dir
+	if f.listeners, err = listenAll(dir, "partners", "payment", "shipping"); err != nil {
+		return err
+	}
+	at := func(name string) string { return "http://" + f.listeners[name].Addr().String() }
+	f.pspURL, f.carrierURL = at("partners")+pspPath, at("partners")+carrierPath
+	f.paymentWebhook, f.shippingWebhook = at("payment"), at("shipping")
+	f.secret = []byte(rand.Text())
+	return nil
+}
+
+// server starts the embedded server or reaches the other one, and returns how
+// a service connects to it.
+func (f *upFlags) server(ctx context.Context, dir *directory, external bool, log zerolog.Logger) (dialAs func(string, zerolog.Logger) esjs.Dial, stop func(), err error) {
+	if external {
+		return f.dialExternal, func() {}, f.reach(ctx, f.dialExternal("check", log), 0, log)
+	}
+	if err := dir.requireSpace(f.eventsMax + bucketsMax); err != nil {
+		return nil, nil, err
+	}
+	store, err := dir.sub("nats")
+	if err != nil {
+		return nil, nil, err
+	}
+	server, err := startServer(ctx, store, f.nats, f.eventsMax, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.natsURL = server.url()
+	return server.dial, server.stop, nil
+}
+
+// during runs outer as long as inner takes, and stops it after inner has ended;
+// inner is stopped when outer fails.
+func during(ctx context.Context, outer []func(context.Context) error, inner func(context.Context) error) error {
+	outerCtx, stopOuter := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopOuter()
+	innerCtx, stopInner := context.WithCancel(ctx)
+	defer stopInner()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- service.Group(outerCtx, outer...)
+		stopInner()
+	}()
+	err := inner(innerCtx)
+	stopOuter()
+	return errors.Join(<-ended, err)
+}
+
+func runsOf(parts []*part) (runs []func(context.Context) error) {
+	for _, p := range parts {
+		runs = append(runs, p.run)
+	}
+	return runs
+}
+
+func unready(parts []*part) error {
+	var errs []error
+	for _, p := range parts {
+		if err := p.env.Health.Err(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", p.spec.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func awaitAll(ctx context.Context, parts []*part) error {
+	for _, p := range parts {
+		if err := p.env.Health.Wait(ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.spec.name, err)
+		}
+	}
+	return nil
+}
+
+// checkFree makes sure that the embedded server will be able to listen.
+func checkFree(flag, addr string) error {
+	if _, _, err := splitAddress(addr); err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return addressError(flag, addr, err)
+	}
+	return ln.Close()
+}
+
+// announce tells a person what there is to do now.
+func (f *upFlags) announce(out io.Writer, dir *directory, http net.Addr) {
+	kept := "kept in " + dir.path
+	if dir.ephemeral {
+		kept = "in a temporary directory, removed at the end"
+	}
+	fmt.Fprintf(out, `
+orderflow is ready.
+
+  NATS     %s
+  HTTP     http://%s    /readyz /metrics
+  Partners %s
+  Data     %s
+
+Try:
+
+  export NATS_URL=%s
+  nats req cmd.product.beans-1kg.list '{"name":"Espresso beans 1 kg","price":"24.90","currency":"EUR"}'
+  nats req cmd.stock.beans-1kg.receive '{"quantity":40,"reference":"PO-1"}'
+  nats req cmd.order.o-1.create '{"customer_id":"c-1","currency":"EUR"}'
+  nats sub 'ev.>'
+
+Ctrl-C stops it.
+`, f.natsURL, http, f.partnersURL(), kept, f.natsURL)
+}
+
+func (f *upFlags) partnersURL() string { return "http://" + f.listeners["partners"].Addr().String() }
