@@ -47,7 +47,8 @@ const (
 
 // FulfilmentStarted: an order was submitted, and the saga keeps what it needs
 // of it. PolicyVersion names the deadlines and limits that it goes by;
-// Deadline is the latest time for the capture.
+// Deadline is the latest time for the capture. OrderVersion is the order's
+// version with its submission: what the order said before was a draft.
 type FulfilmentStarted struct {
 	OrderID       string      `json:"order_id"`
 	CustomerID    string      `json:"customer_id"`
@@ -57,6 +58,7 @@ type FulfilmentStarted struct {
 	AddressRef    string      `json:"address_ref"`
 	Country       string      `json:"country"`
 	MethodRef     string      `json:"method_ref"`
+	OrderVersion  uint64      `json:"order_version"`
 	PolicyVersion int         `json:"policy_version"`
 	Deadline      time.Time   `json:"deadline"`
 }

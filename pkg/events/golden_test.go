@@ -143,6 +143,8 @@ func fill(t *testing.T, v reflect.Value, field string) {
 		v.SetString(string(name) + " ü<&")
 	case reflect.Int:
 		v.SetInt(7)
+	case reflect.Uint64:
+		v.SetUint(7)
 	case reflect.Bool:
 		v.SetBool(true)
 	default:

@@ -22,6 +22,7 @@ type Case struct {
 	Event   events.Event // nil for a timer
 	EventID string
 	Stream  esjs.StreamID // of the event; its key is the order, payment or shipment id
+	Version uint64        // of the event in its stream
 }
 
 // Inputs that are no events.

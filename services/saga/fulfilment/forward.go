@@ -38,7 +38,7 @@ var (
 		return events.FulfilmentStarted{
 			OrderID: c.Stream.Key, CustomerID: e.CustomerID, Currency: e.Currency, Lines: e.Lines, Total: e.Total,
 			AddressRef: e.AddressRef, Country: e.Country, MethodRef: e.MethodRef,
-			PolicyVersion: c.Policy.Version, Deadline: c.At.Add(c.Policy.SLA),
+			OrderVersion: c.Version, PolicyVersion: c.Policy.Version, Deadline: c.At.Add(c.Policy.SLA),
 		}
 	})
 	stepTimedOut = fact(func(c Case) events.StepTimedOut {

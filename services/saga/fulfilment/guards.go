@@ -63,6 +63,10 @@ var (
 	}}
 	declinedForGood = not(mayChangeMethod, "hard or fraud, or no window")
 
+	// After a crash the saga may see again what it had nothing to do for, such
+	// as the methods that the customer had set in the draft.
+	setSinceSubmission = Guard{"set after the submission", func(c Case) bool { return c.Version > c.State.OrderVersion }}
+
 	neverAuthorized = Guard{"authorisation, first time", func(c Case) bool {
 		return the[events.PaymentNotFound](c).Op == events.OperationAuthorize && !c.State.AskedAgain
 	}}

@@ -47,7 +47,7 @@ func (m *Machine) handle(waiting *orphans, s State, in esjs.Input[events.Event])
 	if in.Timer != nil {
 		input.Timer = in.Timer.Name
 	} else {
-		input.Event, input.EventID, input.Stream = in.Event.Event, in.Event.ID, in.Event.Stream
+		input.Event, input.EventID, input.Stream, input.Version = in.Event.Event, in.Event.ID, in.Event.Stream, in.Event.Version
 	}
 	r, err := m.React(s, input)
 	switch {

@@ -66,7 +66,7 @@ type Reaction struct {
 // React finds the row for an input and makes its events. It is pure. The error
 // says that the fulfilment's policy version is not configured.
 func (m *Machine) React(s State, in Input) (Reaction, error) {
-	c := Case{State: normal(s), Policy: m.newest, At: in.At, Input: in.name(), Event: in.Event, EventID: in.EventID, Stream: in.Stream}
+	c := Case{State: normal(s), Policy: m.newest, At: in.At, Input: in.name(), Event: in.Event, EventID: in.EventID, Stream: in.Stream, Version: in.Version}
 	if s.PolicyVersion != 0 {
 		var ok bool
 		if c.Policy, ok = m.policies[s.PolicyVersion]; !ok {
@@ -130,6 +130,7 @@ type Input struct {
 	Event   events.Event // nil for a timer
 	EventID string
 	Stream  esjs.StreamID // of the event
+	Version uint64        // of the event in its stream
 	Timer   string        // "step", "sla" or "authexp"
 	At      time.Time
 }

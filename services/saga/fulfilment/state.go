@@ -15,6 +15,7 @@ type State struct {
 	Version   uint64 `json:"version"`            // events folded
 
 	OrderID       string             `json:"order_id"`
+	OrderVersion  uint64             `json:"order_version"` // of the order, when it was submitted
 	PolicyVersion int                `json:"policy_version"`
 	Lines         []events.StockLine `json:"lines"`
 	Total         events.Money       `json:"total"`
@@ -76,7 +77,7 @@ func Apply(s State, e events.Event) State {
 	switch e := e.(type) {
 	case events.FulfilmentStarted:
 		s.Status = Reserving
-		s.OrderID, s.PolicyVersion = e.OrderID, e.PolicyVersion
+		s.OrderID, s.OrderVersion, s.PolicyVersion = e.OrderID, e.OrderVersion, e.PolicyVersion
 		s.Lines, s.Total = stockLines(e.Lines), e.Total
 		s.AddressRef, s.Country, s.MethodRef = e.AddressRef, e.Country, e.MethodRef
 		s.SLA = Deadline{e.Deadline, s.Version}

@@ -83,7 +83,7 @@ func forwardRows() []Row {
 			Facts: facts(authorizationFailed, compensationStarted(causeDeclined, fromStock), releaseRequested), Next: CompStock},
 		{ID: "F12", States: authorizing, Inputs: on("PaymentDeclined"), Guard: mayChangeMethod,
 			Facts: facts(authorizationFailed, paymentMethodAwaited), Next: AwaitingMethod},
-		{ID: "F13", States: in(AwaitingMethod), Inputs: on("PaymentMethodSet"),
+		{ID: "F13", States: in(AwaitingMethod), Inputs: on("PaymentMethodSet"), Guard: setSinceSubmission,
 			Facts: facts(authorizationByOtherMethod), Next: Authorizing},
 		{ID: "F14", States: in(AwaitingMethod), Inputs: on(TimerStep),
 			Facts: facts(compensationStarted(causePaymentWindow, fromStock), releaseRequested), Next: CompStock, Remark: "the order expires"},
@@ -226,7 +226,8 @@ func undoRows() []Row {
 		{ID: "C6b", States: in(CompPayment), Inputs: on("PaymentVoidFailed"), Guard: voidTooLate, Facts: facts(refundRequested)},
 		{ID: "C6c", States: in(CompPayment), Inputs: on("PaymentVoidFailed", "PaymentRefundFailed", "PaymentOutcomeUnknown"),
 			Remark: "the step timer asks again"},
-		{ID: "C6d", States: in(CompShipment), Inputs: on("PaymentCaptured"), Facts: facts(lateEffectDetected), Remark: "C1b gives it back"},
+		{ID: "C6d", States: in(CompShipment), Inputs: on("PaymentCaptured"), Guard: notCaptured,
+			Facts: facts(lateEffectDetected), Remark: "C1b gives it back"},
 		{ID: "C7", States: in(CompPayment), Inputs: on("PaymentRefunded"), Guard: refundedInFull,
 			Facts: facts(refundConfirmed, releaseRequested), Next: CompStock},
 

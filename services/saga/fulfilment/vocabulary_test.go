@@ -217,7 +217,7 @@ func (ta *tale) input(t testing.TB, word string) Input {
 		t.Fatalf("unknown word %q", word)
 	}
 	e := make(ta.state)
-	return Input{Event: e, EventID: fmt.Sprintf("event-%d", ta.inputs), Stream: streamOf(ta.state, e), At: ta.now.Add(time.Second)}
+	return Input{Event: e, EventID: fmt.Sprintf("event-%d", ta.inputs), Stream: streamOf(ta.state, e), Version: uint64(ta.inputs), At: ta.now.Add(time.Second)}
 }
 
 // happens lets an input happen and folds what it causes.
