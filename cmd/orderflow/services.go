@@ -9,6 +9,8 @@ import (
 	"github.com/b144f99b/orderflow/services/order"
 	"github.com/b144f99b/orderflow/services/partners"
 	"github.com/b144f99b/orderflow/services/payment"
+	"github.com/b144f99b/orderflow/services/projector"
+	"github.com/b144f99b/orderflow/services/saga"
 	"github.com/b144f99b/orderflow/services/shipping"
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
@@ -51,8 +53,9 @@ func services() []spec {
 			short:   "Run the order service: decides what customers and the saga ask of an order",
 			buckets: []string{order.BucketSnapshots, order.BucketSubscriptions},
 			awaits:  []string{"order endpoints", "order-history endpoints"},
-			make: func(env *service.Env, _ *settings) (runner, error) {
-				return order.New(env, order.Config{}), nil
+			flags:   (*settings).addLease,
+			make: func(env *service.Env, s *settings) (runner, error) {
+				return order.New(env, order.Config{Lease: s.lease}), nil
 			},
 		},
 		{
@@ -64,10 +67,11 @@ func services() []spec {
 				f.StringVar(&s.pspURL, "psp-url", "http://"+defaultPartners+pspPath, "`URL` of the PSP's API")
 				f.StringVar(&s.webhooks, "webhooks", defaultPaymentHook, "`HOST:PORT` on which the PSP tells news")
 				s.addSecret(f)
+				s.addLease(f)
 			},
 			make: func(env *service.Env, s *settings) (runner, error) {
 				return payment.New(env, payment.Config{
-					PSPURL: s.pspURL, WebhookListen: s.webhooks, WebhookListener: s.listeners["payment"], WebhookSecret: s.secret,
+					PSPURL: s.pspURL, WebhookListen: s.webhooks, WebhookListener: s.listeners["payment"], WebhookSecret: s.secret, Lease: s.lease,
 				}), nil
 			},
 		},
@@ -80,11 +84,30 @@ func services() []spec {
 				f.StringVar(&s.carrierURL, "carrier-url", "http://"+defaultPartners+carrierPath, "`URL` of the carrier's API")
 				f.StringVar(&s.webhooks, "webhooks", defaultShippingHook, "`HOST:PORT` on which the carrier tells news")
 				s.addSecret(f)
+				s.addLease(f)
 			},
 			make: func(env *service.Env, s *settings) (runner, error) {
 				return shipping.New(env, shipping.Config{
-					CarrierURL: s.carrierURL, WebhookListen: s.webhooks, WebhookListener: s.listeners["shipping"], WebhookSecret: s.secret,
+					CarrierURL: s.carrierURL, WebhookListen: s.webhooks, WebhookListener: s.listeners["shipping"], WebhookSecret: s.secret, Lease: s.lease,
 				}), nil
+			},
+		},
+		{
+			name:    "saga",
+			short:   "Run the saga service: carries every submitted order to its end",
+			buckets: []string{saga.BucketSnapshots, saga.BucketSubscriptions, saga.BucketInstances},
+			flags:   (*settings).addLease,
+			make: func(env *service.Env, s *settings) (runner, error) {
+				return saga.New(env, saga.Config{Lease: s.lease}), nil
+			},
+		},
+		{
+			name:   "projector",
+			short:  "Run the projector: keeps the read models and answers queries from them",
+			awaits: []string{"projector endpoints"},
+			flags:  (*settings).addData,
+			make: func(env *service.Env, s *settings) (runner, error) {
+				return projector.New(env, projector.Config{Database: filepath.Join(s.data, "projector.db")}), nil
 			},
 		},
 		{

@@ -36,6 +36,7 @@ type settings struct {
 	carrierURL string
 	webhooks   string // HOST:PORT on which a service takes its partner's webhooks
 	secretFile string
+	lease      time.Duration
 
 	partnersListen  string
 	paymentWebhook  string // URL
@@ -62,6 +63,10 @@ func (s *settings) addStore(f *pflag.FlagSet) {
 
 func (s *settings) addData(f *pflag.FlagSet) {
 	f.StringVar(&s.data, "data", defaultData, "keep what is stored beside the events in `DIR`")
+}
+
+func (s *settings) addLease(f *pflag.FlagSet) {
+	f.DurationVar(&s.lease, "lease", 20*time.Second, "how long a silent instance keeps its subscriptions before another one takes them over")
 }
 
 func (s *settings) addSecret(f *pflag.FlagSet) {

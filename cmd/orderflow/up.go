@@ -16,6 +16,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// upLease is short, because nobody else runs these services: after a crash they
+// go on soon, and a server in the same process is never silent for long.
+const upLease = 5 * time.Second
+
 // upFlags are the flags of "up" that no other command has.
 type upFlags struct {
 	settings
@@ -143,7 +147,7 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 // and a common secret. The secret lives as long as the process, in which both
 // sides are.
 func (f *upFlags) prepare(dir string) (err error) {
-	f.data = dir
+	f.data, f.lease = dir, upLease
 	if f.listeners, err = listenAll(dir, "partners", "payment", "shipping"); err != nil {
 		return err
 	}

@@ -24,10 +24,11 @@ const (
 
 // Config is the service's wiring. The zero value works.
 type Config struct {
-	Owner       string // names this instance in the lease of the reactions
-	Concurrency int    // commands handled at once; default 256
-	CacheSize   int    // orders kept in memory; default 10,000
-	Workers     int    // orders whose reactions are handled at once; default 16
+	Owner       string        // names this instance in the lease of the reactions
+	Lease       time.Duration // see [esjs.SubscriptionConfig]
+	Concurrency int           // commands handled at once; default 256
+	CacheSize   int           // orders kept in memory; default 10,000
+	Workers     int           // orders whose reactions are handled at once; default 16
 }
 
 // Service is the order service.
@@ -93,6 +94,7 @@ func (s *Service) react(ctx context.Context, codec *esjs.Codec[events.Event], or
 		Query:    esjs.Query{Categories: []string{events.CategoryFulfilment}},
 		Bucket:   BucketSubscriptions,
 		Owner:    s.cfg.Owner,
+		Lease:    s.cfg.Lease,
 		Workers:  s.cfg.Workers,
 		Observer: s.env.Observer(),
 	}, func(ctx context.Context, e esjs.Recorded[events.Event]) error {
