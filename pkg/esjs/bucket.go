@@ -93,7 +93,9 @@ func (b bucket) source(keys ...string) source {
 var errChanged = errors.New("esjs: the entry was changed by another")
 
 // isDeleted tells that an entry's message is the mark of its deletion.
-func isDeleted(m message) bool { return m.header.Get("KV-Operation") != "" }
+func isDeleted(m message) bool {
+	return m.header.Get("KV-Operation") != "" || m.header.Get("Nats-Marker-Reason") != ""
+}
 
 // get returns an entry's value and revision as the leader has them; no value
 // and the revision to write at when there is none.
@@ -120,9 +122,12 @@ func (b bucket) put(ctx context.Context, key string, value []byte, revision uint
 }
 
 // delete removes an entry that must be at revision; see put.
-func (b bucket) delete(ctx context.Context, key string, revision uint64) error {
-	_, err := b.write(ctx, &nats.Msg{Subject: b.subject(key), Header: nats.Header{"KV-Operation": {"DEL"}}}, revision)
-	return err
+func (b bucket) delete(ctx context.Context, key string, revision uint64) (uint64, error) {
+	return b.write(ctx, &nats.Msg{Subject: b.subject(key), Header: nats.Header{
+		"KV-Operation":         {"PURGE"},
+		jetstream.MsgRollup:    {jetstream.MsgRollupSubject},
+		jetstream.MsgTTLHeader: {markerStays.String()},
+	}}, revision)
 }
 
 func (b bucket) write(ctx context.Context, msg *nats.Msg, revision uint64) (uint64, error) {

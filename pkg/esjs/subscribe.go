@@ -2,49 +2,61 @@ package esjs
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 )
 
 // SubscriptionConfig describes a subscription. Name, Codec and Query are
 // required; the zero value of the rest works.
 type SubscriptionConfig[E Event] struct {
-	// Name identifies the subscription: its position, its lease and its metrics.
+	// Name identifies the subscription: its position, its lease and its
+	// metrics. It is 1 to 64 bytes of UTF-8 and never changes.
 	Name  string
 	Codec *Codec[E]
-	// Query selects what is delivered; After, Until, Since, Before and Limit are not used.
+	// Query selects what is delivered by Categories, Streams and Types; After,
+	// Until, Since, Before and Limit are not used. A changed query holds from
+	// the stored position on.
 	Query Query
-	// Bucket is the KV bucket that holds position, lease and parked keys. One
-	// instance at a time is active. Empty: every instance is active, starts at
-	// From, and stores nothing.
+	// Bucket is the KV bucket that holds position, lease and parked keys; see
+	// [ProvisionBucket]. One instance at a time is active. Empty: every
+	// instance is active, starts at From, and stores nothing.
 	Bucket string
-	// Owner names this instance in the lease; default host, process and a random part.
+	// Owner names this instance in the lease, for people; default host, process
+	// and a random part.
 	Owner string
-	// From is where a subscription without a stored position starts.
+	// From is where a subscription without a stored position starts, exclusive.
 	From Position
 	// Key groups events that must be handled in order; default the aggregate.
+	// Events for which it returns "" are passed over. It is pure, and its keys are at
+	// most 255 bytes. Of an event that does not decode it gets the envelope with a nil
+	// Event; when it panics on that, the key is the aggregate.
 	Key func(Recorded[E]) string
 	// Workers is how many keys are handled at the same time; default 16.
 	Workers int
-	// Window bounds the commits that are delivered and not finished; default 4096.
+	// Window bounds the commits that are delivered and not finished; default
+	// 4096. Their bodies take at most 64 MiB. Where it is full delivery waits.
 	Window int
-	// HandlerTimeout bounds one call of the handler; default 30 s.
+	// HandlerTimeout is the deadline of one call of the handler; default 30 s.
 	HandlerTimeout time.Duration
 	// Retry is the backoff of failed commits; see [Backoff].
 	Retry Backoff
 	// SkipUnknown passes over events whose type the codec does not know. By
 	// default their key is parked.
 	SkipUnknown bool
-	// Lease is the time after which a silent owner is taken over; default 20 s.
+	// Lease is the time after which a silent owner is taken over; default
+	// 20 s, because a broker's failover may silence everybody for 13 s. An
+	// owner that could not renew it for three quarters of it stops.
 	Lease time.Duration
 	// OnCaughtUp is called once, when everything that was stored at the start
-	// has been handled.
+	// has been handled. An instance that does not get the lease never calls it.
 	OnCaughtUp func()
 	// Observer is told what happens; nil is allowed.
 	Observer Observer
 }
 
-// Backoff is min(First·2^n, Max) with jitter, at most Attempts times; then the
-// key is parked. Defaults: 100 ms, 30 s, 20.
+// Backoff is min(First·2^n, Max), of which half is random, for at most Attempts
+// calls in all; then the key is parked. Defaults: 100 ms, 30 s, 20.
 type Backoff struct {
 	First    time.Duration
 	Max      time.Duration
@@ -53,62 +65,160 @@ type Backoff struct {
 
 // Subscribe delivers the selected events, history first and then live, to
 // handle. It blocks until ctx ends (and then returns nil after a drain) or
-// until it cannot go on, and says why.
+// until it cannot go on, and says why: [ErrConfig], *[CorruptError], the server
+// refuses, the connection is closed for good, or a key had to be parked and there is no Bucket.
 //
 // Events of one key are handled in order, always: also after a retry, a crash
-// or a takeover. Events of different keys are handled concurrently. A commit is
-// handled again when the process ended before its position was stored, so
-// handlers are idempotent.
+// or a takeover. Events of different keys are handled concurrently, at most
+// Workers calls at a time. A commit is handled again when the process ended
+// before its position was stored, which happens at most every 250 ms and at a
+// clean stop, so handlers are idempotent; handlers of two instances may overlap
+// when one of them was stopped for longer than the lease.
 //
-// A handler that returns an error gets the same commit again after a backoff
-// while later commits of that key wait; [RetryAfter] says when. [Park] sets the
-// key aside at once.
+// Retry, parking and position are the commit's: its events are handed over one
+// by one, and after an error all of them again.
+//
+//   - nil: done.
+//   - [RetryAfter], or any other error: the same commit again after a backoff,
+//     while later commits of that key wait and other keys go on. A panic is an error.
+//   - [Park], a *[DecodeError], or attempts used up: the key is set aside with
+//     all that comes later, until [ReleaseParked]. Other keys go on.
+//
+// The handler's context ends with HandlerTimeout, when the lease is lost, and
+// 5 s after ctx ended. Lag, parked keys and the active instance are told to the
+// Observer and shown by [Subscriptions].
 func Subscribe[E Event](ctx context.Context, store *Store, cfg SubscriptionConfig[E], handle func(context.Context, Recorded[E]) error) error {
-	panic("stub")
+	s, err := newSubscription(store, cfg)
+	if err != nil {
+		return err
+	}
+	s.handle = func(ctx context.Context, events []Recorded[E]) error {
+		for _, e := range events {
+			if err := handle(ctx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return s.run(ctx)
 }
 
-// SubscribeBatch is Subscribe for handlers that decide many keys together
-// (group commit): handle gets all the events that are ready, at most max
-// commits, in order per key, and returns one error or nil for each commit.
+// SubscribeBatch is [Subscribe] for handlers that decide many keys together
+// (group commit): handle gets the next commit of every key that is ready, at
+// most max of them, one call at a time, and without waiting for more. It returns one
+// error or nil for each commit, in their order; no errors at all mean that
+// all are done, and any other number that none is. Workers is not used.
 func SubscribeBatch[E Event](ctx context.Context, store *Store, cfg SubscriptionConfig[E], max int, handle func(context.Context, []Delivery[E]) []error) error {
-	panic("stub")
+	s, err := newSubscription(store, cfg)
+	if err != nil {
+		return err
+	}
+	if max < 1 {
+		return fmt.Errorf("%w: subscription %s: batches of %d: 1 or more is allowed", ErrConfig, cfg.Name, max)
+	}
+	s.batchMax = max
+	s.batch = func(ctx context.Context, commits [][]Recorded[E]) []error {
+		deliveries := make([]Delivery[E], len(commits))
+		for i, events := range commits {
+			deliveries[i].Events = events
+		}
+		return handle(ctx, deliveries)
+	}
+	return s.run(ctx)
 }
 
-// Delivery is one commit of a batch.
+// Delivery is one commit of a batch: what the key has of it, at least one event.
 type Delivery[E Event] struct {
 	Events []Recorded[E]
 }
 
 // RetryAfter asks for the same commit again after d, without using up an attempt.
-func RetryAfter(d time.Duration, err error) error { panic("stub") }
+func RetryAfter(d time.Duration, err error) error { return &retryAfter{d, err} }
 
-// Park sets the key aside with the reason err; an operator releases it.
-func Park(err error) error { panic("stub") }
+// Park sets the key aside with the reason err; an operator releases it with
+// [ReleaseParked].
+func Park(err error) error { return &parkNow{err} }
 
-// ReleaseParked lets a parked key of a subscription go on where it stopped.
-func ReleaseParked(ctx context.Context, store *Store, bucket, subscription, key string) error {
-	panic("stub")
+// newSubscription prepares the engine for the commits that cfg selects.
+func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) (*subscription[[]Recorded[E]], error) {
+	switch {
+	case cfg.Name == "" || len(cfg.Name) > 64:
+		return nil, fmt.Errorf("%w: the subscription's name %q has %d bytes: 1 to 64 are allowed", ErrConfig, cfg.Name, len(cfg.Name))
+	case cfg.Codec == nil:
+		return nil, fmt.Errorf("%w: subscription %s has no codec", ErrConfig, cfg.Name)
+	}
+	if _, err := store.querySubjects(cfg.Query); err != nil {
+		return nil, fmt.Errorf("subscription %s: %w", cfg.Name, err)
+	}
+	s := &subscription[[]Recorded[E]]{
+		store: store, name: cfg.Name, stream: store.cfg.Stream, bucket: cfg.Bucket, owner: cfg.Owner, from: cfg.From,
+		workers: cfg.Workers, window: cfg.Window, timeout: cfg.HandlerTimeout, retry: cfg.Retry, lease: cfg.Lease,
+		caughtUp: cfg.OnCaughtUp, observer: cfg.Observer,
+	}
+	s.follow = func(ctx context.Context, after uint64, deliver func(message, []part[[]Recorded[E]]) error, reached func(uint64) error) error {
+		return store.followCommits(ctx, cfg.Query, Position{sequence: after}, commitFollower{
+			deliver: func(m message, c Commit, err error) error { return deliver(m, cfg.parts(c, err)) },
+			reached: func(p Position) error { return reached(p.sequence) },
+		})
+	}
+	s.split = func(m message) []part[[]Recorded[E]] {
+		c, err := store.decodeMessage(m.subject, m.sequence, m.data)
+		if err != nil {
+			c = store.unreadable(m)
+		}
+		return cfg.parts(c, err)
+	}
+	s.subjects = func(string) []string {
+		subjects, _ := store.querySubjects(cfg.Query) // checked above
+		return subjects
+	}
+	return s, nil
 }
 
-// SubscriptionStatus is what a bucket knows of a subscription.
-type SubscriptionStatus struct {
-	Name     string    `json:"name"`
-	Owner    string    `json:"owner"`
-	Position Position  `json:"position"`
-	Lag      uint64    `json:"lag"` // stream sequences behind the store's last commit
-	Parked   []Parked  `json:"parked"`
-	Renewed  time.Time `json:"renewed"`
+// parts divides a commit's selected events by key.
+func (cfg *SubscriptionConfig[E]) parts(c Commit, err error) []part[[]Recorded[E]] {
+	if err != nil {
+		return []part[[]Recorded[E]]{{key: c.Stream.String(), err: err}}
+	}
+	var parts []part[[]Recorded[E]]
+	for _, record := range c.Records {
+		if len(cfg.Query.Types) > 0 && !slices.Contains(cfg.Query.Types, record.Type) {
+			continue
+		}
+		if cfg.SkipUnknown && !cfg.Codec.Knows(record.Type) {
+			continue
+		}
+		event, err := cfg.Codec.Decode(record)
+		key := cfg.keyOf(event, err)
+		if key == "" {
+			continue
+		}
+		i := slices.IndexFunc(parts, func(p part[[]Recorded[E]]) bool { return p.key == key })
+		if i < 0 {
+			i = len(parts)
+			parts = append(parts, part[[]Recorded[E]]{key: key})
+		}
+		p := &parts[i]
+		p.payload = append(p.payload, event)
+		if p.err == nil {
+			p.err = err
+		}
+	}
+	return parts
 }
 
-// Parked is a key that was set aside.
-type Parked struct {
-	Key    string    `json:"key"`
-	Reason string    `json:"reason"`
-	Since  time.Time `json:"since"`
-	Count  int       `json:"count"` // commits that wait
-}
-
-// Subscriptions reads the state of all subscriptions of a bucket.
-func Subscriptions(ctx context.Context, store *Store, bucket string) ([]SubscriptionStatus, error) {
-	panic("stub")
+// keyOf returns the key of an event, which may not have been decoded.
+func (cfg *SubscriptionConfig[E]) keyOf(e Recorded[E], undecodable error) (key string) {
+	if cfg.Key == nil {
+		return e.Stream.String()
+	}
+	if undecodable == nil {
+		return cfg.Key(e)
+	}
+	defer func() {
+		if v := recover(); v != nil || key == "" {
+			key = e.Stream.String()
+		}
+	}()
+	return cfg.Key(e)
 }

@@ -22,15 +22,7 @@ type parser struct {
 }
 
 // next passes over white space and returns the byte there, 0 at the end.
-// Mostly there is none: the encoder writes none.
 func (p *parser) next() byte {
-	if p.at < len(p.body) && p.body[p.at] > ' ' {
-		return p.body[p.at]
-	}
-	return p.nextAfterSpace()
-}
-
-func (p *parser) nextAfterSpace() byte {
 	for p.at < len(p.body) {
 		switch c := p.body[p.at]; c {
 		case ' ', '\t', '\r', '\n':
@@ -43,16 +35,14 @@ func (p *parser) nextAfterSpace() byte {
 }
 
 func (p *parser) expect(c byte) error {
-	if p.next() == c {
-		p.at++
-		return nil
+	if got := p.next(); got != c {
+		return p.unexpected(fmt.Sprintf("%q", c))
 	}
-	return p.unexpected(c)
+	p.at++
+	return nil
 }
 
-func (p *parser) unexpected(want byte) error { return p.unlike(fmt.Sprintf("%q", want)) }
-
-func (p *parser) unlike(want string) error {
+func (p *parser) unexpected(want string) error {
 	if p.at >= len(p.body) {
 		return errEnd
 	}
@@ -78,14 +68,14 @@ func (p *parser) more(end byte) (bool, error) {
 		p.at++
 		return false, nil
 	}
-	return false, p.unlike(fmt.Sprintf("',' or %q", end))
+	return false, p.unexpected(fmt.Sprintf("',' or %q", end))
 }
 
 // quoted reads a string and returns its text, which shares the body's memory
 // unless there are escapes in it.
 func (p *parser) quoted() ([]byte, error) {
 	if p.next() != '"' {
-		return nil, p.unlike("a string")
+		return nil, p.unexpected("a string")
 	}
 	start := p.at
 	escaped, err := p.skipString()
@@ -128,7 +118,7 @@ func (p *parser) skip(depth int) error {
 	case c == 'n':
 		return p.literal("null")
 	}
-	return p.unlike("a value")
+	return p.unexpected("a value")
 }
 
 // skipMembers passes over the rest of an object or an array.
@@ -144,7 +134,7 @@ func (p *parser) skipMembers(object bool, depth int) error {
 	for more := true; more; {
 		if object {
 			if p.next() != '"' {
-				return p.unlike("a name")
+				return p.unexpected("a name")
 			}
 			if _, err := p.skipString(); err != nil {
 				return err
@@ -230,12 +220,12 @@ func (p *parser) skipNumber() error {
 	if p.at < len(p.body) && p.body[p.at] == '0' {
 		p.at++
 	} else if !p.skipDigits() {
-		return p.unlike("a digit")
+		return p.unexpected("a digit")
 	}
 	if p.at < len(p.body) && p.body[p.at] == '.' {
 		p.at++
 		if !p.skipDigits() {
-			return p.unlike("a digit")
+			return p.unexpected("a digit")
 		}
 	}
 	if p.at < len(p.body) && p.body[p.at]|0x20 == 'e' {
@@ -244,7 +234,7 @@ func (p *parser) skipNumber() error {
 			p.at++
 		}
 		if !p.skipDigits() {
-			return p.unlike("a digit")
+			return p.unexpected("a digit")
 		}
 	}
 	return nil
@@ -261,7 +251,7 @@ func (p *parser) skipDigits() bool {
 
 func (p *parser) literal(want string) error {
 	if len(p.body)-p.at < len(want) || string(p.body[p.at:p.at+len(want)]) != want {
-		return p.unlike(want)
+		return p.unexpected(want)
 	}
 	p.at += len(want)
 	return nil

@@ -1,0 +1,248 @@
+package esjs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+)
+
+// leaseEntry is the KV entry of a subscription: who handles it, and where it
+// stands. Without a token nobody does.
+type leaseEntry struct {
+	Subscription string `json:"subscription"`
+	Owner        string `json:"owner"`
+	Token        string `json:"token"`
+	Stream       string `json:"stream"` // that the position is of
+	place        `json:",inline"`
+	Renewed      time.Time `json:"renewed"`
+	// Lease is the owner's lease time in milliseconds: who watches waits for
+	// no less.
+	Lease int64 `json:"lease_ms"`
+}
+
+// leaseKey is the KV key of a subscription's entry.
+func leaseKey(subscription string) string { return "sub." + wire.EscapeKey(subscription) }
+
+const (
+	defaultLease = 20 * time.Second
+	// savePause bounds how often progress is stored: a takeover then repeats
+	// what was handled in this time, and an event costs no write of its own.
+	savePause = 250 * time.Millisecond
+)
+
+// errFenced ends the work of an owner that can no longer be sure to be one.
+var errFenced = errors.New("esjs: the lease was not renewed in time")
+
+// claim says who wants which lease.
+type claim struct {
+	bucket       bucket
+	subscription string
+	stream       string
+	owner        string
+	length       time.Duration
+	from         Position // where a subscription without an entry starts
+	previous     string   // the token of a lease that this instance lost
+}
+
+// lease is the right to handle a subscription, as long as it is renewed.
+// keep and release are called by one goroutine; valid is safe for all.
+type lease struct {
+	claim    claim
+	token    string
+	revision uint64
+	// lost is called when the lease can no longer be trusted.
+	lost  context.CancelCauseFunc
+	fence *time.Timer
+
+	began      time.Time
+	validUntil atomic.Int64 // nanoseconds after began
+	released   bool
+}
+
+// observed is the entry as an observer sees it, and when it did.
+type observed struct {
+	entry    leaseEntry
+	revision uint64
+	at       time.Time
+}
+
+// acquire waits until the lease is free, or until this instance saw it
+// unchanged for the lease time, and takes it. It returns a context for the work
+// under the lease, which ends when the lease is lost, and where the
+// subscription stands.
+func acquire(ctx context.Context, c claim) (*lease, context.Context, place, error) {
+	watch, stop := context.WithCancel(ctx)
+	seen, ended := make(chan observed), make(chan error, 1)
+	go func() { ended <- c.observe(watch, seen) }()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	patience := time.NewTimer(c.length)
+	defer patience.Stop()
+	var now observed
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, nil, place{}, ctx.Err()
+		case err := <-ended:
+			ended <- err
+			return nil, nil, place{}, err
+		case now = <-seen:
+			if now.entry.Token != "" && now.entry.Token != c.previous {
+				length := max(c.length, time.Duration(now.entry.Lease)*time.Millisecond)
+				patience.Reset(time.Until(now.at.Add(length)))
+				continue
+			}
+		case <-patience.C:
+			if now.at.IsZero() { // nothing was read yet
+				patience.Reset(c.length)
+				continue
+			}
+		}
+		l, work, err := c.take(ctx, now)
+		if err == nil {
+			return l, work, now.entry.place, nil
+		}
+		if !errors.Is(err, errChanged) { // another was faster: it will be seen
+			return nil, nil, place{}, err
+		}
+	}
+}
+
+// observe reports every revision of the entry; revision 0 when there is none.
+func (c claim) observe(ctx context.Context, seen chan<- observed) error {
+	report := func(o observed) error {
+		o.at = time.Now()
+		select {
+		case seen <- o:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	none := true
+	return c.bucket.store.follow(ctx, c.bucket.source(leaseKey(c.subscription)), 0, follower{
+		deliver: func(m message) error {
+			none = false
+			o := observed{revision: m.sequence, entry: leaseEntry{place: place{Floor: c.from}}}
+			if !isDeleted(m) {
+				o.entry = leaseEntry{}
+				if err := json.Unmarshal(m.data, &o.entry); err != nil {
+					return fmt.Errorf("%w: the entry %s of bucket %s is not a lease: %w", ErrConfig, leaseKey(c.subscription), c.bucket.name, err)
+				}
+				if o.entry.Stream != c.stream {
+					return fmt.Errorf("%w: subscription %s has a position in the stream %s, not in %s", ErrConfig, c.subscription, o.entry.Stream, c.stream)
+				}
+			}
+			return report(o)
+		},
+		reached: func(uint64) error {
+			if !none {
+				return nil
+			}
+			none = false
+			return report(observed{entry: leaseEntry{place: place{Floor: c.from}}})
+		},
+	})
+}
+
+// take writes the entry over the revision that was observed.
+func (c claim) take(ctx context.Context, o observed) (*lease, context.Context, error) {
+	l := &lease{claim: c, token: uuid.NewString(), revision: o.revision, began: time.Now()}
+	var work context.Context
+	work, l.lost = context.WithCancelCause(context.WithoutCancel(ctx))
+	l.fence = time.AfterFunc(c.length*3/4, func() { l.lost(errFenced) })
+	if err := l.write(ctx, o.entry.place, l.token); err != nil {
+		l.fence.Stop()
+		l.lost(err)
+		return nil, nil, err
+	}
+	return l, work, nil
+}
+
+// write stores the place; with the lease's token it also renews it.
+func (l *lease) write(ctx context.Context, at place, token string) error {
+	owner := l.claim.owner
+	if token == "" {
+		owner = ""
+	}
+	sent := time.Now()
+	value, err := json.Marshal(leaseEntry{
+		Subscription: l.claim.subscription, Owner: owner, Token: token, Stream: l.claim.stream, place: at,
+		Renewed: sent.UTC(), Lease: l.claim.length.Milliseconds(),
+	})
+	if err != nil {
+		return err
+	}
+	revision, err := l.claim.bucket.put(ctx, leaseKey(l.claim.subscription), value, l.revision)
+	if err != nil {
+		return err
+	}
+	l.revision = revision
+	fence := sent.Add(l.claim.length * 3 / 4)
+	l.validUntil.Store(int64(fence.Sub(l.began)))
+	l.fence.Reset(time.Until(fence))
+	return nil
+}
+
+// renewAt is when the next renewal is due.
+func (l *lease) renewAt() time.Time {
+	return l.began.Add(time.Duration(l.validUntil.Load()) - l.claim.length/2)
+}
+
+// valid tells that no other instance can have taken over yet. It holds also in
+// a process that was stopped for a while and whose timers are late.
+func (l *lease) valid() bool {
+	return l == nil || int64(time.Since(l.began)) < l.validUntil.Load()
+}
+
+// keep renews the lease every quarter of its time, and stores progress soon
+// after it was made, until stop or the work under the lease ends. A write that
+// is under way is waited for, because its revision is needed.
+func (l *lease) keep(stop, work context.Context, progress <-chan struct{}, current func() place) {
+	renew := time.NewTimer(l.claim.length / 4)
+	defer renew.Stop()
+	for {
+		select {
+		case <-stop.Done():
+			return
+		case <-work.Done():
+			return
+		case <-renew.C:
+		case <-progress:
+		}
+		err := l.write(work, current(), l.token)
+		if errors.Is(err, errChanged) {
+			l.lost(errFenced)
+			return
+		}
+		if !sleep(stop, min(savePause, l.claim.length/16)) {
+			return
+		}
+		if err != nil {
+			renew.Reset(0)
+		} else {
+			renew.Reset(time.Until(l.renewAt()))
+		}
+	}
+}
+
+// release stores the place and frees the lease: another instance takes it at
+// once. A lease that was lost is left alone.
+func (l *lease) release(work context.Context, at place) {
+	defer l.lost(nil)
+	defer l.fence.Stop()
+	if work.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(work, l.claim.length/4)
+	defer cancel()
+	_ = l.write(ctx, at, "") // when it fails, the lease runs out
+}
