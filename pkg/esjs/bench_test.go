@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -66,19 +65,28 @@ type bench struct {
 // onBothSyncs runs a benchmark with the server's default sync, where nothing
 // hides our own cost, and with always, which an event store needs.
 func onBothSyncs(b *testing.B, run func(*bench)) {
-	for name, options := range map[string][]esjstest.Option{"default": nil, "always": {esjstest.SyncAlways()}} {
-		b.Run("sync="+name, func(b *testing.B) { run(newBench(b, options...)) })
+	for _, sync := range []string{"default", "always"} {
+		b.Run("sync="+sync, func(b *testing.B) { run(newBenchWith(b, sync)) })
 	}
 }
 
-func newBench(b *testing.B, options ...esjstest.Option) *bench {
-	d := esjstest.Server(b, append(options, esjstest.MaxBytes(4<<30))...)
-	nc := d.Connect(b)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return &bench{b: b, ctx: context.Background(), store: d.Store(b), nc: nc, js: js}
+func newBench(b *testing.B) *bench { return newBenchWith(b, "default") }
+
+func newBenchWith(b *testing.B, sync string) *bench {
+	n := &bench{b: b, ctx: context.Background()}
+	dial := esjs.DialURL(startServerProcess(b, sync))
+	cfg := esjs.Config{MaxBytes: 8 << 30}
+	n.check(esjs.Provision(n.ctx, dial, cfg))
+	var err error
+	n.nc, err = dial("raw")
+	n.check(err)
+	b.Cleanup(n.nc.Close)
+	n.js, err = jetstream.New(n.nc)
+	n.check(err)
+	n.store, err = esjs.Open(n.ctx, dial, cfg)
+	n.check(err)
+	b.Cleanup(n.store.Close)
+	return n
 }
 
 func (n *bench) check(err error) {
