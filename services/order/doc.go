@@ -19,7 +19,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
-// Codec decodes everything that the order service reads and writes.
+// codec decodes everything that the order service reads and writes.
 func codec() (*esjs.Codec[events.Event], error) {
 	types := make([]esjs.EventType[events.Event], len(events.Types))
 	for i, t := range events.Types {

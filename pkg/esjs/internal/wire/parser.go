@@ -22,7 +22,15 @@ type parser struct {
 }
 
 // next passes over white space and returns the byte there, 0 at the end.
+// Mostly there is none: the encoder writes none.
 func (p *parser) next() byte {
+	if p.at < len(p.body) && p.body[p.at] > ' ' {
+		return p.body[p.at]
+	}
+	return p.nextAfterSpace()
+}
+
+func (p *parser) nextAfterSpace() byte {
 	for p.at < len(p.body) {
 		switch c := p.body[p.at]; c {
 		case ' ', '\t', '\r', '\n':
@@ -35,14 +43,16 @@ func (p *parser) next() byte {
 }
 
 func (p *parser) expect(c byte) error {
-	if got := p.next(); got != c {
-		return p.unexpected(fmt.Sprintf("%q", c))
+	if p.next() == c {
+		p.at++
+		return nil
 	}
-	p.at++
-	return nil
+	return p.unexpected(c)
 }
 
-func (p *parser) unexpected(want string) error {
+func (p *parser) unexpected(want byte) error { return p.unlike(fmt.Sprintf("%q", want)) }
+
+func (p *parser) unlike(want string) error {
 	if p.at >= len(p.body) {
 		return errEnd
 	}
@@ -68,14 +78,14 @@ func (p *parser) more(end byte) (bool, error) {
 		p.at++
 		return false, nil
 	}
-	return false, p.unexpected(fmt.Sprintf("',' or %q", end))
+	return false, p.unlike(fmt.Sprintf("',' or %q", end))
 }
 
 // quoted reads a string and returns its text, which shares the body's memory
 // unless there are escapes in it.
 func (p *parser) quoted() ([]byte, error) {
 	if p.next() != '"' {
-		return nil, p.unexpected("a string")
+		return nil, p.unlike("a string")
 	}
 	start := p.at
 	escaped, err := p.skipString()
@@ -118,7 +128,7 @@ func (p *parser) skip(depth int) error {
 	case c == 'n':
 		return p.literal("null")
 	}
-	return p.unexpected("a value")
+	return p.unlike("a value")
 }
 
 // skipMembers passes over the rest of an object or an array.
@@ -134,7 +144,7 @@ func (p *parser) skipMembers(object bool, depth int) error {
 	for more := true; more; {
 		if object {
 			if p.next() != '"' {
-				return p.unexpected("a name")
+				return p.unlike("a name")
 			}
 			if _, err := p.skipString(); err != nil {
 				return err
@@ -220,12 +230,12 @@ func (p *parser) skipNumber() error {
 	if p.at < len(p.body) && p.body[p.at] == '0' {
 		p.at++
 	} else if !p.skipDigits() {
-		return p.unexpected("a digit")
+		return p.unlike("a digit")
 	}
 	if p.at < len(p.body) && p.body[p.at] == '.' {
 		p.at++
 		if !p.skipDigits() {
-			return p.unexpected("a digit")
+			return p.unlike("a digit")
 		}
 	}
 	if p.at < len(p.body) && p.body[p.at]|0x20 == 'e' {
@@ -234,7 +244,7 @@ func (p *parser) skipNumber() error {
 			p.at++
 		}
 		if !p.skipDigits() {
-			return p.unexpected("a digit")
+			return p.unlike("a digit")
 		}
 	}
 	return nil
@@ -251,7 +261,7 @@ func (p *parser) skipDigits() bool {
 
 func (p *parser) literal(want string) error {
 	if len(p.body)-p.at < len(want) || string(p.body[p.at:p.at+len(want)]) != want {
-		return p.unexpected(want)
+		return p.unlike(want)
 	}
 	p.at += len(want)
 	return nil

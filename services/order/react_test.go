@@ -1,0 +1,71 @@
+package order
+
+import (
+	"testing"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/events"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func request(id string) events.Request {
+	return events.Request{OrderID: "o-1", RequestID: id, Attempt: 1}
+}
+
+func TestReactionsCarryWhatFulfilmentSaid(t *testing.T) {
+	missing := []events.Unavailable{{SKU: "beans", Wanted: 2, Available: 1}}
+	for _, sc := range []scenario{
+		{name: "reserved", given: toSubmitted, when: Reaction{events.ReservationSucceeded{ReservationID: "o-1"}}, then: only(reserved)},
+		{name: "awaiting", given: toReserved, when: Reaction{events.PaymentMethodAwaited{Until: noon}}, then: only(awaited)},
+		{name: "awaiting longer", given: then(toReserved, awaited), when: Reaction{events.PaymentMethodAwaited{Until: noon.Add(time.Hour)}}, then: only(events.OrderPaymentMethodAwaited{Until: noon.Add(time.Hour)})},
+		{name: "authorized", given: toReserved, when: Reaction{events.AuthorizationSucceeded{PaymentID: "p-1", Amount: eur("52.80")}}, then: only(authorized)},
+		{name: "confirmed", given: toAuthorized, when: Reaction{events.ConfirmationRequested{Request: request("confirm-1")}}, then: only(confirmed)},
+		{name: "paid", given: toConfirmed, when: Reaction{events.CaptureSucceeded{PaymentID: "p-1", Amount: eur("52.80")}}, then: only(paid)},
+		{name: "dispatched", given: toPaid, when: Reaction{events.DispatchConfirmed{Tracking: []string{"T1"}}}, then: only(dispatched)},
+		{name: "completed", given: toDispatched, when: Reaction{events.CompletionRequested{Request: request("complete-1")}}, then: only(completed)},
+		{
+			name: "rejected", given: toSubmitted,
+			when: Reaction{events.OutcomeDecided{Request: request("end-1"), Outcome: events.OutcomeRejected, Code: "out_of_stock", Unavailable: missing}},
+			then: only(events.OrderRejected{RequestID: "end-1", Code: "out_of_stock", Unavailable: missing}),
+		},
+		{
+			name: "cancelled", given: then(toSubmitted, cancelling),
+			when: Reaction{events.OutcomeDecided{Request: request("end-1"), Outcome: events.OutcomeCancelled, Reason: "changed my mind", By: "c-1"}},
+			then: only(cancelled),
+		},
+		{
+			name: "rejected, asked again", given: toRejected,
+			when: Reaction{events.OutcomeDecided{Request: request("end-2"), Outcome: events.OutcomeRejected}},
+			then: only(events.OrderRejected{RequestID: "end-2", Code: "declined"}),
+		},
+		{name: "expired", given: then(toReserved, awaited), when: Reaction{events.OutcomeDecided{Request: request("end-1"), Outcome: events.OutcomeExpired}}, then: only(expired)},
+	} {
+		t.Run(sc.name, sc.run)
+	}
+}
+
+// Between a customer's cancellation and fulfilment's confirmation, whichever
+// the order stored first wins.
+func TestTheOrderArbitratesBetweenCancellingAndConfirming(t *testing.T) {
+	refused := events.OrderConfirmationRefused{RequestID: "confirm-1", Reason: "cancellation_requested"}
+	confirm := Reaction{events.ConfirmationRequested{Request: request("confirm-1")}}
+	for _, sc := range []scenario{
+		{name: "cancellation first", given: then(toAuthorized, cancelling), when: confirm, then: only(refused)},
+		{name: "cancellation first, long before", given: then(toSubmitted, cancelling, reserved, authorized), when: confirm, then: only(refused)},
+		{name: "cancellation first, asked again", given: then(toAuthorized, cancelling, refused), when: confirm},
+		{
+			name: "cancellation first, another attempt", given: then(toAuthorized, cancelling, refused),
+			when: Reaction{events.ConfirmationRequested{Request: request("confirm-2")}},
+			then: only(events.OrderConfirmationRefused{RequestID: "confirm-2", Reason: "cancellation_requested"}),
+		},
+		{name: "confirmation first", given: toConfirmed, when: Cancel{Reason: "changed my mind", By: "c-1"}, then: only(cancelling)},
+		{name: "confirmation first, asked again", given: then(toConfirmed, cancelling), when: confirm},
+		{name: "paid before the cancellation was heard", given: then(toConfirmed, cancelling, paid), when: Reaction{events.CancellationRefused{Reason: "already_paid"}}, then: only(events.OrderCancellationRefused{Reason: "already_paid"})},
+		{name: "completed before the cancellation was heard", given: then(toConfirmed, cancelling, paid, dispatched, completed), when: Reaction{events.CancellationRefused{Reason: "already_paid"}}, then: only(events.OrderCancellationRefused{Reason: "already_paid"})},
+		{name: "refused already", given: then(toConfirmed, cancelling, paid, events.OrderCancellationRefused{Reason: "already_paid"}), when: Reaction{events.CancellationRefused{Reason: "already_paid"}}},
+		{name: "refused before it was paid", given: then(toConfirmed, cancelling), when: Reaction{events.CancellationRefused{Reason: "already_paid"}}, code: "too_early"},
+	} {
+		t.Run(sc.name, sc.run)
+	}
+}
