@@ -106,13 +106,18 @@ func (s *Server) accepted(w Webhook) {
 	}
 }
 
+// webhookTimeout bounds one delivery.
+const webhookTimeout = 5 * time.Second
+
 // post sends a webhook once; only a 2xx is no error.
 func (s *Server) post(ctx context.Context, url string, w Webhook) error {
 	body, err := json.Marshal(w)
 	if err != nil {
 		return fmt.Errorf("partners: webhook %s: %w", w.ID, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	// What is on its way is finished also when ctx ends, so that a stop does not
+	// send it again at the next start.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), webhookTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {

@@ -1,0 +1,318 @@
+package payment
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/events"
+)
+
+func eur(t testing.TB, amount string) events.Money {
+	t.Helper()
+	m, err := events.ParseMoney(amount, "EUR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func fold(history ...events.Event) State {
+	var s State
+	for _, e := range history {
+		s = Apply(s, e)
+	}
+	return s
+}
+
+// step is one given/when/then; given grows from step to step in a story.
+func TestDecisions(t *testing.T) {
+	ten, six, five := eur(t, "10.00"), eur(t, "6.00"), eur(t, "5.00")
+	expires := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+
+	authorize := Ask{PaymentID: "p", OrderID: "o", RequestID: "a1", Op: events.OperationAuthorize, Amount: ten, MethodRef: "card"}
+	check := Ask{PaymentID: "p", OrderID: "o", RequestID: "k1", Op: events.OperationAuthorize, Check: true}
+	capture := Ask{PaymentID: "p", OrderID: "o", RequestID: "c1", Op: events.OperationCapture, Amount: ten}
+	captureCheck := Ask{PaymentID: "p", OrderID: "o", RequestID: "k2", Op: events.OperationCapture, Check: true}
+	void := Ask{PaymentID: "p", OrderID: "o", RequestID: "v1", Op: events.OperationVoid}
+	refund := Ask{PaymentID: "p", OrderID: "o", RequestID: "r1", Op: events.OperationRefund, RefundID: "rf1", Amount: six}
+	again := func(a Ask) Ask { a.RequestID += "-again"; return a }
+	of := func(a Ask, amount events.Money) Ask { a.Amount = amount; return a }
+
+	initiated := events.PaymentInitiated{OrderID: "o", RequestID: "a1", Amount: ten, MethodRef: "card"}
+	attempted := events.AuthorizationAttempted{OrderID: "o", RequestID: "a1", Key: "p:authorize", Attempt: 1}
+	authorized := events.PaymentAuthorized{OrderID: "o", RequestID: "a1", AuthID: "auth", Amount: ten, ExpiresAt: expires}
+	declined := events.PaymentDeclined{OrderID: "o", RequestID: "a1", Code: "no", Class: events.DeclineSoft}
+	unknown := events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "a1", Op: events.OperationAuthorize, Error: "timeout"}
+	captureAttempted := events.CaptureAttempted{OrderID: "o", RequestID: "c1", Amount: ten, Key: "p:capture", Attempt: 1}
+	captured := events.PaymentCaptured{OrderID: "o", RequestID: "c1", CaptureID: "cap", Amount: ten}
+	voidAttempted := events.VoidAttempted{OrderID: "o", RequestID: "v1", Key: "p:void", Attempt: 1}
+	voided := events.PaymentVoided{OrderID: "o", RequestID: "v1"}
+	nothingHeld := events.PaymentVoided{OrderID: "o", RequestID: "v1", NothingHeld: true}
+	refundAttempted := events.RefundAttempted{OrderID: "o", RequestID: "r1", RefundID: "rf1", Amount: six, Key: "p:refund:rf1", Attempt: 1}
+	refunded := events.PaymentRefunded{OrderID: "o", RequestID: "r1", RefundID: "rf1", Amount: six, TotalRefunded: six}
+
+	asked := []events.Event{initiated, attempted}
+	held := append(slices.Clone(asked), events.Event(authorized))
+	capturing := append(slices.Clone(held), events.Event(captureAttempted))
+	paid := append(slices.Clone(capturing), events.Event(captured))
+	voiding := append(slices.Clone(held), events.Event(voidAttempted))
+	refunding := append(slices.Clone(paid), events.Event(refundAttempted))
+
+	heldAccount := Account{Status: "authorised", AuthID: "auth", Authorized: ten, ExpiresAt: expires}
+	paidAccount := Account{Status: "captured", AuthID: "auth", Authorized: ten, ExpiresAt: expires, CaptureID: "cap", Captured: ten}
+	refundedAccount := paidAccount
+	refundedAccount.Refunds, refundedAccount.Refunded = []Refund{{ID: "rf1", Amount: six, Done: true}}, six
+	voidedAccount := heldAccount
+	voidedAccount.Status = "voided"
+	timeout := Answer{Kind: Unknown, Error: "timeout"}
+
+	for name, c := range map[string]struct {
+		given []events.Event
+		when  Command
+		then  []events.Event
+	}{
+		"an authorisation is stored before it is asked for": {
+			nil, authorize, asked},
+		"the same request again is silent": {
+			asked, authorize, nil},
+		"the same request after its answer is silent": {
+			held, authorize, nil},
+		"another request is answered though nothing changes": {
+			held, again(authorize), []events.Event{events.PaymentAuthorized{OrderID: "o", RequestID: "a1-again", AuthID: "auth", Amount: ten, ExpiresAt: expires}}},
+		"an unknown authorisation is asked for again by the same key": {
+			append(slices.Clone(asked), unknown), again(authorize),
+			[]events.Event{events.AuthorizationAttempted{OrderID: "o", RequestID: "a1-again", Key: "p:authorize", Attempt: 2}}},
+		"a declined payment stays declined": {
+			append(slices.Clone(asked), declined), again(authorize),
+			[]events.Event{events.PaymentDeclined{OrderID: "o", RequestID: "a1-again", Code: "no", Class: events.DeclineSoft}}},
+		"a voided payment is never authorised": {
+			[]events.Event{nothingHeld}, authorize,
+			[]events.Event{events.PaymentDeclined{OrderID: "o", RequestID: "a1", Code: "voided", Class: events.DeclineHard}}},
+		"an expired authorisation is no authorisation": {
+			append(slices.Clone(held), events.AuthorizationExpired{OrderID: "o"}), again(authorize),
+			[]events.Event{events.PaymentDeclined{OrderID: "o", RequestID: "a1-again", Code: "expired", Class: events.DeclineHard}}},
+
+		"the provider authorises": {
+			asked, Tell{authorize, Answer{Kind: Done, Account: heldAccount}}, []events.Event{authorized}},
+		"the provider declines": {
+			asked, Tell{authorize, Answer{Kind: Refused, Code: "no", Class: events.DeclineSoft}}, []events.Event{declined}},
+		"a decline without a class is hard": {
+			asked, Tell{authorize, Answer{Kind: Refused, Code: "no"}},
+			[]events.Event{events.PaymentDeclined{OrderID: "o", RequestID: "a1", Code: "no", Class: events.DeclineHard}}},
+		"nobody knows": {
+			asked, Tell{authorize, timeout}, []events.Event{unknown}},
+		"an answer that comes twice is stored once": {
+			held, Tell{authorize, Answer{Kind: Done, Account: heldAccount}}, nil},
+
+		"a check of what was never asked for finds nothing": {
+			nil, check, []events.Event{events.PaymentNotFound{OrderID: "o", RequestID: "k1", Op: events.OperationAuthorize}}},
+		"a check of an unknown authorisation is for the provider to answer": {
+			append(slices.Clone(asked), unknown), check, nil},
+		"a check of what is known is answered at once": {
+			held, check, []events.Event{events.PaymentAuthorized{OrderID: "o", RequestID: "k1", AuthID: "auth", Amount: ten, ExpiresAt: expires}}},
+		"a check finds an authorisation": {
+			append(slices.Clone(asked), unknown), Tell{check, Answer{Kind: Done, Account: heldAccount}},
+			[]events.Event{events.PaymentAuthorized{OrderID: "o", RequestID: "k1", AuthID: "auth", Amount: ten, ExpiresAt: expires}}},
+		"a check finds a decline": {
+			append(slices.Clone(asked), unknown), Tell{check, Answer{Kind: Done, Account: Account{Status: "declined", DeclineCode: "no", Class: events.DeclineFraud}}},
+			[]events.Event{events.PaymentDeclined{OrderID: "o", RequestID: "k1", Code: "no", Class: events.DeclineFraud}}},
+		"a check finds a void": {
+			append(slices.Clone(asked), unknown), Tell{check, Answer{Kind: Done, Account: Account{Status: "voided"}}},
+			[]events.Event{events.PaymentDeclined{OrderID: "o", RequestID: "k1", Code: "voided", Class: events.DeclineHard}}},
+		"a check finds that the provider knows nothing": {
+			append(slices.Clone(asked), unknown), Tell{check, Answer{Kind: Missing}},
+			[]events.Event{events.PaymentNotFound{OrderID: "o", RequestID: "k1", Op: events.OperationAuthorize}}},
+		"a check that fails leaves it unknown": {
+			append(slices.Clone(asked), unknown), Tell{check, timeout},
+			[]events.Event{events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "k1", Op: events.OperationAuthorize, Error: "timeout"}}},
+
+		"a capture is stored before it is asked for": {
+			held, capture, []events.Event{captureAttempted}},
+		"a capture of more than is authorised is refused": {
+			held, of(capture, eur(t, "10.01")), []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "exceeds_authorization"}}},
+		"a capture of another currency is refused": {
+			held, of(capture, usd(t, "10.00")), []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "currency_mismatch"}}},
+		"a capture of what is not authorised is refused": {
+			asked, capture, []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "not_authorized"}}},
+		"a capture of what is voided is refused": {
+			append(slices.Clone(voiding), voided), capture, []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "voided"}}},
+		"there is no second capture": {
+			paid, again(capture), []events.Event{events.PaymentCaptured{OrderID: "o", RequestID: "c1-again", CaptureID: "cap", Amount: ten}}},
+		"the provider captures": {
+			capturing, Tell{capture, Answer{Kind: Done, Account: paidAccount}}, []events.Event{captured}},
+		"the provider refuses to capture": {
+			capturing, Tell{capture, Answer{Kind: Refused, Code: "expired"}}, []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "expired"}}},
+		"the provider does not know what to capture": {
+			capturing, Tell{capture, Answer{Kind: Missing}}, []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "not_found"}}},
+		"the provider voided what was to be captured": {
+			capturing, Tell{capture, Answer{Kind: Done, Account: voidedAccount}}, []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "voided"}}},
+		"nobody knows of the capture": {
+			capturing, Tell{capture, timeout}, []events.Event{events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "c1", Op: events.OperationCapture, Error: "timeout"}}},
+		"a check of a capture asks again for the same": {
+			append(slices.Clone(capturing), events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "c1", Op: events.OperationCapture}), captureCheck,
+			[]events.Event{events.CaptureAttempted{OrderID: "o", RequestID: "k2", Amount: ten, Key: "p:capture", Attempt: 2}}},
+		"a check of a capture that was never asked for finds nothing": {
+			held, captureCheck, []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "k2", Code: "not_attempted"}}},
+
+		"a void of what never was leaves its mark": {
+			nil, void, []events.Event{nothingHeld}},
+		"a void of what was declined holds nothing": {
+			append(slices.Clone(asked), declined), void, []events.Event{nothingHeld}},
+		"a void of what is unknown is asked for": {
+			append(slices.Clone(asked), unknown), void, []events.Event{voidAttempted}},
+		"a void is stored before it is asked for": {
+			held, void, []events.Event{voidAttempted}},
+		"a void of what is captured is refused": {
+			paid, void, []events.Event{events.PaymentVoidFailed{OrderID: "o", RequestID: "v1", Code: "captured"}}},
+		"a void again is answered": {
+			append(slices.Clone(voiding), voided), again(void), []events.Event{events.PaymentVoided{OrderID: "o", RequestID: "v1-again"}}},
+		"a void of nothing again is answered": {
+			[]events.Event{nothingHeld}, again(void), []events.Event{events.PaymentVoided{OrderID: "o", RequestID: "v1-again", NothingHeld: true}}},
+		"the provider voids": {
+			voiding, Tell{void, Answer{Kind: Done, Account: voidedAccount}}, []events.Event{voided}},
+		"the provider has nothing to void": {
+			append(slices.Clone(asked), voidAttempted), Tell{void, Answer{Kind: Done, Account: Account{Status: "voided"}}}, []events.Event{nothingHeld}},
+		"the provider does not know what to void": {
+			append(slices.Clone(asked), voidAttempted), Tell{void, Answer{Kind: Missing}}, []events.Event{nothingHeld}},
+		"the provider refuses to void": {
+			voiding, Tell{void, Answer{Kind: Refused, Code: "no", Account: heldAccount}}, []events.Event{events.PaymentVoidFailed{OrderID: "o", RequestID: "v1", Code: "no"}}},
+		"a void finds a capture that nobody knew of": {
+			append(slices.Clone(asked), voidAttempted), Tell{void, Answer{Kind: Refused, Code: "already_captured", Account: paidAccount}},
+			[]events.Event{
+				events.PaymentAuthorized{OrderID: "o", RequestID: "v1", AuthID: "auth", Amount: ten, ExpiresAt: expires},
+				events.PaymentCaptured{OrderID: "o", RequestID: "v1", CaptureID: "cap", Amount: ten},
+				events.PaymentVoidFailed{OrderID: "o", RequestID: "v1", Code: "captured"},
+			}},
+		"nobody knows of the void": {
+			voiding, Tell{void, timeout}, []events.Event{events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "v1", Op: events.OperationVoid, Error: "timeout"}}},
+
+		"a refund is stored before it is asked for": {
+			paid, refund, []events.Event{refundAttempted}},
+		"a refund of nothing is refused": {
+			held, refund, []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1", RefundID: "rf1", Code: "nothing_captured"}}},
+		"refunds under way count": {
+			refunding, Ask{PaymentID: "p", OrderID: "o", RequestID: "r2", Op: events.OperationRefund, RefundID: "rf2", Amount: five},
+			[]events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r2", RefundID: "rf2", Code: "exceeds_captured"}}},
+		"a refund keeps its amount": {
+			refunding, of(again(refund), five), []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1-again", RefundID: "rf1", Code: "amount_changed"}}},
+		"a refund of another currency is refused": {
+			paid, of(refund, usd(t, "1.00")), []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1", RefundID: "rf1", Code: "currency_mismatch"}}},
+		"an unknown refund is asked for again by the same key": {
+			refunding, again(refund),
+			[]events.Event{events.RefundAttempted{OrderID: "o", RequestID: "r1-again", RefundID: "rf1", Amount: six, Key: "p:refund:rf1", Attempt: 2}}},
+		"the provider refunds": {
+			refunding, Tell{refund, Answer{Kind: Done, Account: refundedAccount}}, []events.Event{refunded}},
+		"a refund again is answered": {
+			append(slices.Clone(refunding), refunded), again(refund),
+			[]events.Event{events.PaymentRefunded{OrderID: "o", RequestID: "r1-again", RefundID: "rf1", Amount: six, TotalRefunded: six}}},
+		"the provider refuses to refund": {
+			refunding, Tell{refund, Answer{Kind: Refused, Code: "no"}}, []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1", RefundID: "rf1", Code: "no"}}},
+		"the provider does not know what to refund": {
+			refunding, Tell{refund, Answer{Kind: Missing}}, []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1", RefundID: "rf1", Code: "not_found"}}},
+
+		"a webhook that is faster than the answer answers": {
+			asked, News{PaymentID: "p", EventID: "e", Account: heldAccount},
+			[]events.Event{events.PaymentAuthorized{OrderID: "o", RequestID: "a1", AuthID: "auth", Amount: ten, ExpiresAt: expires, PSPEventID: "e"}}},
+		"a webhook that is slower is no news": {
+			held, News{PaymentID: "p", EventID: "e", Account: heldAccount}, nil},
+		"a webhook of before the void is no news": {
+			append(slices.Clone(voiding), voided), News{PaymentID: "p", EventID: "e", Account: heldAccount}, nil},
+		"a webhook of an authorisation that was found by voiding it is no news": {
+			append(slices.Clone(asked), voidAttempted, voided), News{PaymentID: "p", EventID: "e", Account: heldAccount}, nil},
+		"a webhook of an authorisation after a void of nothing is a late effect": {
+			[]events.Event{nothingHeld}, News{PaymentID: "p", EventID: "e", Account: heldAccount},
+			[]events.Event{events.PaymentAuthorized{OrderID: "o", AuthID: "auth", Amount: ten, ExpiresAt: expires, PSPEventID: "e"}}},
+		"a webhook settles an unknown capture": {
+			append(slices.Clone(capturing), events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "c1", Op: events.OperationCapture}),
+			News{PaymentID: "p", EventID: "e", Account: paidAccount},
+			[]events.Event{events.PaymentCaptured{OrderID: "o", CaptureID: "cap", Amount: ten, PSPEventID: "e"}}},
+		"a timeout after the webhook is known after all": {
+			append(slices.Clone(capturing), events.PaymentCaptured{OrderID: "o", CaptureID: "cap", Amount: ten, PSPEventID: "e"}), Tell{capture, timeout},
+			[]events.Event{captured}},
+		"a webhook tells a refund made by hand": {
+			paid, News{PaymentID: "p", EventID: "e", Account: refundedAccount},
+			[]events.Event{events.PaymentRefunded{OrderID: "o", RefundID: "rf1", Amount: six, TotalRefunded: six, PSPEventID: "e"}}},
+		"a webhook tells a decline": {
+			asked, News{PaymentID: "p", EventID: "e", Account: Account{Status: "declined", DeclineCode: "no", Class: events.DeclineSoft}},
+			[]events.Event{events.PaymentDeclined{OrderID: "o", RequestID: "a1", Code: "no", Class: events.DeclineSoft, PSPEventID: "e"}}},
+		"a webhook tells a void made by hand": {
+			held, News{PaymentID: "p", EventID: "e", Account: voidedAccount},
+			[]events.Event{events.PaymentVoided{OrderID: "o", PSPEventID: "e"}}},
+		"a webhook tells a dispute": {
+			paid, News{PaymentID: "p", EventID: "e", Disputed: true, Account: paidAccount},
+			[]events.Event{events.PaymentDisputed{OrderID: "o", DisputeID: "e", Amount: ten, Reason: "dispute", PSPEventID: "e"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			state := fold(c.given...)
+			before := fold(c.given...)
+			got, err := Decide(state, c.when)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != len(c.then) || len(got) > 0 && !reflect.DeepEqual(got, c.then) {
+				t.Fatalf("got  %+v\nwant %+v", got, c.then)
+			}
+			after := state
+			for _, e := range got {
+				after = Apply(after, e)
+			}
+			if !reflect.DeepEqual(state, before) {
+				t.Errorf("Decide or Apply changed the state that it was given")
+			}
+			if again, _ := Decide(after, c.when); len(again) != 0 {
+				t.Errorf("decided twice, the second time brought %+v", again)
+			}
+		})
+	}
+}
+
+func usd(t testing.TB, amount string) events.Money {
+	t.Helper()
+	m, err := events.ParseMoney(amount, "USD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestNewsOfAPaymentThatIsNotOursAreRefused(t *testing.T) {
+	_, err := Decide(State{}, News{PaymentID: "p", EventID: "e"})
+	var r *esjs.Rejection
+	if !errors.As(err, &r) || r.Code != "unknown_payment" || r.Status != 404 {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// A state may meet every event, also ones that make no sense there.
+func TestApplyIsTotal(t *testing.T) {
+	var payments []events.Event
+	for _, typ := range events.Types {
+		zero, err := typ.Decode([]byte("{}"), func([]byte, any) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		payments = append(payments, zero)
+	}
+	for _, first := range payments {
+		for _, second := range payments {
+			s := fold(first, second)
+			if s2 := fold(first, second); !reflect.DeepEqual(s, s2) {
+				t.Fatalf("%T then %T is folded in two ways", first, second)
+			}
+		}
+	}
+}
+
+func TestAPaymentRemembersABoundedNumberOfRequests(t *testing.T) {
+	var s State
+	for i := range 3 * maxAnswered {
+		s = Apply(s, events.PaymentVoided{OrderID: "o", RequestID: string(rune('A' + i)), NothingHeld: true})
+	}
+	if len(s.Answered) != maxAnswered || !s.isAnswered(string(rune('A'+3*maxAnswered-1))) {
+		t.Errorf("remembers %d", len(s.Answered))
+	}
+}
