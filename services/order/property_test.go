@@ -67,6 +67,8 @@ func fill(t *rapid.T, v reflect.Value) {
 		v.SetString(anyText.Draw(t, "text"))
 	case reflect.Int:
 		v.SetInt(int64(anyCount.Draw(t, "count")))
+	case reflect.Uint64:
+		v.SetUint(rapid.Uint64().Draw(t, "number"))
 	case reflect.Bool:
 		v.SetBool(rapid.Bool().Draw(t, "bool"))
 	default:
