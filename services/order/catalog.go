@@ -2,6 +2,7 @@ package order
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -57,6 +58,9 @@ func (c *catalog) product(ctx context.Context, sku string) (Product, error) {
 	}
 	p = Product{}
 	for record, err := range c.store.Read(ctx, esjs.StreamID{Category: events.CategoryProduct, Key: sku}, 1, 0) {
+		if errors.Is(err, esjs.ErrNotFound) {
+			return Product{}, nil
+		}
 		if err != nil {
 			return Product{}, fmt.Errorf("read product %q: %w", sku, err)
 		}

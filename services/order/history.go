@@ -100,8 +100,8 @@ func (d desk) load(ctx context.Context, id string, option esjs.LoadOption) (Mome
 	if err != nil {
 		return Moment{}, err
 	}
-	if err := past.State.existing(); err != nil {
-		return Moment{}, err
+	if !past.State.exists() {
+		return Moment{}, reject(http.StatusNotFound, "order_not_found", "there was no order %q then", id)
 	}
 	return Moment{Version: past.Revision.Version(), Time: past.Time, State: viewOf(past.State)}, nil
 }

@@ -1,0 +1,434 @@
+package order_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
+	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/services/order"
+)
+
+const patience = 20 * time.Second // for what is expected to come at once
+
+// house is a server with a store and the order service's buckets.
+type house struct {
+	t      *testing.T
+	server *esjstest.Deployment
+	store  *esjs.Store
+	nc     *nats.Conn
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	server := esjstest.Server(t)
+	h := &house{t: t, server: server, store: server.Store(t), nc: server.Connect(t)}
+	for _, bucket := range []string{order.BucketSnapshots, order.BucketSubscriptions} {
+		if err := esjs.ProvisionBucket(t.Context(), server.Dial(), bucket, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+// run starts the service and returns when it is ready. stop ends it.
+func (h *house) run() (stop func()) {
+	h.t.Helper()
+	env := &service.Env{
+		Name: "order", Dial: h.server.Dial(), Store: h.store, Log: zerolog.New(zerolog.NewTestWriter(h.t)),
+		Metrics: service.NewMetrics(), Health: service.NewHealth(),
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	s := order.New(env, order.Config{})
+	go func() { ended <- s.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			h.t.Errorf("the service ended with %v", err)
+		}
+	})
+	h.t.Cleanup(stop)
+	ready, done := context.WithTimeout(h.t.Context(), patience)
+	defer done()
+	if err := env.Health.Wait(ready); err != nil {
+		h.t.Fatal(err)
+	}
+	h.until("the endpoints answer", func() bool {
+		_, err := h.nc.Request("cmd.order.nobody.submit", []byte("{}"), patience)
+		return !errors.Is(err, nats.ErrNoResponders)
+	})
+	return stop
+}
+
+// until waits for a condition that nothing announces.
+func (h *house) until(what string, condition func() bool) {
+	h.t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("%s: not within %v", what, patience)
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-h.t.Context().Done():
+			h.t.Fatal(what, h.t.Context().Err())
+		}
+	}
+}
+
+func (h *house) append(category, key string, e ...events.Event) {
+	h.t.Helper()
+	list := make([]esjs.Event, len(e))
+	for i := range e {
+		list[i] = e[i]
+	}
+	if _, err := h.store.Append(h.t.Context(), esjs.StreamID{Category: category, Key: key}, esjs.Any(), list...); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) list(sku, price string) {
+	h.t.Helper()
+	h.append(events.CategoryProduct, sku, events.ProductListed{Name: "The " + sku, Price: eur(h.t, price)})
+}
+
+func eur(t *testing.T, amount string) events.Money {
+	t.Helper()
+	m, err := events.ParseMoney(amount, "EUR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+type reply struct {
+	Version  uint64     `json:"version"`
+	Revision string     `json:"revision"`
+	EventIDs []string   `json:"event_ids"`
+	State    order.View `json:"state"`
+	Code     string     `json:"code"` // of a problem
+	Status   int        `json:"status"`
+	Detail   string     `json:"detail"`
+}
+
+func (h *house) request(subject, body string, header ...string) reply {
+	h.t.Helper()
+	msg := nats.NewMsg(subject)
+	msg.Data = []byte(body)
+	for i := 0; i+1 < len(header); i += 2 {
+		msg.Header.Set(header[i], header[i+1])
+	}
+	answer, err := h.nc.RequestMsg(msg, patience)
+	if err != nil {
+		h.t.Fatalf("%s: %v", subject, err)
+	}
+	var r reply
+	if err := json.Unmarshal(answer.Data, &r); err != nil {
+		h.t.Fatalf("%s answered %s: %v", subject, answer.Data, err)
+	}
+	if code := answer.Header.Get("Nats-Service-Error"); code != r.Code {
+		h.t.Errorf("%s answered %s with the error header %q", subject, answer.Data, code)
+	}
+	return r
+}
+
+// do sends a command that must succeed.
+func (h *house) do(id, verb, body string) reply {
+	h.t.Helper()
+	r := h.request("cmd.order."+id+"."+verb, body)
+	if r.Code != "" {
+		h.t.Fatalf("%s %s: %s: %s", verb, body, r.Code, r.Detail)
+	}
+	return r
+}
+
+func (h *house) submit(id string) reply {
+	h.t.Helper()
+	h.do(id, "create", `{"customer_id":"c-1","currency":"EUR"}`)
+	h.do(id, "add-item", `{"sku":"beans","quantity":2}`)
+	h.do(id, "set-shipping", `{"address_ref":"addr-1","country":"DE"}`)
+	h.do(id, "set-payment-method", `{"method_ref":"card-ok"}`)
+	return h.do(id, "submit", `{}`)
+}
+
+// history returns the names of an order's events.
+func (h *house) history(id string) []string {
+	h.t.Helper()
+	var names []string
+	for r, err := range h.store.Read(h.t.Context(), esjs.StreamID{Category: "order", Key: id}, 1, 0) {
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		names = append(names, r.Type)
+		if r.Metadata.CorrelationID != id {
+			h.t.Errorf("event %d of order %s has the correlation %q", r.Version, id, r.Metadata.CorrelationID)
+		}
+	}
+	return names
+}
+
+func (h *house) ends(id, last string) []string {
+	h.t.Helper()
+	var names []string
+	h.until("order "+id+" reaches "+last, func() bool {
+		names = h.history(id)
+		return slices.Contains(names, last)
+	})
+	return names
+}
+
+func request(order, id string) events.Request {
+	return events.Request{OrderID: order, RequestID: id, Attempt: 1, Deadline: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+}
+
+var way = []string{
+	"OrderCreated", "ItemAdded", "ShippingAddressSet", "PaymentMethodSet", "OrderSubmitted", "OrderReserved",
+	"OrderPaymentAuthorized", "OrderConfirmed", "OrderPaid", "OrderDispatched", "OrderCompleted",
+}
+
+func (h *house) fulfil(id string, total events.Money) {
+	h.t.Helper()
+	h.append(events.CategoryFulfilment, id, events.FulfilmentStarted{OrderID: id}, events.ReservationRequested{Request: request(id, "r-1")})
+	h.append(events.CategoryFulfilment, id, events.ReservationSucceeded{OrderID: id, ReservationID: id})
+	h.append(events.CategoryFulfilment, id, events.AuthorizationSucceeded{OrderID: id, PaymentID: "p-1", Amount: total}, events.ConfirmationRequested{Request: request(id, "c-1")})
+	h.append(events.CategoryFulfilment, id, events.CaptureSucceeded{OrderID: id, PaymentID: "p-1", Amount: total})
+	h.append(events.CategoryFulfilment, id, events.DispatchConfirmed{OrderID: id, Tracking: []string{"T1"}}, events.CompletionRequested{Request: request(id, "d-1")})
+}
+
+func TestAnOrderFromDraftToCompleted(t *testing.T) {
+	h := newHouse(t)
+	h.list("beans", "24.90")
+	h.run()
+	submitted := h.submit("o-1")
+	if submitted.Version != 5 || len(submitted.EventIDs) != 1 || submitted.State.Status != order.Submitted || submitted.State.Total != eur(t, "49.80") {
+		t.Errorf("submit answered %+v", submitted)
+	}
+	h.fulfil("o-1", eur(t, "49.80"))
+	if got := h.ends("o-1", "OrderCompleted"); !slices.Equal(got, way) {
+		t.Errorf("the order's events are %v", got)
+	}
+}
+
+// The service may lose its place, stop and start: nothing is done twice.
+func TestReactionsThatComeAgainChangeNothing(t *testing.T) {
+	h := newHouse(t)
+	h.list("beans", "24.90")
+	stop := h.run()
+	for i := range 5 {
+		id := fmt.Sprintf("o-%d", i)
+		h.fulfil(id, h.submit(id).State.Total)
+	}
+	for i := range 5 {
+		h.ends(fmt.Sprintf("o-%d", i), "OrderCompleted")
+	}
+	stop()
+	h.forgetPosition()
+	h.run()
+	h.fulfil("o-9", h.submit("o-9").State.Total) // handled after everything before it was handled again, per worker
+	h.ends("o-9", "OrderCompleted")
+	h.until("everything was handled again", func() bool {
+		all, err := esjs.Subscriptions(t.Context(), h.store, order.BucketSubscriptions)
+		return err == nil && len(all) == 1 && all[0].Lag == 0
+	})
+	for i := range 5 {
+		if got := h.history(fmt.Sprintf("o-%d", i)); !slices.Equal(got, way) {
+			t.Errorf("order %d: %v", i, got)
+		}
+	}
+}
+
+func (h *house) forgetPosition() {
+	h.t.Helper()
+	js, err := jetstream.New(h.nc)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := js.DeleteKeyValue(h.t.Context(), order.BucketSubscriptions); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := esjs.ProvisionBucket(h.t.Context(), h.server.Dial(), order.BucketSubscriptions, 1); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// A customer cancels while fulfilment asks for confirmation: the order itself
+// decides, once.
+func TestCancellingRacesWithConfirming(t *testing.T) {
+	h := newHouse(t)
+	h.list("beans", "24.90")
+	h.run()
+	const orders = 20
+	for i := range orders {
+		id := fmt.Sprintf("o-%d", i)
+		total := h.submit(id).State.Total
+		h.append(events.CategoryFulfilment, id, events.ReservationSucceeded{ReservationID: id}, events.AuthorizationSucceeded{PaymentID: "p-1", Amount: total})
+	}
+	outcomes := map[string]int{}
+	for i := range orders {
+		id := fmt.Sprintf("o-%d", i)
+		h.ends(id, "OrderPaymentAuthorized")
+		both := sync.WaitGroup{}
+		both.Go(func() {
+			h.append(events.CategoryFulfilment, id, events.ConfirmationRequested{Request: request(id, "c-1")})
+		})
+		both.Go(func() { h.do(id, "cancel", `{"reason":"changed my mind"}`) })
+		both.Wait()
+		var names []string
+		h.until("an answer to the confirmation of "+id, func() bool {
+			names = h.history(id)
+			return slices.Contains(names, "OrderConfirmed") || slices.Contains(names, "OrderConfirmationRefused")
+		})
+		last := strings.Join(names[len(names)-2:], " ")
+		outcomes[last]++
+	}
+	for outcome := range outcomes {
+		if outcome != "OrderConfirmed OrderCancellationRequested" && outcome != "OrderCancellationRequested OrderConfirmationRefused" {
+			t.Errorf("an order ended with %s", outcome)
+		}
+	}
+	t.Log(outcomes)
+}
+
+func TestPricesAreTheServicesOwn(t *testing.T) {
+	h := newHouse(t)
+	h.list("beans", "24.90")
+	h.run()
+	h.do("o-1", "create", `{"customer_id":"c-1","currency":"EUR"}`)
+	h.list("filter", "3.00") // a moment ago
+	h.do("o-1", "add-item", `{"sku":"filter","quantity":1}`)
+	first := h.do("o-1", "add-item", `{"sku":"beans","quantity":1}`)
+	if l := first.State.Lines[1]; l.UnitPrice != eur(t, "24.90") || l.Name != "The beans" {
+		t.Errorf("the line is %+v", l)
+	}
+	h.append(events.CategoryProduct, "beans", events.ProductPriceChanged{Price: eur(t, "25.90")})
+	h.until("the new price is known", func() bool {
+		return h.request("cmd.order.o-1.add-item", `{"sku":"beans","quantity":1}`).Code == "price_changed"
+	})
+	h.append(events.CategoryProduct, "filter", events.ProductDelisted{})
+	h.until("the end of the product is known", func() bool {
+		return h.request("cmd.order.o-1.add-item", `{"sku":"filter","quantity":1}`).Code == "delisted_sku"
+	})
+}
+
+func TestBadCommandsAreRefusedInWords(t *testing.T) {
+	h := newHouse(t)
+	h.list("beans", "24.90")
+	h.run()
+	h.do("o-1", "create", `{"customer_id":"c-1","currency":"EUR"}`)
+	h.do("o-1", "add-item", `{"sku":"beans","quantity":2}`)
+	before := h.history("o-1")
+	for _, test := range []struct {
+		subject, body, code string
+		status              int
+	}{
+		{"cmd.order.o-1.add-item", `{"sku":"beans","quantity":-1}`, "quantity_out_of_range", 422},
+		{"cmd.order.o-1.add-item", `{"sku":"none","quantity":1}`, "unknown_sku", 422},
+		{"cmd.order.o-1.add-item", `{"quantity":1}`, "field_required", 422},
+		{"cmd.order.o-1.add-item", `{"sku":"beans","quantity":1,"price":"0.01"}`, "bad_request", 400},
+		{"cmd.order.o-1.add-item", `{"sku":"beans","quantity":1.5}`, "bad_request", 400},
+		{"cmd.order.o-1.add-item", `{"sku":"beans","quantity":"1"}`, "bad_request", 400},
+		{"cmd.order.o-1.add-item", `{"sku":`, "bad_request", 400},
+		{"cmd.order.o-1.add-item", ``, "bad_request", 400},
+		{"cmd.order.o-1.change-quantity", `{"line_id":"l1"}`, "field_required", 422},
+		{"cmd.order.o-1.change-quantity", `{"line_id":"l7","quantity":1}`, "line_not_found", 404},
+		{"cmd.order.o-1.create", `{"customer_id":"c-1","currency":"EUR"}`, "order_exists", 409},
+		{"cmd.order.o-2.create", `{"customer_id":"c-1","currency":"XXX"}`, "unknown_currency", 422},
+		{"cmd.order.o-2.submit", `{}`, "order_not_found", 404},
+		{"cmd.order.o-1.submit", `{}`, "shipping_missing", 422},
+		{"cmd.order.o-1.request-refund", `{"amount":"1.00"}`, "not_paid", 409},
+		{"query.orders.at", `{"order_id":"o-1"}`, "field_required", 422},
+		{"query.orders.at", `{"order_id":"o-1","version":0}`, "field_invalid", 422},
+		{"query.orders.at", `{"order_id":"o-1","version":99}`, "not_found", 404},
+		{"query.orders.at", `{"order_id":"o-9","as_of":"2026-01-01T00:00:00Z"}`, "order_not_found", 404},
+		{"query.orders.diff", `{"order_id":"o-1","from":1}`, "field_invalid", 422},
+		{"query.orders.diff", `{"order_id":"","from":1,"to":2}`, "field_required", 422},
+	} {
+		r := h.request(test.subject, test.body)
+		if r.Code != test.code || r.Status != test.status || !strings.Contains(r.Detail, " ") {
+			t.Errorf("%s %s answered %d %s: %s; want %d %s", test.subject, test.body, r.Status, r.Code, r.Detail, test.status, test.code)
+		}
+	}
+	if after := h.history("o-1"); !slices.Equal(after, before) {
+		t.Errorf("refused commands stored %v", after[len(before):])
+	}
+}
+
+func TestACommandIDMakesACommandCountOnce(t *testing.T) {
+	h := newHouse(t)
+	h.list("beans", "24.90")
+	h.run()
+	h.do("o-1", "create", `{"customer_id":"c-1","currency":"EUR"}`)
+	add := func(body string) reply {
+		return h.request("cmd.order.o-1.add-item", body, service.HeaderCommandID, "k-1", service.HeaderActor, "c-1")
+	}
+	first, second := add(`{"sku":"beans","quantity":2}`), add(`{"sku":"beans","quantity":2}`)
+	if first.Code != "" || first.Version != 2 || second.Version != 2 || second.Revision != first.Revision || !slices.Equal(first.EventIDs, second.EventIDs) {
+		t.Errorf("the first answer was %+v, the second %+v", first, second)
+	}
+	if other := add(`{"sku":"beans","quantity":3}`); other.Code != "command_id_reused" {
+		t.Errorf("another body with the same id answered %+v", other)
+	}
+	stale := h.request("cmd.order.o-1.set-shipping", `{"address_ref":"a","country":"DE"}`, service.HeaderExpectedVersion, "1")
+	if stale.Code != "conflict" {
+		t.Errorf("an old version answered %+v", stale)
+	}
+}
+
+func TestAnOrderAsItWas(t *testing.T) {
+	h := newHouse(t)
+	h.list("beans", "24.90")
+	h.run()
+	h.submit("o-1")
+	var at order.Moment
+	h.ask("query.orders.at", `{"order_id":"o-1","version":2}`, &at)
+	if at.Version != 2 || at.State.Status != order.Draft || len(at.State.Lines) != 1 || at.State.AddressRef != "" {
+		t.Errorf("version 2 is %+v", at)
+	}
+	var then order.Moment
+	h.ask("query.orders.at", fmt.Sprintf(`{"order_id":"o-1","as_of":%q}`, at.Time.Format(time.RFC3339Nano)), &then)
+	if then.Version < 2 || then.Time.After(at.Time) {
+		t.Errorf("as of version 2's time it is %+v", then)
+	}
+	var diff order.Difference
+	h.ask("query.orders.diff", `{"order_id":"o-1","from":1,"to":5}`, &diff)
+	paths := map[string]order.Change{}
+	for _, c := range diff.Changes {
+		paths[c.Path] = c
+	}
+	if c := paths["/status"]; c.Old != "Draft" || c.New != "Submitted" {
+		t.Errorf("the status changed so: %+v", c)
+	}
+	if c := paths["/country"]; c.Old != nil || c.New != "DE" {
+		t.Errorf("the country changed so: %+v", c)
+	}
+	if c, ok := paths["/lines/l1"]; !ok || c.Old != nil {
+		t.Errorf("the line changed so: %+v", diff.Changes)
+	}
+	if c := paths["/total/amount"]; c.Old != "0.00" || c.New != "49.80" {
+		t.Errorf("the total changed so: %+v", c)
+	}
+}
+
+func (h *house) ask(subject, body string, into any) {
+	h.t.Helper()
+	answer, err := h.nc.Request(subject, []byte(body), patience)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := json.Unmarshal(answer.Data, into, json.RejectUnknownMembers(true)); err != nil {
+		h.t.Fatalf("%s answered %s: %v", subject, answer.Data, err)
+	}
+}
