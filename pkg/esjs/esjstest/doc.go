@@ -1,5 +1,7 @@
 // Package esjstest is for tests of what is built on esjs: it runs the real
-// nats-server inside the test, one server or a cluster of three.
+// nats-server inside the test, one server or a cluster of three; breaks its
+// connections and answers where that matters ([Faults]); and tells what an
+// aggregate decides as scenarios ([Given]).
 //
 //	func TestOrders(t *testing.T) {
 //		store := esjstest.Server(t).Store(t)
