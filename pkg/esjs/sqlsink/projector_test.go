@@ -29,12 +29,17 @@ func (Added) EventType() string     { return "Added" }
 func (Forgotten) EventType() string { return "Forgotten" }
 
 // sums is a projection that shows every event that is applied twice, or not at all.
-func sums(t *testing.T, categories ...string) esjs.Projection[*sql.Tx, Added] {
+func sums(t testing.TB, categories ...string) esjs.Projection[*sql.Tx, Added] {
 	t.Helper()
-	codec, err := esjs.NewCodec(esjs.TypeOf[Added, Added]())
+	projection, err := newSums(categories...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return projection
+}
+
+func newSums(categories ...string) (esjs.Projection[*sql.Tx, Added], error) {
+	codec, err := esjs.NewCodec(esjs.TypeOf[Added, Added]())
 	return esjs.Projection[*sql.Tx, Added]{
 		Name: "sums", Version: 1, Codec: codec,
 		Query: esjs.Query{Categories: categories},
@@ -43,14 +48,14 @@ func sums(t *testing.T, categories ...string) esjs.Projection[*sql.Tx, Added] {
 			return err
 		},
 		Apply: applySum,
-	}
+	}, err
 }
 
+const addToSum = `INSERT INTO sums_v1 VALUES (?, 1, ?, ?)
+	ON CONFLICT (key) DO UPDATE SET events = events + 1, sum = sum + excluded.sum, version = excluded.version`
+
 func applySum(ctx context.Context, tx *sql.Tx, e esjs.Recorded[Added]) error {
-	_, err := tx.ExecContext(ctx, `
-		INSERT INTO sums_v1 VALUES (?, 1, ?, ?)
-		ON CONFLICT (key) DO UPDATE SET events = events + 1, sum = sum + excluded.sum, version = excluded.version`,
-		e.Stream.String(), e.Event.N, e.Version)
+	_, err := tx.ExecContext(ctx, addToSum, e.Stream.String(), e.Event.N, e.Version)
 	return err
 }
 
