@@ -83,6 +83,9 @@ func (s *Sink) Commit(ctx context.Context, name string, from, to esjs.Checkpoint
 		if moved != 1 {
 			return fmt.Errorf("%w: the checkpoint of %s is no longer %s: another instance is projecting", esjs.ErrConflict, name, from.Position)
 		}
+		if s.dialect.local {
+			ctx = context.WithoutCancel(ctx)
+		}
 		return apply(ctx, tx)
 	})
 }

@@ -114,3 +114,32 @@ func rows(t *testing.T, db *sql.DB) map[string]string {
 	}
 	return found
 }
+
+func TestAKeptStatementSeesTheSchemaChange(t *testing.T) {
+	db := openTemp(t)
+	exec := func(statement string, args ...any) {
+		t.Helper()
+		if _, err := db.Exec(statement, args...); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	const add = "INSERT INTO rows VALUES (?, 'v')"
+	exec("CREATE TABLE rows (key TEXT PRIMARY KEY, value TEXT)")
+	for i := range 3 {
+		exec(add, strconv.Itoa(i))
+	}
+	exec("DROP TABLE rows")
+	if _, err := db.Exec(add, "x"); err == nil {
+		t.Error("a statement on a table that is gone succeeded")
+	}
+	exec("CREATE TABLE rows (value TEXT, key TEXT)") // the other way round
+	for i := range 3 {
+		exec(add, strconv.Itoa(i))
+	}
+	if got := rows(t, db); len(got) != 1 || got["v"] != "2" {
+		t.Errorf("the rows are %v, want the key v alone: it is the second column now", got)
+	}
+	for range 3 {
+		exec("CREATE TABLE a (x); DROP TABLE a") // more than one statement
+	}
+}

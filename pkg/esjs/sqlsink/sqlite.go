@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"modernc.org/sqlite"
 )
 
 // connections bounds the pool of one database: one writes, the others read.
@@ -35,10 +36,11 @@ func OpenSQLite(path string) (*sql.DB, error) {
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)"},
 	}
 	file := url.URL{Path: path}
-	db, err := sql.Open("sqlite", "file:"+file.EscapedPath()+"?"+options.Encode())
+	connector, err := sqlite.NewConnector("file:" + file.EscapedPath() + "?" + options.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("%w: SQLite database %s: %w", esjs.ErrConfig, path, err)
 	}
+	db := sql.OpenDB(keeping{connector})
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	if err := db.PingContext(context.Background()); err != nil {
