@@ -22,11 +22,15 @@ type Projector[T any, E Event] struct {
 	progress Progress      // Lag and Behind are worked out when asked
 	oldest   time.Time     // when the oldest event that is not applied happened; zero when all are
 	moved    chan struct{} // closed and replaced when the position moves
+
+	unsaved chan struct{} // the position moved, and the lease does not show it yet
 }
 
 // NewProjector prepares a projection on a sink.
 func NewProjector[T any, E Event](store *Store, sink Sink[T], p Projection[T, E], cfg ProjectionConfig) *Projector[T, E] {
 	cfg.Batch = cmp.Or(cfg.Batch, 500)
+	cfg.Lease = cmp.Or(cfg.Lease, defaultLease)
+	cfg.Observer = observerOr(cfg.Observer)
 	cfg.Retry.First = cmp.Or(cfg.Retry.First, 100*time.Millisecond)
 	cfg.Retry.Max = cmp.Or(cfg.Retry.Max, 2*time.Second)
 	cfg.Retry.Attempts = cmp.Or(cfg.Retry.Attempts, 5)
@@ -37,6 +41,7 @@ func NewProjector[T any, E Event](store *Store, sink Sink[T], p Projection[T, E]
 		cfg:        cfg,
 		progress:   Progress{Name: p.FullName()},
 		moved:      make(chan struct{}),
+		unsaved:    make(chan struct{}, 1),
 	}
 }
 
@@ -44,14 +49,18 @@ func NewProjector[T any, E Event](store *Store, sink Sink[T], p Projection[T, E]
 // An event's rows and the checkpoint change together or not at all, so every
 // event is applied exactly once.
 //
-// Without a lease a second projector is refused: the one whose checkpoint was
+// Without a lease (no Bucket) a second projector is refused: the one whose checkpoint was
 // moved by another ends with [ErrConflict]. With a lease the second one waits
-// for its turn.
+// for its turn, and the checkpoint guards against an owner that comes back late.
 //
 // Run also ends when more than 1000 keys are parked: then it is the projection
 // that is wrong, not the events.
 func (p *Projector[T, E]) Run(ctx context.Context) error {
-	err := p.run(ctx)
+	run := p.turn
+	if p.cfg.Bucket != "" {
+		run = p.turns
+	}
+	err := run(ctx)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -102,4 +111,8 @@ func (p *Projector[T, E]) at(position Position, c Checkpoint) {
 	close(p.moved)
 	p.moved = make(chan struct{})
 	p.mu.Unlock()
+	select {
+	case p.unsaved <- struct{}{}:
+	default:
+	}
 }

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"time"
 )
 
 // maxParkedKeys bounds what a checkpoint carries. So many failures have one
 // cause, and it is not in the events.
-const maxParkedKeys = 1000
+const (
+	maxParkedKeys = 1000
+	maxReason     = 300 // characters
+)
 
 // selected is one commit on its way into the sink: what was selected of it.
 type selected[E Event] struct {
@@ -29,10 +31,9 @@ func (c selected[E]) nothing() bool { return len(c.events) == 0 && c.err == nil 
 // it ends.
 type applying[T any, E Event] struct {
 	*Projector[T, E]
-	name     string
-	observer Observer
-	now      Checkpoint // as it is stored
-	reached  Position   // at or behind it: there is nothing to apply in between
+	name    string
+	now     Checkpoint // as it is stored
+	reached Position   // at or behind it: there is nothing to apply in between
 }
 
 // apply brings commits into the sink, in one transaction when all goes well.
@@ -63,7 +64,7 @@ func (a *applying[T, E]) applyOne(ctx context.Context, commit []selected[E]) err
 		switch {
 		case !isEventsFault(ctx, err):
 			return err
-		case attempt == a.cfg.Retry.Attempts, commit[0].err != nil:
+		case attempt == a.cfg.Retry.Attempts, commit[0].err != nil, isPark(err):
 			return a.park(ctx, commit[0], err)
 		}
 		if err := a.pause(ctx, attempt); err != nil {
@@ -81,10 +82,10 @@ func (a *applying[T, E]) park(ctx context.Context, c selected[E], reason error) 
 	if to.Parked == nil {
 		to.Parked = make(map[string]Parked)
 	}
-	to.Parked[c.key] = Parked{Key: c.key, Reason: reason.Error(), Since: time.Now().UTC(), Count: 1}
+	to.Parked[c.key] = Parked{Key: c.key, Reason: fmt.Sprintf("%.*s", maxReason, reason), Since: time.Now().UTC(), Count: 1}
 	err := a.transact(ctx, to, nil)
 	if err == nil {
-		a.observer.ParkedKeys(a.name, len(to.Parked))
+		a.cfg.Observer.ParkedKeys(a.name, len(to.Parked))
 	}
 	return err
 }
@@ -150,7 +151,7 @@ func (a *applying[T, E]) rows(ctx context.Context, tx T, c *selected[E]) (err er
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
+			err = panicError(r)
 		}
 	}()
 	for _, e := range c.events {
@@ -161,24 +162,26 @@ func (a *applying[T, E]) rows(ctx context.Context, tx T, c *selected[E]) (err er
 	return nil
 }
 
-// pause waits before the next attempt, with jitter: doubling from Retry.First to Retry.Max.
+// pause waits before the next attempt.
 func (a *applying[T, E]) pause(ctx context.Context, attempt int) error {
-	wait := a.cfg.Retry.Max
-	if doubled := a.cfg.Retry.First << min(attempt-1, 20); doubled > 0 {
-		wait = min(wait, doubled)
-	}
-	if !sleep(ctx, wait/2+rand.N(wait/2+1)) {
+	if !sleep(ctx, a.cfg.Retry.wait(attempt-1)) {
 		return ctx.Err()
 	}
 	return nil
 }
 
 func (a *applying[T, E]) handled(started time.Time, err error) {
-	a.observer.Handled(a.name, time.Since(started), err)
+	a.cfg.Observer.Handled(a.name, time.Since(started), err)
 }
 
 // isEventsFault tells errors that come back with the same event, and with no
 // other, from the sink's trouble and the end of the turn.
 func isEventsFault(ctx context.Context, err error) bool {
 	return err != nil && ctx.Err() == nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrUnavailable)
+}
+
+// isPark tells that Apply asked with [Park] not to try again.
+func isPark(err error) bool {
+	var park *parkNow
+	return errors.As(err, &park)
 }

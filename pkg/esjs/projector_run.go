@@ -3,24 +3,15 @@ package esjs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// run takes one turn.
-func (p *Projector[T, E]) run(ctx context.Context) error {
-	if p.cfg.Bucket != "" {
-		return fmt.Errorf("%w: a projection has no lease yet", ErrConfig)
-	}
-	return p.turn(ctx)
-}
-
 // turn projects from the stored checkpoint on, until ctx ends or it cannot go on.
 func (p *Projector[T, E]) turn(ctx context.Context) error {
-	a := &applying[T, E]{Projector: p, name: p.projection.FullName(), observer: observerOr(p.cfg.Observer)}
+	a := &applying[T, E]{Projector: p, name: p.projection.FullName()}
 	if err := a.open(ctx); err != nil {
 		return err
 	}
@@ -49,13 +40,13 @@ func (a *applying[T, E]) open(ctx context.Context) error {
 		if err == nil {
 			a.now, a.reached = stored, stored.Position
 			a.at(a.reached, stored)
-			a.observer.ParkedKeys(a.name, len(stored.Parked))
+			a.cfg.Observer.ParkedKeys(a.name, len(stored.Parked))
 			return nil
 		}
 		if !errors.Is(err, ErrUnavailable) {
 			return err
 		}
-		a.observer.Handled(a.name, 0, err)
+		a.cfg.Observer.Handled(a.name, 0, err)
 		if err := a.pause(ctx, attempt); err != nil {
 			return err
 		}
@@ -87,7 +78,7 @@ func (a *applying[T, E]) take(ctx context.Context, feed <-chan selected[E], end 
 		}
 		a.caughtUpAt(end)
 		progress := a.Progress()
-		a.observer.Lag(a.name, progress.Lag, progress.Behind)
+		a.cfg.Observer.Lag(a.name, progress.Lag, progress.Behind)
 	}
 }
 

@@ -71,14 +71,20 @@ func (s *subscription[T]) setDefaults() {
 	s.retry.Max = orDefault(s.retry.Max, defaultRetryMax)
 	s.retry.Attempts = orDefault(s.retry.Attempts, defaultRetryAttempts)
 	s.observer = observerOr(s.observer)
-	if s.owner == "" {
-		host, _ := os.Hostname()
-		s.owner = fmt.Sprintf("%s-%d-%s", host, os.Getpid(), uuid.NewString()[:8])
-	}
+	s.owner = ownerOr(s.owner)
 	if s.batch != nil {
 		s.workers = 1
 		s.handle = func(ctx context.Context, payload T) error { return first(s.batch(ctx, []T{payload}), 1) }
 	}
+}
+
+// ownerOr returns owner, or a name that no other instance has.
+func ownerOr(owner string) string {
+	if owner != "" {
+		return owner
+	}
+	host, _ := os.Hostname()
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), uuid.NewString()[:8])
 }
 
 func orDefault[N int | time.Duration](n, fallback N) N {

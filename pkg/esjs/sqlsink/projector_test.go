@@ -288,6 +288,64 @@ func wantConflict(t *testing.T, err error) {
 	}
 }
 
+func TestWithALeaseTheSecondProjectorTakesOver(t *testing.T) {
+	const bucket = "SUBSCRIPTIONS_test"
+	deployment := esjstest.Server(t)
+	store := deployment.Store(t)
+	if err := esjs.ProvisionBucket(t.Context(), deployment.Dial(), bucket, 1); err != nil {
+		t.Fatal(err)
+	}
+	db := openTemp(t)
+	leased := func(owner string) *running {
+		return run(t, store, db, sums(t), esjs.ProjectionConfig{Bucket: bucket, Owner: owner, Lease: time.Minute})
+	}
+	want, last := fill(t, store, 20, 4)
+	first := leased("first")
+	first.waitFor(t, last)
+	second := leased("second")
+	for range 2 {
+		more, end := fill(t, store, 20, 4)
+		for key, s := range more {
+			want[key] = want[key].plus(s)
+		}
+		last = end
+		first.waitFor(t, last)
+	}
+	if at := second.Progress().Position; !at.IsZero() {
+		t.Errorf("the second projector is at %s although the first one has the lease", at)
+	}
+	first.stop(t) // gives the lease back
+	second.waitFor(t, last)
+	second.waitFor(t, appended(t, store, "a/new", Added{N: 1}))
+	want["a/new"] = sum{1, 1, 1}
+	second.wantSums(t, want)
+	second.stop(t)
+
+	all, err := esjs.Subscriptions(t.Context(), store, bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 1 || all[0].Name != "projection sums_v1" || all[0].Lag != 0 || all[0].Owner != "" {
+		t.Errorf("the bucket shows %+v, want the projection without an owner and without lag", all)
+	}
+}
+
+func TestAnApplyThatAsksForItParksItsKeyAtOnce(t *testing.T) {
+	store := esjstest.Server(t).Store(t)
+	projection := sums(t)
+	projection.Apply = func(ctx context.Context, tx *sql.Tx, e esjs.Recorded[Added]) error {
+		if e.Event.N == 13 {
+			return esjs.Park(errors.New("never"))
+		}
+		return applySum(ctx, tx, e)
+	}
+	appended(t, store, "a/bad", Added{N: 13})
+	last := appended(t, store, "a/good", Added{N: 1})
+	p := run(t, store, openTemp(t), projection, esjs.ProjectionConfig{Retry: esjs.Backoff{First: time.Hour, Max: time.Hour}})
+	p.waitFor(t, last)
+	p.wantSums(t, map[string]sum{"a/good": {1, 1, 1}})
+}
+
 func TestCaughtUpIsToldOnceAlsoWithNothingToDo(t *testing.T) {
 	store := esjstest.Server(t).Store(t)
 	db := openTemp(t)
