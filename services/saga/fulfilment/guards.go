@@ -24,6 +24,14 @@ var (
 	attemptsLeft   = not(attemptsUsedUp, "attempts left")
 )
 
+// A "no" is definite when nothing else was asked: to an older request it says
+// little about the newer one, which may still succeed.
+func askedOnce(q Question) Guard {
+	return Guard{"asked once", func(c Case) bool { return c.State.Asked[q] <= 1 }}
+}
+
+func askedAgain(q Question) Guard { return not(askedOnce(q), "asked again meanwhile") }
+
 // Does somebody look already?
 var (
 	attention   = Guard{"has attention", func(c Case) bool { return c.State.Attention != "" }}
@@ -70,8 +78,8 @@ var (
 	neverAuthorized = Guard{"authorisation, first time", func(c Case) bool {
 		return the[events.PaymentNotFound](c).Op == events.OperationAuthorize && !c.State.AskedAgain
 	}}
-	neverCaptured = Guard{"capture, first time", func(c Case) bool {
-		return the[events.PaymentNotFound](c).Op == events.OperationCapture && c.State.Asked[capture] == 1
+	neverCaptured = Guard{"capture, and attempts left or attention", func(c Case) bool {
+		return the[events.PaymentNotFound](c).Op == events.OperationCapture && (!c.exhausted() || c.State.Attention != "")
 	}}
 	nothingAuthorized = Guard{"authorisation", func(c Case) bool {
 		return the[events.PaymentNotFound](c).Op == events.OperationAuthorize

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"pgregory.net/rapid"
+
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
 )
@@ -192,7 +194,7 @@ func fold(s State, es []events.Event) State {
 	return s
 }
 
-func text(t testing.TB, v any) string {
+func text(t rapid.TB, v any) string {
 	t.Helper()
 	data, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {

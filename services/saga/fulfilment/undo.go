@@ -38,7 +38,7 @@ const (
 
 // Plans: the steps that are undone, in this order. A plan is the reverse of
 // what was requested, whether it succeeded or not; only a participant's
-// definite "no" takes its step out of it.
+// definite "no" takes its step out of it, see [askedOnce].
 var (
 	fromShipment = []events.Step{events.StepUndoShipment, events.StepUndoPayment, events.StepUndoStock, events.StepUndoOrder}
 	fromPayment  = fromShipment[1:]

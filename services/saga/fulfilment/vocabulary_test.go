@@ -2,8 +2,9 @@ package fulfilment
 
 import (
 	"fmt"
-	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
@@ -16,7 +17,7 @@ var submittedAt = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 
 const orderID = "o-1"
 
-func euros(t testing.TB, amount string) events.Money {
+func euros(t rapid.TB, amount string) events.Money {
 	t.Helper()
 	m, err := events.ParseMoney(amount, "EUR")
 	if err != nil {
@@ -25,7 +26,7 @@ func euros(t testing.TB, amount string) events.Money {
 	return m
 }
 
-func submitted(t testing.TB) events.OrderSubmitted {
+func submitted(t rapid.TB) events.OrderSubmitted {
 	return events.OrderSubmitted{
 		OrderID: orderID, CustomerID: "c-1", Currency: "EUR",
 		Lines: []events.OrderLine{
@@ -41,7 +42,7 @@ func submitted(t testing.TB) events.OrderSubmitted {
 func (s State) requestOf(q Question) string { return requestID(s.OrderID, q, s.Asked[q]) }
 
 // words maps each word to the event that it stands for in a state.
-func words(t testing.TB) map[string]func(State) events.Event {
+func words(t rapid.TB) map[string]func(State) events.Event {
 	return map[string]func(State) events.Event{
 		"submitted": func(State) events.Event { return submitted(t) },
 		"cancellation-requested": func(State) events.Event {
@@ -186,7 +187,7 @@ type tale struct {
 	history []events.Event
 }
 
-func newTale(t testing.TB, policies ...Policy) *tale {
+func newTale(t rapid.TB, policies ...Policy) *tale {
 	t.Helper()
 	m, err := NewMachine(policies...)
 	if err != nil {
@@ -197,7 +198,7 @@ func newTale(t testing.TB, policies ...Policy) *tale {
 
 // input reads a word: an event one second after the last input, "timer NAME"
 // when it is due, or "late timer NAME", which was armed in an earlier state.
-func (ta *tale) input(t testing.TB, word string) Input {
+func (ta *tale) input(t rapid.TB, word string) Input {
 	t.Helper()
 	ta.inputs++
 	var name string
@@ -221,7 +222,7 @@ func (ta *tale) input(t testing.TB, word string) Input {
 }
 
 // happens lets an input happen and folds what it causes.
-func (ta *tale) happens(t testing.TB, word string) Reaction {
+func (ta *tale) happens(t rapid.TB, word string) Reaction {
 	t.Helper()
 	in := ta.input(t, word)
 	ta.now = in.At
