@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/services/inventory"
 	"github.com/b144f99b/orderflow/services/order"
 	"github.com/b144f99b/orderflow/services/partners"
 	"github.com/b144f99b/orderflow/services/payment"
@@ -56,6 +57,16 @@ func services() []spec {
 			flags:   (*settings).addLease,
 			make: func(env *service.Env, s *settings) (runner, error) {
 				return order.New(env, order.Config{Lease: s.lease}), nil
+			},
+		},
+		{
+			name:    "inventory",
+			short:   "Run the inventory service: products, stock, and what orders hold of it",
+			buckets: []string{inventory.BucketSnapshots, inventory.BucketSubscriptions},
+			awaits:  []string{"product endpoints", "stock endpoints"},
+			flags:   (*settings).addLease,
+			make: func(env *service.Env, s *settings) (runner, error) {
+				return inventory.New(env, inventory.Config{Lease: s.lease}), nil
 			},
 		},
 		{

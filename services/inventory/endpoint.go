@@ -1,0 +1,128 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/events"
+)
+
+// maxText bounds a name, a reference or a reason, in bytes.
+const maxText = 200
+
+type answer = func(context.Context, service.Command) (service.Reply, error)
+
+// price is how a command names an amount of money.
+type price struct {
+	Price    string `json:"price"`
+	Currency string `json:"currency"`
+}
+
+func (p price) money() (events.Money, error) {
+	m, err := events.ParseMoney(p.Price, p.Currency)
+	if err != nil {
+		return m, reject(http.StatusUnprocessableEntity, "price_invalid", "the price %q in currency %q: %v", p.Price, p.Currency, err)
+	}
+	return m, nil
+}
+
+// StockView is what a reply shows of a sku's level.
+type StockView struct {
+	SKU       string `json:"sku"`
+	OnHand    int    `json:"on_hand"`
+	Reserved  int    `json:"reserved"`
+	Available int    `json:"available"`
+}
+
+func stockView(sku string, s Stock) any {
+	return StockView{SKU: sku, OnHand: s.OnHand, Reserved: s.Reserved, Available: s.Available()}
+}
+
+// ProductView is what a reply shows of a product.
+type ProductView struct {
+	SKU string `json:"sku"`
+	Product
+}
+
+func productView(sku string, p Product) any { return ProductView{sku, p} }
+
+// productVerbs are the commands of a product, each with the JSON that it takes.
+func productVerbs(products *esjs.CommandHandler[Product, ProductCommand, events.Event]) map[string]answer {
+	return map[string]answer{
+		"list": verb(products, productView, func(_ service.Command, body struct {
+			Name     string `json:"name"`
+			Price    string `json:"price"`
+			Currency string `json:"currency"`
+		}) (ProductCommand, error) {
+			m, err := price{body.Price, body.Currency}.money()
+			return List{Name: body.Name, Price: m}, err
+		}),
+		"reprice": verb(products, productView, func(_ service.Command, body price) (ProductCommand, error) {
+			m, err := body.money()
+			return Reprice{Price: m}, err
+		}),
+		"delist": verb(products, productView, func(_ service.Command, body struct {
+			Reason string `json:"reason"`
+		}) (ProductCommand, error) {
+			return Delist{Reason: body.Reason}, short("reason", body.Reason)
+		}),
+	}
+}
+
+// stockVerbs are the commands of a sku's stock, each with the JSON that it takes.
+func stockVerbs(stocks *esjs.CommandHandler[Stock, StockCommand, events.Event]) map[string]answer {
+	return map[string]answer{
+		"register": verb(stocks, stockView, func(service.Command, struct{}) (StockCommand, error) {
+			return Register{}, nil
+		}),
+		"receive": verb(stocks, stockView, func(_ service.Command, body struct {
+			Quantity  int    `json:"quantity"`
+			Reference string `json:"reference"`
+		}) (StockCommand, error) {
+			return Receive{Quantity: body.Quantity, Reference: body.Reference}, short("reference", body.Reference)
+		}),
+		"adjust": verb(stocks, stockView, func(cmd service.Command, body struct {
+			Delta  int    `json:"delta"`
+			Reason string `json:"reason"`
+		}) (StockCommand, error) {
+			return Adjust{Delta: body.Delta, Reason: body.Reason, By: cmd.Actor}, short("reason", body.Reason)
+		}),
+	}
+}
+
+// verb reads a command's body, handles it and shows the state.
+func verb[B, S, C any](
+	handler *esjs.CommandHandler[S, C, events.Event],
+	view func(key string, state S) any,
+	command func(service.Command, B) (C, error),
+) answer {
+	return func(ctx context.Context, cmd service.Command) (service.Reply, error) {
+		var body B
+		if err := cmd.Decode(&body); err != nil {
+			return service.Reply{}, err
+		}
+		c, err := command(cmd, body)
+		if err != nil {
+			return service.Reply{}, err
+		}
+		result, err := handler.Handle(ctx, cmd.Key, c, cmd.Options(cmd.Key)...)
+		if err != nil {
+			return service.Reply{}, err
+		}
+		return service.ReplyTo(result, view(cmd.Key, result.State)), nil
+	}
+}
+
+func short(field, value string) error {
+	if len(value) > maxText {
+		return reject(http.StatusUnprocessableEntity, "field_too_long", "the field %q has %d bytes; at most %d are allowed", field, len(value), maxText)
+	}
+	return nil
+}
+
+func reject(status int, code, format string, args ...any) error {
+	return &esjs.Rejection{Code: code, Message: fmt.Sprintf(format, args...), Status: status}
+}

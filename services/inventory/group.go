@@ -1,0 +1,219 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/events"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// batchSize is how many orders' requests are decided together, at most.
+	batchSize = 256
+	// maxTouched keeps one append below the server's limit of 1000 messages in a
+	// batch, with room for the order that is added last.
+	maxTouched = 700
+	// attempts bounds how often a group is decided again because someone else
+	// changed one of its levels.
+	attempts = 8
+	// loadsAtOnce bounds the loads in flight before a group is decided.
+	loadsAtOnce = 32
+)
+
+// group decides the requests of many orders one after the other in memory, and
+// stores what they change as one atomic append.
+type group struct {
+	store        *esjs.Store
+	stocks       *esjs.CommandHandler[Stock, StockCommand, events.Event]
+	reservations *esjs.CommandHandler[Reservation, busy, events.Event]
+}
+
+// request is one event that asks something of the inventory, and where it came from.
+type request struct {
+	delivery int
+	event    esjs.Recorded[events.Event]
+}
+
+// handle answers a batch of deliveries: for each, nil when its requests are
+// answered and stored.
+func (g group) handle(ctx context.Context, deliveries []esjs.Delivery[events.Event]) []error {
+	results := make([]error, len(deliveries))
+	var waiting []request
+	touched := 0
+	flush := func() {
+		g.answer(ctx, waiting, results)
+		waiting, touched = nil, 0
+	}
+	for i, d := range deliveries {
+		for _, e := range d.Events {
+			if !concerns(e.Event) {
+				continue
+			}
+			lines := 1 + len(Reservation{}.skus(e.Event))
+			if touched > 0 && touched+lines > maxTouched {
+				flush()
+			}
+			waiting = append(waiting, request{i, e})
+			touched += lines
+		}
+	}
+	flush()
+	return results
+}
+
+// answer stores the answers of the requests, deciding again while others change
+// the levels under it. When that does not end, a reservation is refused as busy,
+// which the saga asks again, and everything else is tried again later.
+func (g group) answer(ctx context.Context, requests []request, results []error) {
+	if len(requests) == 0 {
+		return
+	}
+	var err error
+	for attempt := range attempts {
+		if err = g.tryAnswer(ctx, requests, false); !errors.Is(err, esjs.ErrConflict) {
+			break
+		}
+		select {
+		case <-time.After(rand.N(time.Millisecond << attempt)):
+		case <-ctx.Done():
+		}
+	}
+	for _, r := range requests {
+		failed := err
+		if e, ok := r.event.Event.(events.ReservationRequested); ok && errors.Is(err, esjs.ErrConflict) {
+			_, failed = g.reservations.Handle(ctx, e.OrderID, busy{e}, esjs.WithMetadata(metadataOf(r.event)))
+		}
+		if failed != nil {
+			results[r.delivery] = failed
+		}
+	}
+}
+
+// tryAnswer is one attempt. Whatever it changes is stored together or not at
+// all. A refusal changes no level, so no expectation protects it from an old
+// one: it is decided again on what the leader has.
+func (g group) tryAnswer(ctx context.Context, requests []request, fresh bool) error {
+	d := desk{stocks: map[string]*work[Stock]{}, reservations: map[string]*work[Reservation]{}}
+	if err := g.load(ctx, requests, &d, fresh); err != nil {
+		return err
+	}
+	for _, r := range requests {
+		d.decide(r.event)
+	}
+	if d.refused && !fresh {
+		return g.tryAnswer(ctx, requests, true)
+	}
+	var writes []esjs.Write
+	for _, order := range slices.Sorted(maps.Keys(d.reservations)) {
+		if w := d.reservations[order]; len(w.events) > 0 {
+			writes = append(writes, g.reservations.Write(w.loaded, w.metadata, time.Time{}, w.events...))
+		}
+	}
+	for _, sku := range slices.Sorted(maps.Keys(d.stocks)) {
+		if w := d.stocks[sku]; len(w.events) > 0 {
+			writes = append(writes, g.stocks.Write(w.loaded, w.metadata, time.Time{}, w.events...))
+		}
+	}
+	_, err := g.store.AppendAll(ctx, writes...)
+	return err
+}
+
+// load reads the reservations and the levels that the requests need.
+func (g group) load(ctx context.Context, requests []request, d *desk, fresh bool) error {
+	for _, r := range requests {
+		d.reservations[r.event.Stream.Key] = &work[Reservation]{}
+	}
+	if err := loadAll(ctx, g.reservations, d.reservations); err != nil {
+		return err
+	}
+	for _, r := range requests {
+		for _, sku := range d.reservations[r.event.Stream.Key].state.skus(r.event.Event) {
+			d.stocks[sku] = &work[Stock]{}
+		}
+	}
+	if fresh {
+		return loadAll(ctx, g.stocks, d.stocks, esjs.Fresh())
+	}
+	return loadAll(ctx, g.stocks, d.stocks)
+}
+
+func loadAll[S, C any](ctx context.Context, handler *esjs.CommandHandler[S, C, events.Event], into map[string]*work[S], opts ...esjs.LoadOption) error {
+	loads, ctx := errgroup.WithContext(ctx)
+	loads.SetLimit(loadsAtOnce)
+	for key, w := range into {
+		loads.Go(func() (err error) {
+			w.loaded, err = handler.Load(ctx, key, opts...)
+			w.state = w.loaded.State
+			return err
+		})
+	}
+	return loads.Wait()
+}
+
+// work is an aggregate while a group is decided: as it was loaded, and what
+// the group adds to it.
+type work[S any] struct {
+	loaded   esjs.Loaded[S]
+	state    S
+	events   []events.Event
+	metadata esjs.Metadata
+}
+
+// desk holds the aggregates of one group.
+type desk struct {
+	stocks       map[string]*work[Stock]
+	reservations map[string]*work[Reservation]
+	refused      bool // something was out of stock
+}
+
+// decide answers one request on what the earlier ones of the group left.
+func (d *desk) decide(e esjs.Recorded[events.Event]) {
+	w := d.reservations[e.Stream.Key]
+	answer, moves := DecideRequest(w.state, e.Event, func(sku string) Stock {
+		if s := d.stocks[sku]; s != nil {
+			return s.state
+		}
+		return Stock{}
+	})
+	if len(answer) == 0 {
+		return
+	}
+	w.metadata = metadataOf(e)
+	for _, a := range answer {
+		if r, ok := a.(events.ReservationRejected); ok && r.Code == events.ReservationOutOfStock {
+			d.refused = true
+		}
+		w.state = ApplyReservation(w.state, a)
+		w.events = append(w.events, a)
+	}
+	for _, m := range moves {
+		s := d.stocks[m.SKU]
+		s.state = ApplyStock(s.state, m.Event)
+		s.events = append(s.events, m.Event)
+	}
+}
+
+// metadataOf is what an answer stores of the request that caused it.
+func metadataOf(e esjs.Recorded[events.Event]) esjs.Metadata {
+	return esjs.Metadata{
+		CommandID: e.ID, CausationID: e.ID, CorrelationID: e.Stream.Key, TraceParent: e.Metadata.TraceParent,
+	}
+}
+
+// busy refuses a reservation for now.
+type busy struct{ request events.ReservationRequested }
+
+func decideBusy(r Reservation, c busy) ([]events.Event, error) {
+	if slices.Contains(r.Answered, c.request.RequestID) {
+		return nil, nil
+	}
+	return []events.Event{events.ReservationRejected{
+		OrderID: c.request.OrderID, RequestID: c.request.RequestID, Code: events.ReservationBusy,
+	}}, nil
+}

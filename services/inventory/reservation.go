@@ -1,0 +1,207 @@
+package inventory
+
+import (
+	"slices"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/events"
+)
+
+// Status is where a reservation is.
+type Status string
+
+// What a reservation can be; the empty status means that there was no request.
+const (
+	Held      Status = "Held"
+	Rejected  Status = "Rejected"
+	Released  Status = "Released"
+	Committed Status = "Committed"
+	Expired   Status = "Expired"
+	Voided    Status = "Voided"
+)
+
+// Reservation is what an order holds of the stock; its key is the order's id.
+type Reservation struct {
+	Status    Status             `json:"status"`
+	Lines     []events.StockLine `json:"lines,omitzero"`
+	ExpiresAt time.Time          `json:"expires_at,omitzero"`
+	Answered  []string           `json:"answered,omitzero"` // the newest request ids
+}
+
+// maxAnswered bounds the request ids that a reservation remembers: more than
+// the attempts of all its steps.
+const maxAnswered = 64
+
+// ApplyReservation folds one event of a reservation.
+func ApplyReservation(r Reservation, e events.Event) Reservation {
+	switch e := e.(type) {
+	case events.ReservationConfirmed:
+		r.Status, r.Lines, r.ExpiresAt = Held, e.Lines, e.ExpiresAt
+		return r.answered(e.RequestID)
+	case events.ReservationRejected:
+		if r.Status == "" {
+			r.Status = Rejected
+		}
+		return r.answered(e.RequestID)
+	case events.ReservationReleased:
+		if !e.NothingHeld {
+			r.Status = Released
+		}
+		return r.answered(e.RequestID)
+	case events.ReservationCommitted:
+		r.Status = Committed
+		return r.answered(e.RequestID)
+	case events.ReservationCommitFailed:
+		return r.answered(e.RequestID)
+	case events.ReservationExpired:
+		r.Status = Expired
+		return r.answered(e.RequestID)
+	case events.ReservationVoided:
+		r.Status = Voided
+		return r.answered(e.RequestID)
+	}
+	return r
+}
+
+func (r Reservation) answered(request string) Reservation {
+	kept := r.Answered[max(0, len(r.Answered)-maxAnswered+1):]
+	r.Answered = append(slices.Clone(kept), request)
+	return r
+}
+
+// Move is one change of one sku's level.
+type Move struct {
+	SKU   string
+	Event events.Event
+}
+
+// DecideRequest answers a request of an order's fulfilment, with the levels as
+// they are. Every request with a new id gets an answer, even when nothing
+// changes; one that was answered gets none. All moves and the answer are stored
+// together or not at all.
+func DecideRequest(r Reservation, request events.Event, levels func(sku string) Stock) (answer []events.Event, moves []Move) {
+	switch e := request.(type) {
+	case events.ReservationRequested:
+		return r.reserve(e, levels)
+	case events.ReleaseRequested:
+		return r.release(e, levels)
+	case events.StockCommitRequested:
+		return r.commit(e, levels)
+	}
+	return nil, nil
+}
+
+// concerns tells that a fulfilment event asks something of the inventory.
+func concerns(e events.Event) bool {
+	switch e.(type) {
+	case events.ReservationRequested, events.ReleaseRequested, events.StockCommitRequested:
+		return true
+	}
+	return false
+}
+
+// skus are those whose levels the request needs.
+func (r Reservation) skus(request events.Event) []string {
+	lines := r.Lines
+	if e, ok := request.(events.ReservationRequested); ok {
+		lines = e.Lines
+	}
+	skus := make([]string, len(lines))
+	for i, l := range lines {
+		skus[i] = l.SKU
+	}
+	return skus
+}
+
+func (r Reservation) reserve(e events.ReservationRequested, levels func(string) Stock) ([]events.Event, []Move) {
+	if slices.Contains(r.Answered, e.RequestID) {
+		return nil, nil
+	}
+	confirmed := events.ReservationConfirmed{
+		OrderID: e.OrderID, RequestID: e.RequestID, ReservationID: e.OrderID, Lines: r.Lines, ExpiresAt: r.ExpiresAt,
+	}
+	rejected := events.ReservationRejected{OrderID: e.OrderID, RequestID: e.RequestID}
+	switch r.Status {
+	case Held:
+		return []events.Event{confirmed}, nil
+	case Released, Committed, Expired, Voided:
+		rejected.Code = events.ReservationGone
+		return []events.Event{rejected}, nil
+	}
+	lines := merged(e.Lines)
+	for _, l := range lines {
+		if available := levels(l.SKU).Available(); available < l.Quantity {
+			rejected.Unavailable = append(rejected.Unavailable, events.Unavailable{SKU: l.SKU, Wanted: l.Quantity, Available: available})
+		}
+	}
+	if len(rejected.Unavailable) > 0 {
+		rejected.Code = events.ReservationOutOfStock
+		return []events.Event{rejected}, nil
+	}
+	moves := make([]Move, len(lines))
+	for i, l := range lines {
+		s := levels(l.SKU)
+		moves[i] = Move{l.SKU, events.StockReserved{
+			OrderID: e.OrderID, RequestID: e.RequestID, ReservationID: e.OrderID, Quantity: l.Quantity,
+			OnHandAfter: s.OnHand, ReservedAfter: s.Reserved + l.Quantity,
+		}}
+	}
+	confirmed.Lines, confirmed.ExpiresAt = lines, e.ExpiresAt
+	return []events.Event{confirmed}, moves
+}
+
+// merged names each sku once, in the order of the lines.
+func merged(lines []events.StockLine) []events.StockLine {
+	var out []events.StockLine
+	for _, l := range lines {
+		if i := slices.IndexFunc(out, func(o events.StockLine) bool { return o.SKU == l.SKU }); i >= 0 {
+			out[i].Quantity += l.Quantity
+		} else {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+func (r Reservation) release(e events.ReleaseRequested, levels func(string) Stock) ([]events.Event, []Move) {
+	if slices.Contains(r.Answered, e.RequestID) {
+		return nil, nil
+	}
+	switch r.Status {
+	case "", Rejected: // a late request to reserve must find this
+		return []events.Event{events.ReservationVoided{OrderID: e.OrderID, RequestID: e.RequestID, Cause: e.Cause}}, nil
+	case Held:
+		moves := make([]Move, len(r.Lines))
+		for i, l := range r.Lines {
+			s := levels(l.SKU)
+			moves[i] = Move{l.SKU, events.StockReleased{
+				OrderID: e.OrderID, RequestID: e.RequestID, ReservationID: e.OrderID, Quantity: l.Quantity,
+				OnHandAfter: s.OnHand, ReservedAfter: s.Reserved - l.Quantity,
+			}}
+		}
+		return []events.Event{events.ReservationReleased{OrderID: e.OrderID, RequestID: e.RequestID, Cause: e.Cause}}, moves
+	}
+	return []events.Event{events.ReservationReleased{OrderID: e.OrderID, RequestID: e.RequestID, Cause: e.Cause, NothingHeld: true}}, nil
+}
+
+func (r Reservation) commit(e events.StockCommitRequested, levels func(string) Stock) ([]events.Event, []Move) {
+	if slices.Contains(r.Answered, e.RequestID) {
+		return nil, nil
+	}
+	committed := events.ReservationCommitted{OrderID: e.OrderID, RequestID: e.RequestID}
+	switch r.Status {
+	case Committed:
+		return []events.Event{committed}, nil
+	case Held:
+		moves := make([]Move, len(r.Lines))
+		for i, l := range r.Lines {
+			s := levels(l.SKU)
+			moves[i] = Move{l.SKU, events.StockCommitted{
+				OrderID: e.OrderID, RequestID: e.RequestID, ReservationID: e.OrderID, Quantity: l.Quantity,
+				OnHandAfter: s.OnHand - l.Quantity, ReservedAfter: s.Reserved - l.Quantity,
+			}}
+		}
+		return []events.Event{committed}, moves
+	}
+	return []events.Event{events.ReservationCommitFailed{OrderID: e.OrderID, RequestID: e.RequestID, Code: events.ReservationGone}}, nil
+}
