@@ -45,7 +45,7 @@ const (
 	OutcomeExpired   Outcome = "expired"
 )
 
-// FulfilmentStarted: an order was submitted, and the saga keeps what it needs
+// FulfilmentStarted says that an order was submitted, and the saga keeps what it needs
 // of it. PolicyVersion names the deadlines and limits that it goes by;
 // Deadline is the latest time for the capture. OrderVersion is the order's
 // version with its submission: what the order said before was a draft.
@@ -63,7 +63,7 @@ type FulfilmentStarted struct {
 	Deadline      time.Time   `json:"deadline"`
 }
 
-// StepRetried: a participant answered that asking again may help.
+// StepRetried says that a participant answered that asking again may help.
 type StepRetried struct {
 	OrderID string `json:"order_id"`
 	Step    Step   `json:"step"`
@@ -71,20 +71,20 @@ type StepRetried struct {
 	Code    string `json:"code"`
 }
 
-// StepTimedOut: a participant did not answer before the deadline.
+// StepTimedOut says that a participant did not answer before the deadline.
 type StepTimedOut struct {
 	OrderID string `json:"order_id"`
 	Step    Step   `json:"step"`
 	Attempt int    `json:"attempt"`
 }
 
-// FulfilmentCompleted: the order was delivered to the carrier, paid and
+// FulfilmentCompleted says that the order was delivered to the carrier, paid and
 // committed; the process has ended.
 type FulfilmentCompleted struct {
 	OrderID string `json:"order_id"`
 }
 
-// FulfilmentCompensated: every step that may have had an effect is confirmed
+// FulfilmentCompensated says that every step that may have had an effect is confirmed
 // undone; the process has ended.
 type FulfilmentCompensated struct {
 	OrderID string  `json:"order_id"`
@@ -92,7 +92,7 @@ type FulfilmentCompensated struct {
 	Cause   string  `json:"cause"`
 }
 
-// AttentionRequired: the process cannot go on alone; an operator must look. At
+// AttentionRequired says that the process cannot go on alone; an operator must look. At
 // RetryAt the step is tried again all the same; without it, it waits.
 type AttentionRequired struct {
 	OrderID string    `json:"order_id"`
@@ -102,13 +102,13 @@ type AttentionRequired struct {
 	RetryAt time.Time `json:"retry_at,omitzero"`
 }
 
-// AttentionCleared: what was awaited came after all.
+// AttentionCleared says that what was awaited came after all.
 type AttentionCleared struct {
 	OrderID string `json:"order_id"`
 	Step    Step   `json:"step"`
 }
 
-// OperatorIntervened: an operator decided; Action is retry, resolve,
+// OperatorIntervened says that an operator decided; Action is retry, resolve,
 // compensate or release, Evidence what a resolve rests on.
 type OperatorIntervened struct {
 	OrderID  string `json:"order_id"`
@@ -118,7 +118,7 @@ type OperatorIntervened struct {
 	Evidence string `json:"evidence,omitzero"`
 }
 
-// LateEffectDetected: something happened after its step had ended that changes
+// LateEffectDetected says that something happened after its step had ended that changes
 // money or goods. EventID and Type name the event that told it, Amount is what
 // was captured, if it was a capture.
 type LateEffectDetected struct {
@@ -128,7 +128,7 @@ type LateEffectDetected struct {
 	Amount  Money  `json:"amount,omitzero"`
 }
 
-// Quarantined: an input could not be handled; this order waits for an
+// Quarantined says that an input could not be handled; this order waits for an
 // operator, others go on. InputPosition is where the input is stored.
 type Quarantined struct {
 	OrderID       string `json:"order_id"`
@@ -136,7 +136,7 @@ type Quarantined struct {
 	Error         string `json:"error"`
 }
 
-// QuarantineReleased: an operator lets the order go on from the input where it stopped.
+// QuarantineReleased says that an operator lets the order go on from the input where it stopped.
 type QuarantineReleased struct {
 	OrderID string `json:"order_id"`
 	By      string `json:"by"`

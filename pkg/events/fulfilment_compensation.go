@@ -1,13 +1,13 @@
 package events
 
-// CancellationAccepted: the customer's cancellation is carried out.
+// CancellationAccepted says that the customer's cancellation is carried out.
 type CancellationAccepted struct {
 	OrderID string `json:"order_id"`
 	Reason  string `json:"reason,omitzero"`
 	By      string `json:"by,omitzero"`
 }
 
-// CancellationDeferred: whether the order can still be cancelled is being
+// CancellationDeferred says that whether the order can still be cancelled is being
 // decided elsewhere, by the order's confirmation or by the capture.
 type CancellationDeferred struct {
 	OrderID string `json:"order_id"`
@@ -21,7 +21,7 @@ type CancellationRefused struct {
 	Reason  string `json:"reason"`
 }
 
-// CompensationStarted: the order cannot be completed. Plan lists what is
+// CompensationStarted says that the order cannot be completed. Plan lists what is
 // undone, in this order: everything that was requested, whether it succeeded
 // or not. Reason and By are the customer's when the cause is "customer".
 type CompensationStarted struct {
@@ -41,7 +41,7 @@ type ShipmentCancellationRequested struct {
 	Cause      string `json:"cause"`
 }
 
-// ShipmentCancellationConfirmed: no carrier will take the goods.
+// ShipmentCancellationConfirmed says that no carrier will take the goods.
 type ShipmentCancellationConfirmed struct {
 	OrderID    string `json:"order_id"`
 	RequestID  string `json:"request_id"`
@@ -57,7 +57,7 @@ type VoidRequested struct {
 	Cause     string `json:"cause"`
 }
 
-// VoidConfirmed: nothing of the customer's money is held.
+// VoidConfirmed says that nothing of the customer's money is held.
 type VoidConfirmed struct {
 	OrderID   string `json:"order_id"`
 	RequestID string `json:"request_id"`
@@ -76,7 +76,7 @@ type FulfilmentRefundRequested struct {
 	Cause     string `json:"cause"`
 }
 
-// RefundConfirmed: everything captured went back.
+// RefundConfirmed says that everything captured went back.
 type RefundConfirmed struct {
 	OrderID   string `json:"order_id"`
 	RequestID string `json:"request_id"`
@@ -92,7 +92,7 @@ type ReleaseRequested struct {
 	Cause string `json:"cause"`
 }
 
-// ReleaseConfirmed: nothing is held in stock for the order.
+// ReleaseConfirmed says that nothing is held in stock for the order.
 type ReleaseConfirmed struct {
 	OrderID   string `json:"order_id"`
 	RequestID string `json:"request_id"`

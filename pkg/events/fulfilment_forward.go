@@ -17,7 +17,7 @@ type ReservationSucceeded struct {
 	ExpiresAt     time.Time `json:"expires_at"`
 }
 
-// ReservationFailed: inventory holds nothing.
+// ReservationFailed says that inventory holds nothing.
 type ReservationFailed struct {
 	OrderID     string        `json:"order_id"`
 	RequestID   string        `json:"request_id"`
@@ -53,7 +53,7 @@ type AuthorizationSucceeded struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// AuthorizationFailed: the payment method was declined, or another amount was
+// AuthorizationFailed says that the payment method was declined, or another amount was
 // authorised than the total (code "mismatch", without a class).
 type AuthorizationFailed struct {
 	OrderID   string       `json:"order_id"`
@@ -76,7 +76,7 @@ type ConfirmationRequested struct {
 	Request
 }
 
-// ConfirmationAccepted: the order is confirmed.
+// ConfirmationAccepted says that the order is confirmed.
 type ConfirmationAccepted struct {
 	OrderID   string `json:"order_id"`
 	RequestID string `json:"request_id"`
@@ -102,7 +102,7 @@ type ShipmentRebookRequested struct {
 	Lines      []StockLine `json:"lines"`
 }
 
-// ShipmentSecured: a carrier will take the goods.
+// ShipmentSecured says that a carrier will take the goods.
 type ShipmentSecured struct {
 	OrderID    string `json:"order_id"`
 	RequestID  string `json:"request_id"`
@@ -138,7 +138,7 @@ type CaptureSucceeded struct {
 	Amount    Money  `json:"amount"`
 }
 
-// CaptureFailed: the money was definitely not captured.
+// CaptureFailed says that the money was definitely not captured.
 type CaptureFailed struct {
 	OrderID   string `json:"order_id"`
 	RequestID string `json:"request_id"`
@@ -167,7 +167,7 @@ type StockCommitRequested struct {
 	ReservationID string `json:"reservation_id"`
 }
 
-// StockCommitConfirmed: the goods are out of stock.
+// StockCommitConfirmed says that the goods are out of stock.
 type StockCommitConfirmed struct {
 	OrderID   string `json:"order_id"`
 	RequestID string `json:"request_id"`
