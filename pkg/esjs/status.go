@@ -2,6 +2,7 @@ package esjs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,64 +33,83 @@ type Parked struct {
 // name and with their parked keys. It is a snapshot for people and metrics:
 // positions are up to a quarter of the lease old.
 func Subscriptions(ctx context.Context, store *Store, bucketName string) ([]SubscriptionStatus, error) {
-	b := bucket{store: store, name: bucketName}
-	found := map[string]*SubscriptionStatus{}
-	of := func(name string) *SubscriptionStatus {
-		if found[name] == nil {
-			found[name] = &SubscriptionStatus{Name: name}
-		}
-		return found[name]
-	}
-	streams := map[string]string{}
-	last, err := store.lastSequence(ctx, b.stream())
-	if err != nil {
-		return nil, err
-	}
-	err = store.scan(ctx, b.source("sub.*", "parked.*.*"), 0, last, func(m message) error {
-		if isDeleted(m) {
-			return nil
-		}
-		name := strings.TrimPrefix(m.subject, b.subject(""))
-		if strings.HasPrefix(name, "sub.") {
-			var e leaseEntry
-			if err := json.Unmarshal(m.data, &e); err != nil {
-				return fmt.Errorf("%w: the entry %s of bucket %s is not a lease: %w", ErrConfig, name, bucketName, err)
-			}
-			s := of(e.Subscription)
-			s.Owner, s.Position, s.Renewed = e.Owner, e.Floor, e.Renewed
-			streams[e.Subscription] = e.Stream
-			return nil
-		}
-		var e parkedEntry
-		if err := json.Unmarshal(m.data, &e); err != nil {
-			return fmt.Errorf("%w: the entry %s of bucket %s is not a parked key: %w", ErrConfig, name, bucketName, err)
-		}
-		count := len(e.Sequences)
-		if e.MoreFrom > 0 {
-			count++
-		}
-		s := of(e.Subscription)
-		s.Parked = append(s.Parked, Parked{Key: e.Key, Reason: e.Reason, Since: e.Since, Count: count})
-		return nil
-	})
+	leases, parked, err := readEntries(ctx, bucket{store: store, name: bucketName})
 	if err != nil {
 		return nil, err
 	}
 	ends := map[string]uint64{}
-	all := make([]SubscriptionStatus, 0, len(found))
-	for name, s := range found {
-		stream := streams[name]
-		if _, known := ends[stream]; !known && stream != "" {
-			if ends[stream], err = store.lastSequence(ctx, stream); err != nil {
+	all := make([]SubscriptionStatus, 0, len(leases))
+	for _, e := range leases {
+		end, known := ends[e.Stream]
+		if !known {
+			if end, err = store.lastSequence(ctx, e.Stream); err != nil {
 				return nil, err
 			}
+			ends[e.Stream] = end
 		}
-		if end := ends[stream]; end > s.Position.sequence {
-			s.Lag = end - s.Position.sequence
+		s := SubscriptionStatus{Name: e.Subscription, Owner: e.Owner, Position: e.Floor, Renewed: e.Renewed}
+		if end > e.Floor.sequence {
+			s.Lag = end - e.Floor.sequence
+		}
+		for _, p := range parked {
+			if p.Subscription == e.Subscription {
+				s.Parked = append(s.Parked, p.status())
+			}
 		}
 		slices.SortFunc(s.Parked, func(a, b Parked) int { return strings.Compare(a.Key, b.Key) })
-		all = append(all, *s)
+		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b SubscriptionStatus) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+func (e parkedEntry) status() Parked {
+	count := len(e.Sequences)
+	if e.MoreFrom > 0 {
+		count++
+	}
+	return Parked{Key: e.Key, Reason: e.Reason, Since: e.Since, Count: count}
+}
+
+// readEntries reads a bucket's leases and parked keys, by KV key.
+func readEntries(ctx context.Context, b bucket) (leases map[string]leaseEntry, parked map[string]parkedEntry, err error) {
+	leases, parked = map[string]leaseEntry{}, map[string]parkedEntry{}
+	last, err := b.store.lastSequence(ctx, b.stream())
+	if err != nil {
+		return nil, nil, err
+	}
+	err = b.store.follow(ctx, b.source("sub.*", "parked.*.*"), 0, follower{
+		deliver: func(m message) error {
+			name := strings.TrimPrefix(m.subject, b.subject(""))
+			var err error
+			switch {
+			case isDeleted(m):
+				delete(leases, name)
+				delete(parked, name)
+			case strings.HasPrefix(name, "sub."):
+				var e leaseEntry
+				err = json.Unmarshal(m.data, &e)
+				leases[name] = e
+			default:
+				var e parkedEntry
+				err = json.Unmarshal(m.data, &e)
+				parked[name] = e
+			}
+			if err != nil {
+				return fmt.Errorf("%w: the entry %s of bucket %s does not decode: %w", ErrConfig, name, b.name, err)
+			}
+			return nil
+		},
+		// What is written meanwhile moves to the end: all up to there is read.
+		reached: func(sequence uint64) error {
+			if sequence >= last {
+				return errStopScan
+			}
+			return nil
+		},
+	})
+	if !errors.Is(err, errStopScan) {
+		return nil, nil, err
+	}
+	return leases, parked, nil
 }
