@@ -31,6 +31,13 @@ type Projection[T any, E Event] struct {
 // and metrics. Another version is another projection, built beside this one.
 func (p Projection[T, E]) FullName() string { return fmt.Sprintf("%s_v%d", p.Name, p.Version) }
 
+func (p Projection[T, E]) check() error {
+	if p.Name == "" || p.Version < 1 || p.Codec == nil || p.Apply == nil {
+		return fmt.Errorf("%w: the projection %s needs a name, a version from 1 on, a codec and an Apply", ErrConfig, p.FullName())
+	}
+	return nil
+}
+
 // Sink stores a projection's rows together with its checkpoint. Implementations
 // are sqlsink.Sink and what users write; esjstest.TestSink proves them.
 type Sink[T any] interface {

@@ -49,13 +49,19 @@ func NewProjector[T any, E Event](store *Store, sink Sink[T], p Projection[T, E]
 // An event's rows and the checkpoint change together or not at all, so every
 // event is applied exactly once.
 //
-// Without a lease (no Bucket) a second projector is refused: the one whose checkpoint was
-// moved by another ends with [ErrConflict]. With a lease the second one waits
-// for its turn, and the checkpoint guards against an owner that comes back late.
+// Without a lease (no Bucket) a second projector is refused: the one whose
+// checkpoint was moved by another ends with [ErrConflict]. With a lease the
+// second one waits for its turn, and the checkpoint guards against an owner
+// that comes back late.
 //
-// Run also ends when more than 1000 keys are parked: then it is the projection
-// that is wrong, not the events.
+// Run refuses with [ErrConfig] a projection without a name, a version, a codec
+// or an Apply, and with a *[CorruptError] a checkpoint beyond the store's end,
+// which is of another store. It ends when more than 1000 keys are parked: then
+// it is the projection that is wrong, not the events.
 func (p *Projector[T, E]) Run(ctx context.Context) error {
+	if err := p.projection.check(); err != nil {
+		return err
+	}
 	run := p.turn
 	if p.cfg.Bucket != "" {
 		run = p.turns

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -15,12 +16,12 @@ func (p *Projector[T, E]) turn(ctx context.Context) error {
 	if err := a.open(ctx); err != nil {
 		return err
 	}
-	end, err := p.store.lastSequence(ctx, p.store.cfg.Stream)
+	end, err := p.end(ctx)
 	if err != nil {
 		return err
 	}
-	a.knownLast(end)
-	a.caughtUpAt(Position{sequence: end})
+	a.knownLast(end.sequence)
+	a.caughtUpAt(end)
 
 	// Reading and decoding run ahead of the sink by one transaction.
 	feed := make(chan selected[E], p.cfg.Batch)
@@ -29,8 +30,22 @@ func (p *Projector[T, E]) turn(ctx context.Context) error {
 		read := reading[T, E]{Projector: p, out: feed}
 		return read.follow(ctx, a.now.Position)
 	})
-	group.Go(func() error { return a.take(ctx, feed, Position{sequence: end}) })
+	group.Go(func() error { return a.take(ctx, feed, end) })
+	group.Go(func() error { return a.report(ctx) })
 	return group.Wait()
+}
+
+// end asks where the store ends, until a leader answers.
+func (p *Projector[T, E]) end(ctx context.Context) (Position, error) {
+	for {
+		last, err := p.store.lastSequence(ctx, p.store.cfg.Stream)
+		if err == nil || isRefusal(err) || errors.Is(err, nats.ErrConnectionClosed) {
+			return Position{sequence: last}, err
+		}
+		if !sleep(ctx, followRetryFirst) {
+			return Position{}, ctx.Err()
+		}
+	}
 }
 
 // open loads the checkpoint; it waits for a sink that is unavailable.
@@ -77,9 +92,16 @@ func (a *applying[T, E]) take(ctx context.Context, feed <-chan selected[E], end 
 			return err
 		}
 		a.caughtUpAt(end)
+	}
+}
+
+// report tells the observer once a second how far behind the projection is.
+func (a *applying[T, E]) report(ctx context.Context) error {
+	for sleep(ctx, time.Second) {
 		progress := a.Progress()
 		a.cfg.Observer.Lag(a.name, progress.Lag, progress.Behind)
 	}
+	return ctx.Err()
 }
 
 // pass goes behind everything that was read: it applies commits, and takes
