@@ -10,9 +10,9 @@
 // It commands nobody. It appends facts of the form "… Requested" to
 // ev.fulfilment.<order id>, and the participants answer with events of their own.
 //
-// Read the files in this order: states.go names the states, table.go says what
-// happens in them, one row a line, with the guards of guards.go and the events of
-// forward.go and undo.go; state.go folds those events; react.go finds the row;
+// Read the files in this order: states.go names the states, table.go and
+// table_undo.go say what happens in them, row by row, with the guards of guards.go
+// and the events of forward.go and undo.go; state.go folds those events; react.go finds the row;
 // process.go ties it to the event store. docs/saga.md is generated from the table.
 //
 // # Identities
