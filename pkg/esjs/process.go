@@ -70,6 +70,7 @@ type ProcessConfig struct {
 type ProcessRunner[S any, In, Out Event] struct {
 	process   Process[S, In, Out]
 	cfg       ProcessConfig
+	observer  Observer
 	store     *Store
 	handler   *CommandHandler[S, *reaction[In], Out]
 	timers    *Timers
@@ -121,7 +122,7 @@ func NewProcess[S any, In, Out Event](ctx context.Context, store *Store, p Proce
 		return nil, err
 	}
 	return &ProcessRunner[S, In, Out]{
-		process: p, cfg: cfg, store: store,
+		process: p, cfg: cfg, observer: observerOr(cfg.Observer), store: store,
 		handler: handler, timers: timers, instances: list, followed: memory,
 	}, nil
 }

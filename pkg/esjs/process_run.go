@@ -2,6 +2,7 @@ package esjs
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,41 +14,33 @@ import (
 // through for each input.
 func (r *ProcessRunner[S, In, Out]) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return r.runEvents(ctx) })
+	sweeping := &sweeping{Observer: r.observer, subscription: r.process.Name, changed: make(chan struct{}, 1)}
+	group.Go(func() error { return r.runEvents(ctx, sweeping) })
 	group.Go(func() error { return r.runTimers(ctx) })
-	group.Go(func() error { return r.runSweeps(ctx) })
+	group.Go(func() error { return r.runSweeps(ctx, sweeping) })
 	return group.Wait()
 }
 
 // runEvents consumes the events of other streams.
-func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context) error {
+func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context, observer Observer) error {
 	return Subscribe(ctx, r.store, SubscriptionConfig[In]{
 		Name:  r.process.Name,
 		Codec: r.process.In,
 		Query: r.process.Inputs,
-		Key: func(e Recorded[In]) string {
-			if key := r.process.Key(e); key != "" {
-				return key
-			}
-			return e.Stream.String()
-		},
+		Key:   r.process.Key,
 		Bucket: r.cfg.Bucket, Owner: r.cfg.Owner, Workers: r.cfg.Workers,
-		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: r.cfg.Observer,
+		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: observer,
 	}, r.onEvent)
 }
 
 func (r *ProcessRunner[S, In, Out]) onEvent(ctx context.Context, e Recorded[In]) error {
-	key := r.process.Key(e)
-	if key == "" {
-		return nil
-	}
 	m := Metadata{
 		CorrelationID: e.Metadata.CorrelationID,
 		CausationID:   e.ID,
 		TraceParent:   e.Metadata.TraceParent,
 		Input:         InputRef{ID: e.ID, Source: "/" + e.Stream.Category, Position: e.Position, Version: e.Version},
 	}
-	return r.consume(ctx, key, Input[In]{Event: &e, Time: e.Time}, m)
+	return r.consume(ctx, r.process.Key(e), Input[In]{Event: &e, Time: e.Time}, m)
 }
 
 // runTimers consumes the fired timers.
@@ -56,16 +49,37 @@ func (r *ProcessRunner[S, In, Out]) runTimers(ctx context.Context) error {
 		Name:     r.process.Name + "-timers",
 		Category: r.process.Category,
 		Bucket:   r.cfg.Bucket, Owner: r.cfg.Owner, Workers: r.cfg.Workers,
-		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: r.cfg.Observer,
+		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: r.observer,
 	}, r.onTimer)
 }
 
 func (r *ProcessRunner[S, In, Out]) onTimer(ctx context.Context, fired Fired) error {
+	if err := r.checkParked(ctx, fired.Stream.Key); err != nil {
+		return err
+	}
 	m := Metadata{
 		CausationID: fired.ID(),
 		Input:       InputRef{ID: fired.ID(), Source: timerSource + fired.Name, Version: fired.Version},
 	}
 	return r.consume(ctx, fired.Stream.Key, Input[In]{Timer: &fired, Time: fired.FiredAt}, m)
+}
+
+// quarantinePause is how long the timers of a parked instance wait before it is
+// looked at again.
+const quarantinePause = 5 * time.Second
+
+// checkParked lets the timers of a parked instance wait: what was parked came
+// first, and it may be what the timer would miss.
+func (r *ProcessRunner[S, In, Out]) checkParked(ctx context.Context, key string) error {
+	bucket := bucket{store: r.store, name: r.cfg.Bucket}
+	value, _, err := bucket.get(ctx, parkedKVKey(r.process.Name, key))
+	if err != nil {
+		return err
+	}
+	if value != nil {
+		return RetryAfter(quarantinePause, fmt.Errorf("esjs: process %s: instance %s is parked", r.process.Name, key))
+	}
+	return nil
 }
 
 // consume gives one input to its instance: what React decides is appended,
@@ -81,8 +95,8 @@ func (r *ProcessRunner[S, In, Out]) consume(ctx context.Context, key string, in 
 	if err != nil {
 		return err
 	}
-	if u := given.unexpected; u != nil && r.cfg.Observer != nil {
-		r.cfg.Observer.Unexpected(r.process.Name, u.State, u.Input)
+	if u := given.unexpected; u != nil {
+		r.observer.Unexpected(r.process.Name, u.State, u.Input)
 	}
 	return r.follow(ctx, key, result.State, result.Version)
 }

@@ -3,6 +3,7 @@ package esjs
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -11,20 +12,49 @@ import (
 // sweepWorkers bounds how many instances a sweep looks at at the same time.
 const sweepWorkers = 16
 
-// runSweeps sweeps at once and then every Sweep. A sweep that fails is repeated
-// sooner: it is the safety net, and the process goes on without it.
-func (r *ProcessRunner[S, In, Out]) runSweeps(ctx context.Context) error {
-	const soon = 5 * time.Second
+// sweepAgain is when a sweep that failed is repeated.
+const sweepAgain = 5 * time.Second
+
+// sweeping tells whether this instance of the process is the active one, which
+// is the one that sweeps.
+type sweeping struct {
+	Observer
+	subscription string
+	active       atomic.Bool
+	changed      chan struct{}
+}
+
+func (s *sweeping) Active(subscription string, active bool) {
+	s.Observer.Active(subscription, active)
+	if subscription != s.subscription {
+		return
+	}
+	s.active.Store(active)
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// runSweeps sweeps when this instance becomes active and then every Sweep. One
+// that fails is repeated sooner, and the process goes on: it is the safety net.
+func (r *ProcessRunner[S, In, Out]) runSweeps(ctx context.Context, s *sweeping) error {
+	next := time.NewTimer(r.cfg.Sweep)
+	defer next.Stop()
 	for {
-		wait := r.cfg.Sweep
-		if err := r.sweep(ctx); err != nil {
-			wait = min(wait, soon)
-		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(wait):
+		case <-s.changed:
+		case <-next.C:
 		}
+		wait := r.cfg.Sweep
+		if s.active.Load() {
+			if err := r.sweep(ctx); err != nil {
+				wait = min(wait, sweepAgain)
+			}
+		}
+		next.Reset(wait)
 	}
 }
 

@@ -1,0 +1,283 @@
+package esjs_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
+)
+
+// rig is a deployment on which assemblies run.
+type rig struct {
+	*esjstest.Deployment
+	store *esjs.Store // the test's own
+	seen  *journal
+}
+
+const (
+	positions = "SUBSCRIPTIONS_assembly"
+	openOnes  = "INSTANCES_assembly"
+	snapshots = "SNAPSHOTS_assembly"
+)
+
+func newRig(t *testing.T, d *esjstest.Deployment) *rig {
+	t.Helper()
+	ctx := contextWithPatience(t)
+	r := &rig{Deployment: d, store: d.Store(t)}
+	if err := esjs.ProvisionTimers(ctx, d.Dial(), d.Replicas()); err != nil {
+		t.Fatal(err)
+	}
+	for _, bucket := range []string{positions, openOnes, snapshots} {
+		if err := esjs.ProvisionBucket(ctx, d.Dial(), bucket, d.Replicas()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.seen = keepJournal(t, r.store)
+	return r
+}
+
+// options of one run of the process.
+type options struct {
+	process func(*esjs.Process[assembly, esjs.Event, esjs.Event])
+	config  func(*esjs.ProcessConfig)
+}
+
+type runner = esjs.ProcessRunner[assembly, esjs.Event, esjs.Event]
+
+// running is a process with connections of its own.
+type running struct {
+	*runner
+	store *esjs.Store
+	ended chan error
+	stop  context.CancelFunc
+}
+
+func (r *rig) start(t *testing.T, o options) *running {
+	t.Helper()
+	store, err := esjs.Open(contextWithPatience(t), r.Dial(), r.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.startOn(t, store, o)
+}
+
+func (r *rig) startOn(t *testing.T, store *esjs.Store, o options) *running {
+	t.Helper()
+	process := assemblyProcess(t)
+	process.Handler.Snapshots = &esjs.SnapshotPolicy[assembly]{Bucket: snapshots, Every: 2}
+	if o.process != nil {
+		o.process(&process)
+	}
+	cfg := esjs.ProcessConfig{
+		Service: "test", Bucket: positions, Instances: openOnes, Lease: time.Second,
+		Retry: esjs.Backoff{First: time.Millisecond, Max: 10 * time.Millisecond, Attempts: 3},
+	}
+	if o.config != nil {
+		o.config(&cfg)
+	}
+	p, err := esjs.NewProcess(contextWithPatience(t), store, process, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	started := &running{runner: p, store: store, ended: make(chan error, 1), stop: cancel}
+	go func() { started.ended <- p.Run(ctx) }()
+	t.Cleanup(func() { cancel(); store.Close() })
+	return started
+}
+
+// shutdown stops a run as a deployment does, and wants no error.
+func (p *running) shutdown(t *testing.T) {
+	t.Helper()
+	p.stop()
+	select {
+	case err := <-p.ended:
+		if err != nil {
+			t.Errorf("the process ended with %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the process did not end")
+	}
+	if err := p.Close(contextWithPatience(t)); err != nil {
+		t.Error(err)
+	}
+	p.store.Close()
+}
+
+func (r *rig) place(t *testing.T, order string, wait time.Duration) {
+	t.Helper()
+	r.append(t, "order", order, placed{Order: order, WaitMS: wait.Milliseconds()})
+}
+
+func (r *rig) arrive(t *testing.T, order, part string) {
+	t.Helper()
+	r.append(t, "part", order+" "+part, partArrived{Order: order, Part: part})
+}
+
+func (r *rig) append(t *testing.T, category, key string, events ...esjs.Event) {
+	t.Helper()
+	if _, err := r.store.Append(contextWithPatience(t), esjs.StreamID{Category: category, Key: key}, esjs.Any(), events...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// journal is what the assemblies stored, as a subscription sees it.
+type journal struct {
+	mu      sync.Mutex
+	records map[string][]esjs.Record
+	changed chan struct{} // closed and replaced with every record
+}
+
+func keepJournal(t *testing.T, store *esjs.Store) *journal {
+	t.Helper()
+	j := &journal{records: map[string][]esjs.Record{}, changed: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{
+			Name: "journal", Codec: assemblyCodec(t), Query: esjs.Query{Categories: []string{"assembly"}},
+		}, func(_ context.Context, e esjs.Recorded[esjs.Event]) error {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			j.records[e.Stream.Key] = append(j.records[e.Stream.Key], e.Record)
+			close(j.changed)
+			j.changed = make(chan struct{})
+			return nil
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the journal ended with %v", err)
+		}
+	})
+	return j
+}
+
+// await waits until the events of an assembly are types.
+func (j *journal) await(t *testing.T, order string, types ...string) []esjs.Record {
+	t.Helper()
+	records := j.until(order, len(types))
+	if got, want := typesOf(records), strings.Join(types, " "); got != want {
+		t.Fatalf("%s: %s, want %s", order, got, want)
+	}
+	return records
+}
+
+// until waits until an assembly has n events, as long as patience lasts.
+func (j *journal) until(order string, n int) []esjs.Record {
+	deadline := time.After(patience)
+	for {
+		j.mu.Lock()
+		records, changed := slices.Clone(j.records[order]), j.changed
+		j.mu.Unlock()
+		if len(records) >= n {
+			return records
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			return records
+		}
+	}
+}
+
+func typesOf(records []esjs.Record) string {
+	var types []string
+	for _, r := range records {
+		types = append(types, r.Type)
+	}
+	return strings.Join(types, " ")
+}
+
+// check reads an assembly from the store and verifies that nothing came after
+// what is wanted, and that no input caused two commits.
+func (r *rig) check(t *testing.T, order string, types ...string) {
+	t.Helper()
+	var records []esjs.Record
+	inputs := map[string]esjs.Position{}
+	for record, err := range r.store.Read(contextWithPatience(t), esjs.StreamID{Category: "assembly", Key: order}, 1, 0) {
+		if err != nil {
+			t.Fatalf("%s: %v", order, err)
+		}
+		records = append(records, record)
+		if id := record.Metadata.Input.ID; id != "" {
+			if at, ok := inputs[id]; ok && at != record.Position {
+				t.Errorf("%s: input %s caused the commits %s and %s", order, id, at, record.Position)
+			}
+			inputs[id] = record.Position
+		}
+	}
+	if got, want := typesOf(records), strings.Join(types, " "); got != want {
+		t.Errorf("%s: %s, want %s", order, got, want)
+	}
+}
+
+// signals is an observer for tests.
+type signals struct {
+	mu         sync.Mutex
+	handled    map[string]int // by subscription, without error
+	parked     map[string]int
+	unexpected []string
+	active     map[string]bool
+	late       time.Duration
+	changed    chan struct{}
+	onHandled  func(subscription string)
+}
+
+func newSignals() *signals {
+	return &signals{handled: map[string]int{}, parked: map[string]int{}, active: map[string]bool{}, changed: make(chan struct{})}
+}
+
+func (s *signals) change(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *signals) Handled(subscription string, _ time.Duration, err error) {
+	s.change(func() {
+		if err == nil {
+			s.handled[subscription]++
+		}
+	})
+	if s.onHandled != nil {
+		s.onHandled(subscription)
+	}
+}
+func (s *signals) Lag(string, uint64, time.Duration) {}
+func (s *signals) ParkedKeys(name string, n int)     { s.change(func() { s.parked[name] = n }) }
+func (s *signals) Active(name string, active bool)   { s.change(func() { s.active[name] = active }) }
+func (s *signals) WindowFull(string, bool)           {}
+func (s *signals) TimerLate(_ string, late time.Duration) {
+	s.change(func() { s.late = max(s.late, late) })
+}
+func (s *signals) Unexpected(process, state, input string) {
+	s.change(func() { s.unexpected = append(s.unexpected, process+": "+input+" when "+state) })
+}
+
+// await waits until condition holds; it is called with the lock held.
+func (s *signals) await(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		s.mu.Lock()
+		ok, changed := condition(), s.changed
+		s.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
