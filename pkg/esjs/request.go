@@ -145,6 +145,10 @@ func (r *requester) do(ctx context.Context, msg *nats.Msg, timeout time.Duration
 	defer calls.Put(c)
 	token, err := r.send(msg, c.answers, 0)
 	if err != nil {
+		select { // the connection may have been lost before it refused: empty the channel
+		case <-c.answers:
+		default:
+		}
 		return nil, &unsentError{err}
 	}
 	c.timer.Reset(timeout)
