@@ -2,6 +2,7 @@ package esjs_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -12,8 +13,8 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 )
 
-// rig is a deployment on which assemblies run.
-type rig struct {
+// assemblyRig is a deployment on which assemblies run.
+type assemblyRig struct {
 	*esjstest.Deployment
 	store *esjs.Store // the test's own
 	seen  *journal
@@ -25,10 +26,10 @@ const (
 	snapshots = "SNAPSHOTS_assembly"
 )
 
-func newRig(t *testing.T, d *esjstest.Deployment) *rig {
+func newAssemblyRig(t *testing.T, d *esjstest.Deployment) *assemblyRig {
 	t.Helper()
 	ctx := contextWithPatience(t)
-	r := &rig{Deployment: d, store: d.Store(t)}
+	r := &assemblyRig{Deployment: d, store: d.Store(t)}
 	if err := esjs.ProvisionTimers(ctx, d.Dial(), d.Replicas()); err != nil {
 		t.Fatal(err)
 	}
@@ -49,15 +50,15 @@ type options struct {
 
 type runner = esjs.ProcessRunner[assembly, esjs.Event, esjs.Event]
 
-// running is a process with connections of its own.
-type running struct {
+// assemblyRun is a process with connections of its own.
+type assemblyRun struct {
 	*runner
 	store *esjs.Store
 	ended chan error
 	stop  context.CancelFunc
 }
 
-func (r *rig) start(t *testing.T, o options) *running {
+func (r *assemblyRig) start(t *testing.T, o options) *assemblyRun {
 	t.Helper()
 	store, err := esjs.Open(contextWithPatience(t), r.Dial(), r.Config())
 	if err != nil {
@@ -66,7 +67,7 @@ func (r *rig) start(t *testing.T, o options) *running {
 	return r.startOn(t, store, o)
 }
 
-func (r *rig) startOn(t *testing.T, store *esjs.Store, o options) *running {
+func (r *assemblyRig) startOn(t *testing.T, store *esjs.Store, o options) *assemblyRun {
 	t.Helper()
 	process := assemblyProcess(t)
 	process.Handler.Snapshots = &esjs.SnapshotPolicy[assembly]{Bucket: snapshots, Every: 2}
@@ -85,14 +86,14 @@ func (r *rig) startOn(t *testing.T, store *esjs.Store, o options) *running {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	started := &running{runner: p, store: store, ended: make(chan error, 1), stop: cancel}
+	started := &assemblyRun{runner: p, store: store, ended: make(chan error, 1), stop: cancel}
 	go func() { started.ended <- p.Run(ctx) }()
 	t.Cleanup(func() { cancel(); store.Close() })
 	return started
 }
 
 // shutdown stops a run as a deployment does, and wants no error.
-func (p *running) shutdown(t *testing.T) {
+func (p *assemblyRun) shutdown(t *testing.T) {
 	t.Helper()
 	p.stop()
 	select {
@@ -109,17 +110,17 @@ func (p *running) shutdown(t *testing.T) {
 	p.store.Close()
 }
 
-func (r *rig) place(t *testing.T, order string, wait time.Duration) {
+func (r *assemblyRig) place(t *testing.T, order string, wait time.Duration) {
 	t.Helper()
 	r.append(t, "order", order, placed{Order: order, WaitMS: wait.Milliseconds()})
 }
 
-func (r *rig) arrive(t *testing.T, order, part string) {
+func (r *assemblyRig) arrive(t *testing.T, order, part string) {
 	t.Helper()
 	r.append(t, "part", order+" "+part, partArrived{Order: order, Part: part})
 }
 
-func (r *rig) append(t *testing.T, category, key string, events ...esjs.Event) {
+func (r *assemblyRig) append(t *testing.T, category, key string, events ...esjs.Event) {
 	t.Helper()
 	if _, err := r.store.Append(contextWithPatience(t), esjs.StreamID{Category: category, Key: key}, esjs.Any(), events...); err != nil {
 		t.Fatal(err)
@@ -197,11 +198,21 @@ func typesOf(records []esjs.Record) string {
 
 // check reads an assembly from the store and verifies that nothing came after
 // what is wanted, and that no input caused two commits.
-func (r *rig) check(t *testing.T, order string, types ...string) {
+func (r *assemblyRig) check(t *testing.T, order string, types ...string) {
+	t.Helper()
+	if got, want := typesOf(r.history(t, order)), strings.Join(types, " "); got != want {
+		t.Errorf("%s: %s, want %s", order, got, want)
+	}
+}
+
+func (r *assemblyRig) history(t *testing.T, order string) []esjs.Record {
 	t.Helper()
 	var records []esjs.Record
 	inputs := map[string]esjs.Position{}
 	for record, err := range r.store.Read(contextWithPatience(t), esjs.StreamID{Category: "assembly", Key: order}, 1, 0) {
+		if errors.Is(err, esjs.ErrNotFound) {
+			return nil
+		}
 		if err != nil {
 			t.Fatalf("%s: %v", order, err)
 		}
@@ -213,9 +224,7 @@ func (r *rig) check(t *testing.T, order string, types ...string) {
 			inputs[id] = record.Position
 		}
 	}
-	if got, want := typesOf(records), strings.Join(types, " "); got != want {
-		t.Errorf("%s: %s, want %s", order, got, want)
-	}
+	return records
 }
 
 // signals is an observer for tests.

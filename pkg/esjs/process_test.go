@@ -22,7 +22,7 @@ func observed(s *signals) options {
 func TestProcessReactsInWhateverOrderInputsCome(t *testing.T) {
 	t.Parallel()
 	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
-		r := newRig(t, d)
+		r := newAssemblyRig(t, d)
 		p := r.start(t, options{})
 		r.place(t, "o 1", time.Hour)
 		r.arrive(t, "o 1", "left")
@@ -56,7 +56,7 @@ func TestProcessReactsInWhateverOrderInputsCome(t *testing.T) {
 func TestProcessActsAtItsDeadlines(t *testing.T) {
 	t.Parallel()
 	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
-		r := newRig(t, d)
+		r := newAssemblyRig(t, d)
 		s := newSignals()
 		p := r.start(t, observed(s))
 		r.place(t, "o-1", 300*time.Millisecond)
@@ -78,8 +78,8 @@ func TestProcessActsAtItsDeadlines(t *testing.T) {
 
 // crashPoints are places in which a process can end. Each installs what calls
 // crash when the place is reached.
-var crashPoints = map[string]func(t *testing.T, r *rig, o *options, crash func()){
-	"before an append": func(_ *testing.T, _ *rig, o *options, crash func()) {
+var crashPoints = map[string]func(t *testing.T, r *assemblyRig, o *options, crash func()){
+	"before an append": func(_ *testing.T, _ *assemblyRig, o *options, crash func()) {
 		o.process = func(p *esjs.Process[assembly, esjs.Event, esjs.Event]) {
 			react := p.React
 			p.React = func(a assembly, in esjs.Input[esjs.Event]) ([]esjs.Event, error) {
@@ -91,7 +91,7 @@ var crashPoints = map[string]func(t *testing.T, r *rig, o *options, crash func()
 			}
 		}
 	},
-	"after an append": func(_ *testing.T, _ *rig, o *options, crash func()) {
+	"after an append": func(_ *testing.T, _ *assemblyRig, o *options, crash func()) {
 		o.process = func(p *esjs.Process[assembly, esjs.Event, esjs.Event]) {
 			done := p.Done
 			p.Done = func(a assembly) bool { crash(); return done(a) }
@@ -100,7 +100,7 @@ var crashPoints = map[string]func(t *testing.T, r *rig, o *options, crash func()
 	"an append on its way":        spyPoint("ev.assembly.>"),
 	"a timer on its way":          spyPoint("timer.test.set.>"),
 	"an open instance on its way": spyPoint("$KV." + openOnes + ".>"),
-	"after a handler": func(_ *testing.T, _ *rig, o *options, crash func()) {
+	"after a handler": func(_ *testing.T, _ *assemblyRig, o *options, crash func()) {
 		s := newSignals()
 		s.onHandled = func(string) { crash() }
 		o.config = func(c *esjs.ProcessConfig) { c.Observer = s }
@@ -108,8 +108,8 @@ var crashPoints = map[string]func(t *testing.T, r *rig, o *options, crash func()
 }
 
 // spyPoint is reached when the server has received a message on the subject.
-func spyPoint(subject string) func(*testing.T, *rig, *options, func()) {
-	return func(t *testing.T, r *rig, _ *options, crash func()) {
+func spyPoint(subject string) func(*testing.T, *assemblyRig, *options, func()) {
+	return func(t *testing.T, r *assemblyRig, _ *options, crash func()) {
 		nc := r.Connect(t)
 		if _, err := nc.Subscribe(subject, func(*nats.Msg) { crash() }); err != nil {
 			t.Fatal(err)
@@ -126,14 +126,14 @@ func TestProcessThatCrashesAnywhereGoesOnWhereItWas(t *testing.T) {
 	for place, install := range crashPoints {
 		t.Run(place, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, esjstest.Server(t))
+			r := newAssemblyRig(t, esjstest.Server(t))
 			// Inputs of three assemblies that end by parts, by timers, and by both.
+			r.arrive(t, "both", "left")
 			r.place(t, "parts", time.Hour)
 			r.place(t, "timers", 200*time.Millisecond)
 			r.place(t, "both", 200*time.Millisecond)
 			r.arrive(t, "parts", "left")
 			r.arrive(t, "parts", "right")
-			r.arrive(t, "both", "left")
 			finished := make(chan struct{})
 			go func() {
 				defer close(finished)
@@ -174,7 +174,7 @@ func TestProcessThatCrashesAnywhereGoesOnWhereItWas(t *testing.T) {
 			}
 			r.check(t, "parts", "AssemblyStarted", "PartNoted", "PartNoted", "Assembled")
 			r.check(t, "timers", "AssemblyStarted", "Reminded", "GivenUp")
-			r.check(t, "both", "AssemblyStarted", "PartNoted", "Reminded", "GivenUp")
+			r.check(t, "both", "PartNoted", "AssemblyStarted", "Reminded", "GivenUp")
 		})
 	}
 }
@@ -182,7 +182,7 @@ func TestProcessThatCrashesAnywhereGoesOnWhereItWas(t *testing.T) {
 func TestProcessIgnoresInputsThatItConsumedBefore(t *testing.T) {
 	t.Parallel()
 	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
-		r := newRig(t, d)
+		r := newAssemblyRig(t, d)
 		p := r.start(t, options{})
 		const n = 10
 		for i := range n {
@@ -239,11 +239,11 @@ func renewBucket(t *testing.T, d *esjstest.Deployment, bucket string) {
 
 func TestTimersThatAreNotArmedAreIgnored(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, esjstest.Server(t))
+	r := newAssemblyRig(t, esjstest.Server(t))
 	s := newSignals()
 	p := r.start(t, observed(s))
 	r.place(t, "o-1", time.Hour)
-	r.seen.await(t, "o-1", "AssemblyStarted")
+	s.await(t, "the order is handled", func() bool { return s.handled["assembly"] == 1 })
 
 	timers, err := esjs.OpenTimers(contextWithPatience(t), r.store, "test")
 	if err != nil {
@@ -274,7 +274,7 @@ func TestTimersThatAreNotArmedAreIgnored(t *testing.T) {
 func TestSweepArmsWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
-		r := newRig(t, d)
+		r := newAssemblyRig(t, d)
 		sweeping := options{config: func(c *esjs.ProcessConfig) { c.Sweep = 500 * time.Millisecond }}
 		p := r.start(t, sweeping)
 		// One whose deadline comes while the stream is gone, one long after.
@@ -316,7 +316,7 @@ func TestSweepArmsWhatIsMissing(t *testing.T) {
 
 func TestEndedInstancesLeaveTheList(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, esjstest.Server(t))
+	r := newAssemblyRig(t, esjstest.Server(t))
 	p := r.start(t, options{})
 	r.place(t, "o-1", time.Hour)
 	r.place(t, "o-2", time.Hour)
@@ -344,7 +344,7 @@ func TestEndedInstancesLeaveTheList(t *testing.T) {
 func TestTwoActiveProcessesMakeOneCommitPerInput(t *testing.T) {
 	t.Parallel()
 	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
-		r := newRig(t, d)
+		r := newAssemblyRig(t, d)
 		const other = "SUBSCRIPTIONS_other"
 		if err := esjs.ProvisionBucket(contextWithPatience(t), d.Dial(), other, d.Replicas()); err != nil {
 			t.Fatal(err)
@@ -382,7 +382,7 @@ func TestTwoActiveProcessesMakeOneCommitPerInput(t *testing.T) {
 
 func TestStandbyTakesOver(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, esjstest.Server(t))
+	r := newAssemblyRig(t, esjstest.Server(t))
 	s1, s2 := newSignals(), newSignals()
 	p1 := r.start(t, observed(s1))
 	s1.await(t, "the first is active", func() bool { return s1.active["assembly"] && s1.active["assembly-timers"] })
@@ -403,7 +403,7 @@ func TestStandbyTakesOver(t *testing.T) {
 func TestQuarantinedInstanceWaitsAloneAndGoesOnInOrder(t *testing.T) {
 	t.Parallel()
 	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
-		r := newRig(t, d)
+		r := newAssemblyRig(t, d)
 		s := newSignals()
 		var blessed atomic.Bool
 		o := observed(s)
@@ -441,7 +441,7 @@ func TestQuarantinedInstanceWaitsAloneAndGoesOnInOrder(t *testing.T) {
 
 func TestUnexpectedInputs(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, esjstest.Server(t))
+	r := newAssemblyRig(t, esjstest.Server(t))
 	s := newSignals()
 	p := r.start(t, observed(s))
 	r.place(t, "o-1", time.Hour)
@@ -465,7 +465,7 @@ func TestUnexpectedInputs(t *testing.T) {
 func TestManyInstancesAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
-		r := newRig(t, d)
+		r := newAssemblyRig(t, d)
 		p := r.start(t, options{})
 		const n = 200
 		start := time.Now()
@@ -497,7 +497,7 @@ func TestManyInstancesAtTheSameTime(t *testing.T) {
 
 func TestProcessThatIsNotCompleteIsRefused(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, esjstest.Server(t))
+	r := newAssemblyRig(t, esjstest.Server(t))
 	for name, change := range map[string]func(*esjs.Process[assembly, esjs.Event, esjs.Event], *esjs.ProcessConfig){
 		"no name":      func(p *esjs.Process[assembly, esjs.Event, esjs.Event], _ *esjs.ProcessConfig) { p.Name = "" },
 		"no category":  func(p *esjs.Process[assembly, esjs.Event, esjs.Event], _ *esjs.ProcessConfig) { p.Category = "" },
