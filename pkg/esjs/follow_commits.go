@@ -21,14 +21,14 @@ type commitFollower struct {
 }
 
 // followCommits follows the commits that q's categories and streams select. It
-// checks that none is left out: by stream sequences where the whole store is
-// read, and by the back-pointers of each aggregate where it is filtered.
+// checks that none is left out: by stream sequences where the server sends the
+// whole store, and by the back-pointers of each aggregate where it filters.
 func (s *Store) followCommits(ctx context.Context, q Query, after Position, f commitFollower) error {
 	subjects, err := s.querySubjects(q)
 	if err != nil {
 		return err
 	}
-	src := source{stream: s.cfg.Stream, subjects: subjects, gapless: len(subjects) == 0}
+	src := source{stream: s.cfg.Stream, subjects: subjects, gapless: true}
 	check, err := newContinuity(s, after.sequence)
 	if err != nil {
 		return err
@@ -38,7 +38,7 @@ func (s *Store) followCommits(ctx context.Context, q Query, after Position, f co
 		if err != nil {
 			c = s.unreadable(m)
 		}
-		if !src.gapless {
+		if src.filter() != "" {
 			if err := check.next(ctx, c, f.deliver); err != nil {
 				return err
 			}

@@ -25,10 +25,10 @@ type Query struct {
 // was last when it was called, as the leader knew it. It leaves nothing behind
 // on the server, also when it is left early.
 //
-// Nothing is left out: without Categories and Streams the commits' sequences
-// are checked to have no gap, with them each aggregate's versions are.
-// Types, Since and Before select among what the server sends; Categories and
-// Streams select what it sends.
+// Nothing is left out: the commits' sequences are checked to have no gap, or,
+// where one category or stream is selected, the chain of each aggregate's
+// commits is. One category or stream is selected by the server; everything else
+// selects among what it sends.
 //
 // The first error ends the iteration: [ErrConfig] or [ErrInvalid] for a query
 // that cannot be, *[CorruptError], ctx's error, and what the connection says.
