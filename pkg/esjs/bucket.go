@@ -26,15 +26,12 @@ const markerStays = time.Minute
 // [A-Za-z0-9_-]; others are refused with [ErrConfig]. It needs the right to
 // create streams, which services do not need.
 func ProvisionBucket(ctx context.Context, dial Dial, bucket string, replicas int) error {
-	nc, err := dial("provision")
-	if err != nil {
-		return fmt.Errorf("esjs: connect to provision: %w", err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
+	return provision(ctx, dial, func(ctx context.Context, _ *nats.Conn, js jetstream.JetStream) error {
+		return provisionBucket(ctx, js, bucket, replicas)
+	})
+}
+
+func provisionBucket(ctx context.Context, js jetstream.JetStream, bucket string, replicas int) error {
 	want := jetstream.KeyValueConfig{
 		Bucket:   bucket,
 		History:  1,

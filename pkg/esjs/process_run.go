@@ -24,10 +24,10 @@ func (r *ProcessRunner[S, In, Out]) Run(ctx context.Context) error {
 // runEvents consumes the events of other streams.
 func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context, observer Observer) error {
 	return Subscribe(ctx, r.store, SubscriptionConfig[In]{
-		Name:  r.process.Name,
-		Codec: r.process.In,
-		Query: r.process.Inputs,
-		Key:   r.process.Key,
+		Name:   r.process.Name,
+		Codec:  r.process.In,
+		Query:  r.process.Inputs,
+		Key:    r.process.Key,
 		Bucket: r.cfg.Bucket, Owner: r.cfg.Owner, Workers: r.cfg.Workers,
 		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: observer,
 	}, r.onEvent)

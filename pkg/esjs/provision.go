@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -41,7 +42,21 @@ func streamConfig(cfg Config) jetstream.StreamConfig {
 // under stored events could lose them. It needs the right to create streams,
 // which services do not need.
 func Provision(ctx context.Context, dial Dial, cfg Config) error {
-	cfg = cfg.withDefaults()
+	return provision(ctx, dial, func(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
+		return provisionStore(ctx, nc, js, cfg.withDefaults())
+	})
+}
+
+const (
+	// provisionWait bounds one attempt to provision. A cluster that elects a
+	// leader meanwhile may never answer it.
+	provisionWait     = 10 * time.Second
+	provisionAttempts = 6
+)
+
+// provision connects and calls once, which can be repeated, again while the
+// server does not answer.
+func provision(ctx context.Context, dial Dial, once func(context.Context, *nats.Conn, jetstream.JetStream) error) error {
 	nc, err := dial("provision")
 	if err != nil {
 		return fmt.Errorf("esjs: connect to provision: %w", err)
@@ -54,6 +69,18 @@ func Provision(ctx context.Context, dial Dial, cfg Config) error {
 	if err := checkServer(nc); err != nil {
 		return err
 	}
+	for attempt := 1; ; attempt++ {
+		limited, cancel := context.WithTimeout(ctx, provisionWait)
+		err := once(limited, nc, js)
+		unanswered := limited.Err() != nil
+		cancel()
+		if err == nil || !unanswered || attempt == provisionAttempts || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func provisionStore(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, cfg Config) error {
 	want := streamConfig(cfg)
 	stream, err := js.Stream(ctx, cfg.Stream)
 	switch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -43,18 +44,12 @@ func timerStreamConfig(replicas int) jetstream.StreamConfig {
 // [ErrConfig] and the difference, field by field. It needs the right to create
 // streams, which services do not need.
 func ProvisionTimers(ctx context.Context, dial Dial, replicas int) error {
-	nc, err := dial("provision-timers")
-	if err != nil {
-		return fmt.Errorf("esjs: connect to provision timers: %w", err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
-	if err := checkServer(nc); err != nil {
-		return err
-	}
+	return provision(ctx, dial, func(ctx context.Context, _ *nats.Conn, js jetstream.JetStream) error {
+		return provisionTimers(ctx, js, replicas)
+	})
+}
+
+func provisionTimers(ctx context.Context, js jetstream.JetStream, replicas int) error {
 	want := timerStreamConfig(replicas)
 	stream, err := js.Stream(ctx, timerStream)
 	switch {
