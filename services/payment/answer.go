@@ -196,7 +196,7 @@ func learn(s State, a Account, c cause) []events.Event {
 			AuthID: a.AuthID, Amount: a.Authorized, ExpiresAt: a.ExpiresAt, PSPEventID: c.eventID,
 		})
 	}
-	if a.Captured.Sign() > 0 && a.CaptureID != s.CaptureID {
+	if a.CaptureID != "" && a.CaptureID != s.CaptureID {
 		add(events.PaymentCaptured{
 			OrderID: c.orderID, RequestID: c.request(s, events.OperationCapture, ""),
 			CaptureID: a.CaptureID, Amount: a.Captured, PSPEventID: c.eventID,

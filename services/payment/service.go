@@ -127,7 +127,7 @@ func (s *Service) subscribe(ctx context.Context, codec *esjs.Codec[events.Event]
 	return esjs.Subscribe(ctx, s.env.Store, esjs.SubscriptionConfig[events.Event]{
 		Name:     "payment",
 		Codec:    codec,
-		Query:    esjs.Query{Categories: []string{events.CategoryFulfilment}},
+		Query:    esjs.Query{Categories: []string{events.CategoryFulfilment}, Types: requestTypes()},
 		Bucket:   BucketSubscriptions,
 		Owner:    s.cfg.Owner,
 		Lease:    s.cfg.Lease,
@@ -138,6 +138,18 @@ func (s *Service) subscribe(ctx context.Context, codec *esjs.Codec[events.Event]
 		}
 		return nil
 	})
+}
+
+// requestTypes names the events that [readRequest] reads.
+func requestTypes() []string {
+	return []string{
+		events.AuthorizationRequested{}.EventType(),
+		events.AuthorizationCheckRequested{}.EventType(),
+		events.CaptureRequested{}.EventType(),
+		events.CaptureCheckRequested{}.EventType(),
+		events.VoidRequested{}.EventType(),
+		events.FulfilmentRefundRequested{}.EventType(),
+	}
 }
 
 // readRequest returns what an event of fulfilment asks of us.
