@@ -122,9 +122,9 @@ func (p *Partner) send(ctx context.Context, c PartnerCall) (status int, body []b
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if c.Key != "" {
+		// With this header net/http itself repeats a request on an idle
+		// connection that turns out to be broken. The key makes that safe.
 		request.Header.Set("Idempotency-Key", c.Key)
-		// net/http repeats a request with this header by itself when an idle
-		// connection breaks. The key makes that safe.
 	}
 	response, err := p.client.Do(request)
 	if err != nil {

@@ -24,6 +24,10 @@ type Config struct {
 	CarrierURL         string        // of the carrier's API, for example http://127.0.0.1:8090/carrier/v1
 	CarrierTimeout     time.Duration // of one call; default 5 s
 	CarrierConcurrency int           // calls at the same time; default 32
+	// CarrierRetry is the pause before a carrier that could not be reached is
+	// asked again about a dispatch or a cancellation: for these only the carrier
+	// knows the answer. Default 5 s.
+	CarrierRetry time.Duration
 
 	WebhookListen   string       // host:port for the carrier's webhooks; default 127.0.0.1:0
 	WebhookListener net.Listener // used instead of WebhookListen when it is set; Run closes it
@@ -47,6 +51,9 @@ type Service struct {
 func New(env *service.Env, cfg Config) *Service {
 	if cfg.WebhookListen == "" {
 		cfg.WebhookListen = "127.0.0.1:0"
+	}
+	if cfg.CarrierRetry == 0 {
+		cfg.CarrierRetry = 5 * time.Second
 	}
 	return &Service{
 		env: env,
@@ -171,10 +178,6 @@ func readRequest(e events.Event) (Ask, bool) {
 	return Ask{}, false
 }
 
-// retryAfter is the pause before a carrier that could not be reached is asked
-// again about a dispatch or a cancellation: for them only the carrier knows.
-const retryAfter = 5 * time.Second
-
 // handle asks the carrier and stores its answer. It can be repeated from the
 // start after a crash at any point: the carrier knows the shipment by our id.
 func (s *Service) handle(ctx context.Context, ask Ask, inputID string) error {
@@ -191,7 +194,7 @@ func (s *Service) handle(ctx context.Context, ask Ask, inputID string) error {
 		s.env.Log.Warn().Str("order", ask.OrderID).Str("shipment", ask.ShipmentID).Str("operation", string(ask.Op)).
 			Err(err).Msg("outcome at the carrier is unknown")
 		if ask.Op != Book {
-			return esjs.RetryAfter(retryAfter, err)
+			return esjs.RetryAfter(s.cfg.CarrierRetry, err)
 		}
 	}
 	metadata.CommandID = inputID + ":answer"
