@@ -73,6 +73,7 @@ func runService(ctx context.Context, sp spec, s *settings, wait time.Duration, l
 
 	mux := http.NewServeMux()
 	service.HandleProbes(mux, p.env.Health.Err, metrics)
+	p.route(mux)
 	log.Info().Stringer("http", ln.Addr()).Str("version", versionText()).Msg("service starts")
 	err = service.Group(ctx, p.run, func(ctx context.Context) error { return service.ServeHTTP(ctx, ln, mux) })
 	if err == nil {
@@ -86,6 +87,7 @@ type part struct {
 	spec spec
 	env  *service.Env
 	run  func(context.Context) error
+	web  webRunner // nil when it answers nothing on HTTP
 }
 
 // start opens the service's store and makes the service; it does not run it.
@@ -110,7 +112,15 @@ func start(ctx context.Context, sp spec, s *settings, dial esjs.Dial, metrics *s
 		return nil, fmt.Errorf("%s: %w", sp.name, err)
 	}
 	p.run = service.Named(sp.name, made.Run)
+	p.web, _ = made.(webRunner)
 	return p, nil
+}
+
+// route adds what the service answers on HTTP.
+func (p *part) route(mux *http.ServeMux) {
+	if p.web != nil {
+		p.web.Routes(mux)
+	}
 }
 
 func (p *part) close() {

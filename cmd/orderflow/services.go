@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 
 	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/services/gateway"
 	"github.com/b144f99b/orderflow/services/inventory"
 	"github.com/b144f99b/orderflow/services/order"
 	"github.com/b144f99b/orderflow/services/partners"
@@ -21,6 +23,11 @@ import (
 // or until it cannot go on.
 type runner interface {
 	Run(ctx context.Context) error
+}
+
+// webRunner is a service that also answers on its process's HTTP server.
+type webRunner interface {
+	Routes(mux *http.ServeMux)
 }
 
 const (
@@ -119,6 +126,13 @@ func services() []spec {
 			flags:  (*settings).addData,
 			make: func(env *service.Env, s *settings) (runner, error) {
 				return projector.New(env, projector.Config{Database: filepath.Join(s.data, "projector.db")}), nil
+			},
+		},
+		{
+			name:  "gateway",
+			short: "Run the gateway: the HTTP API for people and programs that do not speak NATS",
+			make: func(env *service.Env, _ *settings) (runner, error) {
+				return gateway.New(env, gateway.Config{}), nil
 			},
 		},
 		{

@@ -124,6 +124,9 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 	parts := append(inside, outside...)
 	mux := http.NewServeMux()
 	service.HandleProbes(mux, func() error { return unready(parts) }, metrics)
+	for _, p := range parts {
+		p.route(mux)
+	}
 
 	runs := append(runsOf(inside),
 		func(ctx context.Context) error { return service.ServeHTTP(ctx, ln, mux) },
@@ -244,7 +247,7 @@ func (f *upFlags) announce(out io.Writer, dir *directory, http net.Addr) {
 orderflow is ready.
 
   NATS     %s
-  HTTP     http://%s    /readyz /metrics
+  HTTP     http://%s    /v1/orders/{id} /readyz /metrics
   Partners %s
   Data     %s
 

@@ -36,6 +36,9 @@ const (
 	ExitUnknown     = 7 // it may or may not have happened: repeat with the same command id
 )
 
+// codeInternal is the code of every error that the table does not know.
+const codeInternal = "internal"
+
 // Errors of the endpoints themselves.
 var (
 	errBusy     = errors.New("the service is at its limit of concurrent requests; try again")
@@ -102,7 +105,7 @@ func ProblemOf(err error) (*Problem, zerolog.Level) {
 			return problem(m.status, m.code, m.detail(err)), m.level
 		}
 	}
-	return problem(http.StatusInternalServerError, "internal", errInternal.Error()), zerolog.ErrorLevel
+	return problem(http.StatusInternalServerError, codeInternal, errInternal.Error()), zerolog.ErrorLevel
 }
 
 // ExitStatus is the exit status of a program that ends with err.

@@ -1,0 +1,348 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
+	"github.com/b144f99b/orderflow/services/gateway"
+	"github.com/go-json-experiment/json"
+	"github.com/rs/zerolog"
+)
+
+const patience = 20 * time.Second
+
+// rig is a gateway over HTTP in front of a server on which orders are answered
+// by commands and queries that say what they were asked.
+type rig struct {
+	url      string
+	env      *service.Env
+	received chan service.Command
+	server   *esjstest.Deployment
+}
+
+func newRig(t *testing.T, cfg gateway.Config) *rig {
+	t.Helper()
+	d := esjstest.Server(t)
+	r := &rig{server: d, received: make(chan service.Command, 100)}
+	r.env = &service.Env{
+		Name: "gateway", Dial: d.Dial(), Store: d.Store(t),
+		Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), Metrics: service.NewMetrics(), Health: service.NewHealth(),
+	}
+	g := gateway.New(r.env, cfg)
+	run(t, g.Run)
+	mux := http.NewServeMux()
+	g.Routes(mux)
+	web := httptest.NewServer(mux)
+	t.Cleanup(web.Close)
+	r.url = web.URL
+	r.ready(t)
+	return r
+}
+
+func (r *rig) ready(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := r.env.Health.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serveOrders answers cmd.order.> and query.orders.get.
+func (r *rig) serveOrders(t *testing.T, answer func(service.Command) (service.Reply, error)) {
+	t.Helper()
+	env := &service.Env{
+		Name: "order", Store: r.server.Store(t), Log: r.env.Log, Metrics: service.NewMetrics(), Health: service.NewHealth(),
+	}
+	env.Health.Await("order endpoints")
+	env.Health.Await("projector endpoints")
+	handle := func(_ context.Context, cmd service.Command) (service.Reply, error) {
+		r.received <- cmd
+		return answer(cmd)
+	}
+	run(t, func(ctx context.Context) error {
+		return env.ServeCommands(ctx, service.Commands{Category: "order", Verbs: map[string]func(context.Context, service.Command) (service.Reply, error){
+			"create": handle, "add-item": handle,
+		}})
+	})
+	run(t, func(ctx context.Context) error {
+		return env.ServeQueries(ctx, service.Queries{Name: "projector", Handlers: map[string]func(context.Context, []byte) (any, error){
+			"query.orders.get": func(_ context.Context, body []byte) (any, error) {
+				var q struct {
+					OrderID     string `json:"order_id"`
+					MinRevision string `json:"min_revision"`
+				}
+				if err := service.Decode(body, &q); err != nil {
+					return nil, err
+				}
+				if q.OrderID == "none" {
+					return nil, &esjs.Rejection{Code: "order_not_found", Message: "there is no order", Status: http.StatusNotFound}
+				}
+				return map[string]any{"order_id": q.OrderID, "version": 7, "min_revision": q.MinRevision}, nil
+			},
+		}})
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := env.Health.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func run(t *testing.T, f func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- f(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+type answer struct {
+	*http.Response
+	body    string
+	problem service.Problem
+}
+
+func (r *rig) do(t *testing.T, method, path, body string, header ...string) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := answer{Response: resp, body: string(data)}
+	if resp.StatusCode >= 400 {
+		if err := json.Unmarshal(data, &a.problem); err != nil {
+			t.Fatalf("%s %s answers %d without a problem: %s", method, path, resp.StatusCode, data)
+		}
+		if got := resp.Header.Get("Content-Type"); got != "application/problem+json" || a.problem.Status != resp.StatusCode || a.problem.Title != http.StatusText(resp.StatusCode) {
+			t.Errorf("%s %s: the status %d and the type %s do not agree with %s", method, path, resp.StatusCode, got, data)
+		}
+	}
+	return a
+}
+
+func created(service.Command) (service.Reply, error) {
+	return service.Reply{Version: 3, Revision: "3-17", EventIDs: []string{"e"}, State: map[string]string{"status": "Draft"}}, nil
+}
+
+func TestCommandsCarryWhatHTTPSays(t *testing.T) {
+	r := newRig(t, gateway.Config{})
+	r.serveOrders(t, created)
+	a := r.do(t, "POST", "/v1/orders/o-1/create", `{"customer_id":"c-1"}`,
+		"Idempotency-Key", "k-1", "If-Match", `"2"`, "X-Correlation-Id", "trip-1", "traceparent", "00-1-2-01", "Actor", "somebody else")
+	got := <-r.received
+	if got.Key != "o-1" || got.Verb != "create" || string(got.Body) != `{"customer_id":"c-1"}` || got.ID != "k-1" ||
+		got.ExpectedVersion == nil || *got.ExpectedVersion != 2 || got.CorrelationID != "trip-1" || got.TraceParent != "00-1-2-01" {
+		t.Errorf("the service got %+v", got)
+	}
+	if got.Actor != "" {
+		t.Errorf("the actor %q was taken from a client that nobody has asked who it is", got.Actor)
+	}
+	if a.StatusCode != 200 || a.Header.Get("ETag") != `"3"` || a.Header.Get("Idempotency-Key") != "k-1" ||
+		a.body != `{"version":3,"revision":"3-17","event_ids":["e"],"state":{"status":"Draft"}}` {
+		t.Errorf("answered %d %v %s", a.StatusCode, a.Header, a.body)
+	}
+
+	// Without a key the client is given one, and without a body the body is {}.
+	a = r.do(t, "POST", "/v1/orders/o-1/create", "", "If-Match", "3")
+	got = <-r.received
+	if got.ID == "" || got.ID != a.Header.Get("Idempotency-Key") || string(got.Body) != "{}" || *got.ExpectedVersion != 3 {
+		t.Errorf("the service got %+v, the client the key %q", got, a.Header.Get("Idempotency-Key"))
+	}
+}
+
+func TestEveryIDIsCarried(t *testing.T) {
+	r := newRig(t, gateway.Config{})
+	r.serveOrders(t, created)
+	for path, id := range map[string]string{
+		"o-1":                            "o-1",
+		"order%20no.%201":                "order no. 1",
+		"a.b.c":                          "a.b.c",
+		"%2E%2E":                         "..",
+		"a%2Fb":                          "a/b",
+		"%C3%A4%E2%82%AC":                "ä€",
+		"*":                              "*",
+		"%3E":                            ">",
+		"=41":                            "=41",
+		"100%25":                         "100%",
+		strings.Repeat("%C3%A4", 127):    strings.Repeat("ä", 127),
+		strings.Repeat("%20", 200) + "x": strings.Repeat(" ", 200) + "x",
+	} {
+		if a := r.do(t, "POST", "/v1/orders/"+path+"/create", `{}`); a.StatusCode != 200 {
+			t.Errorf("%s: %s", path, a.body)
+			continue
+		}
+		if got := <-r.received; got.Key != id {
+			t.Errorf("%s arrived as %q, want %q", path, got.Key, id)
+		}
+		a := r.do(t, "GET", "/v1/orders/"+path, "")
+		var shown struct {
+			OrderID string `json:"order_id"`
+		}
+		if err := json.Unmarshal([]byte(a.body), &shown, json.RejectUnknownMembers(false)); err != nil || shown.OrderID != id {
+			t.Errorf("GET %s asked for %q (%v)", path, shown.OrderID, err)
+		}
+	}
+}
+
+func TestReading(t *testing.T) {
+	r := newRig(t, gateway.Config{})
+	r.serveOrders(t, created)
+	a := r.do(t, "GET", "/v1/orders/o-1?min_revision=3-17", "")
+	if a.StatusCode != 200 || a.Header.Get("ETag") != `"7"` || a.Header.Get("Content-Type") != "application/json" ||
+		a.body != `{"min_revision":"3-17","order_id":"o-1","version":7}` {
+		t.Errorf("answered %d %v %s", a.StatusCode, a.Header, a.body)
+	}
+	if a := r.do(t, "GET", "/v1/orders/o-1", "", "If-None-Match", `"6", W/"7"`); a.StatusCode != http.StatusNotModified || a.body != "" {
+		t.Errorf("what the client has is answered %d %s", a.StatusCode, a.body)
+	}
+	if a := r.do(t, "GET", "/v1/orders/o-1", "", "If-None-Match", `"6"`); a.StatusCode != 200 {
+		t.Errorf("what the client has not is answered %d", a.StatusCode)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	r := newRig(t, gateway.Config{})
+	r.serveOrders(t, func(cmd service.Command) (service.Reply, error) {
+		switch cmd.Key {
+		case "stale":
+			return service.Reply{}, &esjs.ConflictError{Stream: esjs.StreamID{Category: "order", Key: "stale"}, Expected: 1, Actual: 5}
+		case "reused":
+			return service.Reply{}, esjs.ErrCommandReused
+		case "refused":
+			return service.Reply{}, esjs.Reject("not_draft", "the order is not a draft")
+		case "broken":
+			return service.Reply{}, errors.New("secret")
+		}
+		var body struct {
+			Quantity int `json:"quantity"`
+		}
+		return service.Reply{}, cmd.Decode(&body)
+	})
+	for _, c := range []struct {
+		name, method, path, body string
+		header                   []string
+		status                   int
+		code, says               string
+	}{
+		{name: "no order", method: "GET", path: "/v1/orders/none", status: 404, code: "order_not_found"},
+		{name: "no verb", method: "POST", path: "/v1/orders/o-1/fly", status: 404, code: "unknown_verb", says: "it has add-item, create"},
+		{name: "a verb that no subject carries", method: "POST", path: "/v1/orders/o-1/a%20b.c", status: 404, code: "unknown_verb", says: `"a b.c"`},
+		{name: "a verb that is too long", method: "POST", path: "/v1/orders/o-1/" + strings.Repeat("v", 9000), status: 404, code: "unknown_verb"},
+		{name: "an id that is too long", method: "POST", path: "/v1/orders/" + strings.Repeat("i", 256) + "/create", status: 400, code: "bad_key", says: "the key has 256 bytes: 1 to 255 bytes of UTF-8 are allowed"},
+		{name: "an id that is not UTF-8", method: "POST", path: "/v1/orders/%FF/create", status: 400, code: "bad_key", says: "not valid UTF-8"},
+		{name: "reading one that is not UTF-8", method: "GET", path: "/v1/orders/%FF", status: 400, code: "bad_key", says: "UTF-8"},
+		{name: "broken JSON", method: "POST", path: "/v1/orders/o-1/create", body: `{`, status: 400, code: "bad_request", says: "not valid JSON"},
+		{name: "unknown field", method: "POST", path: "/v1/orders/o-1/create", body: `{"qty":1}`, status: 400, code: "bad_request", says: `allowed are "quantity"`},
+		{name: "too large", method: "POST", path: "/v1/orders/o-1/create", body: strings.Repeat(" ", service.MaxBody+1), status: 413, code: "body_too_large", says: "65536"},
+		{name: "a version that is none", method: "POST", path: "/v1/orders/o-1/create", header: []string{"If-Match", "*"}, status: 400, code: "bad_request", says: `such as "3"`},
+		{name: "a changed order", method: "POST", path: "/v1/orders/stale/create", header: []string{"If-Match", `"1"`}, status: 412, code: "conflict", says: "order/stale is at version 5, not 1"},
+		{name: "writers that race", method: "POST", path: "/v1/orders/stale/create", status: 409, code: "conflict"},
+		{name: "a key of another command", method: "POST", path: "/v1/orders/reused/create", status: 422, code: "command_id_reused", says: "this Idempotency-Key was used before"},
+		{name: "a key that is too long", method: "POST", path: "/v1/orders/o-1/create", header: []string{"Idempotency-Key", strings.Repeat("k", 256)}, status: 400, code: "bad_request", says: "the header Idempotency-Key has 256 bytes"},
+		{name: "the domain's no", method: "POST", path: "/v1/orders/refused/create", status: 409, code: "not_draft", says: "the order is not a draft"},
+		{name: "a fault inside", method: "POST", path: "/v1/orders/broken/create", status: 500, code: "internal", says: "the service's log"},
+		{name: "no such path", method: "GET", path: "/v1/nothing", status: 404, code: "no_such_path", says: "GET /v1/orders/{id}"},
+		{name: "no such method", method: "DELETE", path: "/v1/orders/o-1", status: 405, code: "method_not_allowed", says: "takes GET"},
+		{name: "another site's page", method: "POST", path: "/v1/orders/o-1/create", header: []string{"Sec-Fetch-Site", "cross-site"}, status: 403, code: "cross_origin"},
+	} {
+		a := r.do(t, c.method, c.path, c.body, c.header...)
+		if a.StatusCode != c.status || a.problem.Code != c.code || !strings.Contains(a.problem.Detail, c.says) {
+			t.Errorf("%s: answered %d %s, want %d %s saying %q", c.name, a.StatusCode, a.body, c.status, c.code, c.says)
+		}
+		if c.status == 405 && a.Header.Get("Allow") != "GET" {
+			t.Errorf("allowed is %q", a.Header.Get("Allow"))
+		}
+	}
+	if a := r.do(t, "POST", "/v1/orders/o-1/create", `{"quantity":1}`); a.StatusCode != 200 {
+		t.Errorf("after all that: %d %s", a.StatusCode, a.body)
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	r := newRig(t, gateway.Config{})
+	for _, c := range [][2]string{{"GET", "/v1/orders/o-1"}, {"POST", "/v1/orders/o-1/create"}} {
+		if a := r.do(t, c[0], c[1], ""); a.StatusCode != 503 || a.problem.Code != "not_running" {
+			t.Errorf("%s: %d %s", c[0], a.StatusCode, a.body)
+		}
+	}
+}
+
+func TestNoAnswerInTime(t *testing.T) {
+	r := newRig(t, gateway.Config{Timeout: 50 * time.Millisecond})
+	nc := r.server.Connect(t)
+	if _, err := nc.SubscribeSync("cmd.order.>"); err != nil { // takes it and says nothing
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	a := r.do(t, "POST", "/v1/orders/o-1/create", "", "Idempotency-Key", "k-1")
+	if a.StatusCode != 504 || a.problem.Code != "timeout" || !strings.Contains(a.problem.Detail, "repeat it with the same Idempotency-Key") || a.Header.Get("Idempotency-Key") != "k-1" {
+		t.Errorf("answered %d %s, key %s", a.StatusCode, a.body, a.Header.Get("Idempotency-Key"))
+	}
+}
+
+func TestAGatewayWithoutNATSIsNotReady(t *testing.T) {
+	r := newRig(t, gateway.Config{Timeout: 50 * time.Millisecond})
+	r.server.Servers()[0].Shutdown()
+	deadline := time.After(patience)
+	for r.env.Health.Err() == nil {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-deadline:
+			t.Fatal("still ready")
+		}
+	}
+	if err := r.env.Health.Err(); !strings.Contains(err.Error(), "nats connection") {
+		t.Errorf("not ready because %v", err)
+	}
+	if a := r.do(t, "GET", "/v1/orders/o-1", ""); a.StatusCode != 504 || a.problem.Code != "timeout" {
+		t.Errorf("answered %d %s", a.StatusCode, a.body)
+	}
+}
+
+func TestRequestsAreCounted(t *testing.T) {
+	r := newRig(t, gateway.Config{})
+	r.serveOrders(t, created)
+	r.do(t, "GET", "/v1/orders/o-1", "")
+	r.do(t, "GET", "/v1/orders/none", "")
+	mux := http.NewServeMux()
+	service.HandleProbes(mux, r.env.Health.Err, r.env.Metrics)
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{
+		`http_requests_total{route="GET /v1/orders/{id}",status="200"} 1`,
+		`http_requests_total{route="GET /v1/orders/{id}",status="404"} 1`,
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+}
