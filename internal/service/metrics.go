@@ -1,12 +1,15 @@
 package service
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/rs/zerolog"
 )
 
 // Metrics is one process's registry and the metrics that all services share.
@@ -85,18 +88,23 @@ func NewMetrics() *Metrics {
 }
 
 // Observer binds the service's subscriptions, projections and processes to the
-// metrics.
-func (e *Env) Observer() esjs.Observer { return observer{service: e.Name, m: e.Metrics} }
+// metrics, and what handlers fail with to the log.
+func (e *Env) Observer() esjs.Observer { return observer{service: e.Name, m: e.Metrics, log: e.Log} }
 
 type observer struct {
 	service string
 	m       *Metrics
+	log     zerolog.Logger
 }
 
 func (o observer) Handled(subscription string, took time.Duration, err error) {
 	outcome := outcomeOK
 	if err != nil {
 		outcome = "error"
+		if !errors.Is(err, context.Canceled) {
+			o.log.Warn().Err(err).Str("subscription", subscription).Dur("took", took).
+				Msg("an event was not handled; it is tried again, or its key is parked")
+		}
 	}
 	o.m.handled.WithLabelValues(o.service, subscription, outcome).Inc()
 	o.m.handledSeconds.WithLabelValues(o.service, subscription).Observe(took.Seconds())
