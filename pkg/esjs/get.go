@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,66 +147,63 @@ func parseStoredMessage(data []byte) (sequence uint64, body []byte, again bool, 
 }
 
 // commits returns the aggregate's commits at the given sequences, in the given
-// order, with all requests in flight at once. What a replica does not have is
-// asked of the leader; what the leader does not have is a *[CorruptError].
+// order, at most [maxInFlight], with all requests in flight at once. What a
+// replica does not have is asked of the leader; what the leader does not have
+// is a *[CorruptError].
 func (s *Store) commits(ctx context.Context, id StreamID, sequences []uint64) ([]Commit, error) {
-	answers := make(chan reply, len(sequences))
-	pending := make([]sentRequest, 0, len(sequences))
-	defer func() {
-		for _, p := range pending {
-			p.on.forget(p.token)
+	out := make([]Commit, len(sequences))
+	missing, err := s.replicaCommits(ctx, id, sequences, out)
+	if err != nil && (permanent(err) || ctx.Err() != nil) {
+		return nil, err
+	}
+	for i := range out {
+		if err == nil && !slices.Contains(missing, i) || out[i].Position.sequence != 0 {
+			continue
 		}
-	}()
-	subject := "$JS.API.DIRECT.GET." + s.cfg.Stream
-	on := s.reader()
-	for i, sequence := range sequences {
-		body := make([]byte, 0, 48)
-		body = append(body, `{"seq":`...)
-		body = strconv.AppendUint(body, sequence, 10)
-		body = append(body, `,"no_hdr":true}`...)
-		token, err := on.send(&nats.Msg{Subject: subject, Data: body}, answers, i)
+		commit, err := s.leaderCommit(ctx, id, sequences[i])
 		if err != nil {
 			return nil, err
 		}
-		pending = append(pending, sentRequest{on, token})
-	}
-	out := make([]Commit, len(sequences))
-	timer := time.NewTimer(answerTimeout)
-	defer timer.Stop()
-	for range sequences {
-		select {
-		case a := <-answers:
-			sequence := sequences[a.tag]
-			commit, err := s.commitFrom(a, id, sequence)
-			if err != nil {
-				if commit, err = s.leaderCommit(ctx, id, sequence); err != nil {
-					return nil, err
-				}
-			}
-			out[a.tag] = commit
-		case <-timer.C:
-			return nil, errNoAnswer
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+		out[i] = commit
 	}
 	return out, nil
 }
 
-type sentRequest struct {
-	on    *requester
-	token uint64
-}
-
-func (s *Store) commitFrom(a reply, id StreamID, sequence uint64) (Commit, error) {
-	msg, err := checkStatus(a)
+// replicaCommits fills out with what any replica has, and returns the indexes
+// of what it does not have or what is damaged there.
+func (s *Store) replicaCommits(ctx context.Context, id StreamID, sequences []uint64, out []Commit) (missing []int, err error) {
+	c, err := s.reader().begin()
 	if err != nil {
-		return Commit{}, err
+		return nil, err
 	}
-	if len(msg.Header) > 0 { // asked without headers: only a refusal has one
-		return Commit{}, errNoMessage
+	defer c.end()
+	subject := "$JS.API.DIRECT.GET." + s.cfg.Stream
+	msg := &nats.Msg{Subject: subject}
+	for i, sequence := range sequences {
+		msg.Data = append(msg.Data[:0], `{"seq":`...)
+		msg.Data = strconv.AppendUint(msg.Data, sequence, 10)
+		msg.Data = append(msg.Data, `,"no_hdr":true}`...)
+		if err := c.send(msg, i); err != nil {
+			return nil, err
+		}
 	}
-	return decodeCommit(id, sequence, msg.Data)
+	c.wait(answerTimeout)
+	for range sequences {
+		i, answer, err := c.next(ctx)
+		if err != nil && !errors.Is(err, nats.ErrNoResponders) {
+			return nil, err
+		}
+		// Asked without headers: only a refusal has one.
+		if err != nil || len(answer.Header) > 0 {
+			missing = append(missing, i)
+			continue
+		}
+		if out[i], err = decodeCommit(id, sequences[i], answer.Data); err != nil {
+			out[i] = Commit{}
+			missing = append(missing, i)
+		}
+	}
+	return missing, nil
 }
 
 // snapshotSubject is the KV subject of an aggregate's snapshot.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // Loaded is an aggregate as it was read. State must not be changed.
@@ -127,51 +129,15 @@ func (h *CommandHandler[S, C, E]) current(ctx context.Context, id StreamID) (*fo
 // between. A replica that is behind what this process has seen is passed over
 // for the leader.
 func (h *CommandHandler[S, C, E]) load(ctx context.Context, id StreamID) (*folded[S], error) {
-	answers := make(chan reply, 2)
-	on := h.store.reader()
-	const tailTag, snapshotTag = 0, 1
-	token, err := on.send(h.store.lastRequest(id), answers, tailTag)
-	if err != nil {
+	tail, snapshot, err := h.read(ctx, id)
+	if err != nil && (permanent(err) || ctx.Err() != nil) {
 		return nil, err
-	}
-	defer on.forget(token)
-	waiting := 1
-	if h.snapshots != nil {
-		token, err := on.send(h.snapshots.request(id), answers, snapshotTag)
-		if err != nil {
-			return nil, err
-		}
-		defer on.forget(token)
-		waiting++
-	}
-	var tail Commit
-	var tailErr error
-	var snapshot *folded[S]
-	timer := time.NewTimer(answerTimeout)
-	defer timer.Stop()
-	for ; waiting > 0; waiting-- {
-		select {
-		case a := <-answers:
-			msg, err := checkStatus(a)
-			switch {
-			case a.tag == snapshotTag && err == nil:
-				snapshot = h.snapshots.decode(msg) // nil when it cannot be used: it only costs time
-			case a.tag == tailTag && err != nil:
-				tailErr = err
-			case a.tag == tailTag:
-				tail, tailErr = h.store.tailFrom(id, msg)
-			}
-		case <-timer.C:
-			return nil, errNoAnswer
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
 	}
 	seen := h.store.lastSeen(id)
 	if snapshot != nil {
 		seen = max(seen, snapshot.revision.sequence)
 	}
-	if tailErr != nil || tail.Position.sequence < seen {
+	if err != nil || tail.Position.sequence < seen {
 		if tail, err = h.store.leaderTail(ctx, id); err != nil {
 			return nil, err
 		}
@@ -180,6 +146,42 @@ func (h *CommandHandler[S, C, E]) load(ctx context.Context, id StreamID) (*folde
 		}
 	}
 	return h.catchUp(ctx, id, snapshot, tail)
+}
+
+// read asks for the last commit and the snapshot at the same time. A snapshot
+// that cannot be read or used is nil: it only costs time.
+func (h *CommandHandler[S, C, E]) read(ctx context.Context, id StreamID) (tail Commit, snapshot *folded[S], err error) {
+	c, err := h.store.reader().begin()
+	if err != nil {
+		return Commit{}, nil, err
+	}
+	defer c.end()
+	const tailTag, snapshotTag = 0, 1
+	if err := c.send(h.store.lastRequest(id), tailTag); err != nil {
+		return Commit{}, nil, err
+	}
+	waiting := 1
+	if h.snapshots != nil {
+		if err := c.send(h.snapshots.request(id), snapshotTag); err != nil {
+			return Commit{}, nil, err
+		}
+		waiting++
+	}
+	c.wait(answerTimeout)
+	for ; waiting > 0; waiting-- {
+		tag, msg, answerErr := c.next(ctx)
+		switch {
+		case answerErr != nil && !errors.Is(answerErr, nats.ErrNoResponders):
+			return Commit{}, snapshot, answerErr
+		case tag == snapshotTag && answerErr == nil:
+			snapshot = h.snapshots.decode(msg)
+		case tag == tailTag && answerErr == nil:
+			tail, err = h.store.tailFrom(id, msg)
+		case tag == tailTag:
+			err = answerErr
+		}
+	}
+	return tail, snapshot, err
 }
 
 // behindError: the leader has less than what was stored and read before.

@@ -11,177 +11,184 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// errDisconnected ends a request whose connection was lost before the answer
-// came: the server may or may not have served it.
+// errDisconnected ends a call whose connection was lost before the answer came:
+// the server may or may not have served it.
 var errDisconnected = errors.New("esjs: disconnected while waiting for the answer")
 
-// errNoAnswer ends a request that got no answer in time.
+// errNoAnswer ends a call that got no answer in time.
 var errNoAnswer = errors.New("esjs: no answer from the server in time")
-
-// reply is one answer to a request of a requester; tag is the caller's.
-type reply struct {
-	tag int
-	msg *nats.Msg
-	err error
-}
-
-// requester is the store's own request path on one connection: one inbox
-// subscription for all requests, an answer channel that the caller can share
-// between requests in flight, and an immediate error when the connection is
-// lost. It is a third of the allocations of the client's own publish call, and
-// append is measured against that. Safe for concurrent use.
-type requester struct {
-	nc     *nats.Conn
-	sub    *nats.Subscription
-	prefix string // of the reply subjects, ends in a dot
-
-	mu      sync.Mutex
-	next    uint64
-	waiting map[uint64]waiter
-	closed  bool
-}
-
-type waiter struct {
-	answers chan<- reply
-	tag     int
-}
-
-func newRequester(nc *nats.Conn) (*requester, error) {
-	inbox := nc.NewInbox()
-	r := &requester{nc: nc, prefix: inbox + ".", waiting: map[uint64]waiter{}}
-	sub, err := nc.Subscribe(inbox+".*", r.answer)
-	if err != nil {
-		return nil, err
-	}
-	// Answers are small in number and awaited; the limits of a slow consumer
-	// must not drop them.
-	if err := sub.SetPendingLimits(-1, -1); err != nil {
-		return nil, err
-	}
-	r.sub = sub
-	go r.watch(nc.StatusChanged(nats.RECONNECTING, nats.CLOSED))
-	return r, nil
-}
-
-// watch fails what waits when the connection is lost, so that an append is
-// settled at once and not after a timeout.
-func (r *requester) watch(changes chan nats.Status) {
-	for status := range changes {
-		r.failAll(errDisconnected)
-		if status == nats.CLOSED {
-			return
-		}
-	}
-}
-
-func (r *requester) failAll(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for token, w := range r.waiting {
-		delete(r.waiting, token)
-		w.answers <- reply{tag: w.tag, err: err}
-	}
-}
-
-func (r *requester) answer(msg *nats.Msg) {
-	token, err := strconv.ParseUint(strings.TrimPrefix(msg.Subject, r.prefix), 36, 64)
-	if err != nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if w, ok := r.waiting[token]; ok {
-		delete(r.waiting, token)
-		w.answers <- reply{tag: w.tag, msg: msg}
-	}
-}
-
-// send publishes msg as a request; its answer or its failure goes to answers
-// exactly once, unless the returned token is forgotten first. answers must have
-// room for it. Without an error something was handed to the connection.
-func (r *requester) send(msg *nats.Msg, answers chan<- reply, tag int) (uint64, error) {
-	r.mu.Lock()
-	r.next++
-	token := r.next
-	r.waiting[token] = waiter{answers, tag}
-	r.mu.Unlock()
-
-	var digits [16]byte
-	msg.Reply = r.prefix + string(strconv.AppendUint(digits[:0], token, 36))
-	if err := r.nc.PublishMsg(msg); err != nil {
-		r.forget(token)
-		return 0, err
-	}
-	return token, nil
-}
-
-// forget gives up an answer; after it returns, nothing is sent for the token.
-func (r *requester) forget(token uint64) {
-	r.mu.Lock()
-	delete(r.waiting, token)
-	r.mu.Unlock()
-}
-
-// call is one reusable round trip: a channel and a timer.
-type call struct {
-	answers chan reply
-	timer   *time.Timer
-}
-
-var calls = sync.Pool{New: func() any {
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return &call{answers: make(chan reply, 1), timer: t}
-}}
-
-// do sends msg and waits for the answer at most timeout. Errors: what the
-// connection refuses before sending (as *unsentError), errDisconnected,
-// errNoAnswer, nats.ErrNoResponders, ctx's error.
-func (r *requester) do(ctx context.Context, msg *nats.Msg, timeout time.Duration) (*nats.Msg, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, &unsentError{err}
-	}
-	c := calls.Get().(*call)
-	defer calls.Put(c)
-	token, err := r.send(msg, c.answers, 0)
-	if err != nil {
-		select { // the connection may have been lost before it refused: empty the channel
-		case <-c.answers:
-		default:
-		}
-		return nil, &unsentError{err}
-	}
-	c.timer.Reset(timeout)
-	defer c.timer.Stop()
-	select {
-	case a := <-c.answers:
-		return checkStatus(a)
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-c.timer.C:
-		err = errNoAnswer
-	}
-	r.forget(token)
-	select { // the answer that came in between still counts, and empties the channel
-	case a := <-c.answers:
-		return checkStatus(a)
-	default:
-		return nil, err
-	}
-}
-
-func checkStatus(a reply) (*nats.Msg, error) {
-	if a.err != nil {
-		return nil, a.err
-	}
-	if len(a.msg.Data) == 0 && len(a.msg.Header) > 0 && a.msg.Header.Get("Status") == "503" {
-		return nil, nats.ErrNoResponders
-	}
-	return a.msg, nil
-}
 
 // unsentError is a request that never left this process.
 type unsentError struct{ err error }
 
 func (e *unsentError) Error() string { return e.err.Error() }
 func (e *unsentError) Unwrap() error { return e.err }
+
+// requester is the store's own request path on one connection. Answers go from
+// the connection's reader straight to the caller that waits, without a
+// goroutine in between, which is a tenth of a round trip; a lost connection
+// ends every call at once, so that an append is settled and does not wait for
+// a timeout. Safe for concurrent use.
+type requester struct {
+	nc *nats.Conn
+
+	mu   sync.Mutex
+	free []*call
+	down chan struct{} // closed, and replaced, when the connection is lost
+}
+
+// call is one or more requests in flight and their answers. Its inbox is its
+// own, and is used again by later calls.
+type call struct {
+	on      *requester
+	prefix  string // of its reply subjects, ends in a dot
+	answers chan *nats.Msg
+	sub     *nats.Subscription
+	timer   *time.Timer
+	down    chan struct{}
+	number  uint64 // tells this call's answers from late ones of earlier calls
+	late    int    // answers of earlier calls that may still come
+	open    int    // answers of this call that are still to come
+	reply   []byte
+}
+
+// maxInFlight bounds the requests of one call. Its inbox holds as many answers,
+// and as many late ones.
+const maxInFlight = 128
+
+func newRequester(nc *nats.Conn) *requester {
+	r := &requester{nc: nc, down: make(chan struct{})}
+	go r.watch(nc.StatusChanged(nats.RECONNECTING, nats.CLOSED))
+	return r
+}
+
+// watch ends the calls under way when the connection is lost.
+func (r *requester) watch(changes chan nats.Status) {
+	for status := range changes {
+		r.mu.Lock()
+		close(r.down)
+		r.down = make(chan struct{})
+		r.mu.Unlock()
+		if status == nats.CLOSED {
+			return
+		}
+	}
+}
+
+// begin starts a call; end it.
+func (r *requester) begin() (*call, error) {
+	r.mu.Lock()
+	down := r.down
+	if n := len(r.free); n > 0 {
+		c := r.free[n-1]
+		r.free = r.free[:n-1]
+		r.mu.Unlock()
+		c.down = down
+		c.number++
+		return c, nil
+	}
+	r.mu.Unlock()
+	inbox := r.nc.NewInbox()
+	c := &call{on: r, prefix: inbox + ".", answers: make(chan *nats.Msg, 2*maxInFlight), timer: time.NewTimer(time.Hour), down: down}
+	c.timer.Stop()
+	var err error
+	if c.sub, err = r.nc.ChanSubscribe(inbox+".*", c.answers); err != nil {
+		return nil, &unsentError{err}
+	}
+	return c, nil
+}
+
+// send publishes msg as a request of the call; tag names its answer.
+func (c *call) send(msg *nats.Msg, tag int) error {
+	c.reply = append(c.reply[:0], c.prefix...)
+	c.reply = strconv.AppendUint(c.reply, c.number, 36)
+	c.reply = append(c.reply, '-')
+	c.reply = strconv.AppendInt(c.reply, int64(tag), 36)
+	msg.Reply = string(c.reply)
+	if err := c.on.nc.PublishMsg(msg); err != nil {
+		return &unsentError{err}
+	}
+	c.open++
+	return nil
+}
+
+// wait sets how long the answers may take from now on.
+func (c *call) wait(timeout time.Duration) { c.timer.Reset(timeout) }
+
+// next returns one of the answers and its tag. Errors: errDisconnected,
+// errNoAnswer, ctx's error; they end the call. nats.ErrNoResponders belongs to
+// the tag.
+func (c *call) next(ctx context.Context) (int, *nats.Msg, error) {
+	for {
+		select {
+		case msg := <-c.answers:
+			if tag, ok := c.tagOf(msg); ok {
+				c.open--
+				return tag, msg, noResponders(msg)
+			}
+		case <-ctx.Done():
+			return 0, nil, ctx.Err()
+		case <-c.down:
+			return 0, nil, errDisconnected
+		case <-c.timer.C:
+			return 0, nil, errNoAnswer
+		}
+	}
+}
+
+// tagOf reads the tag of an answer; not ok when it is of an earlier call.
+func (c *call) tagOf(msg *nats.Msg) (int, bool) {
+	number, tag, _ := strings.Cut(strings.TrimPrefix(msg.Subject, c.prefix), "-")
+	if n, err := strconv.ParseUint(number, 36, 64); err != nil || n != c.number {
+		c.late--
+		return 0, false
+	}
+	n, err := strconv.ParseInt(tag, 36, 32)
+	return int(n), err == nil
+}
+
+func noResponders(msg *nats.Msg) error {
+	if len(msg.Data) == 0 && len(msg.Header) > 0 && msg.Header.Get("Status") == "503" {
+		return nats.ErrNoResponders
+	}
+	return nil
+}
+
+// end gives the call back. One to which too many late answers may come is not
+// used again, so that they can never fill its inbox.
+func (c *call) end() {
+	c.timer.Stop()
+	c.late += c.open
+	c.open = 0
+	r := c.on
+	if c.late > maxInFlight || r.nc.IsClosed() {
+		_ = c.sub.Unsubscribe() // fails only on a connection that is closed
+		return
+	}
+	r.mu.Lock()
+	r.free = append(r.free, c)
+	r.mu.Unlock()
+}
+
+// do sends msg and waits for its answer at most timeout. Errors: *unsentError
+// for what the connection refuses before sending, nats.ErrNoResponders, and
+// those of [call.next].
+func (r *requester) do(ctx context.Context, msg *nats.Msg, timeout time.Duration) (*nats.Msg, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &unsentError{err}
+	}
+	c, err := r.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer c.end()
+	if err := c.send(msg, 0); err != nil {
+		return nil, err
+	}
+	c.wait(timeout)
+	_, answer, err := c.next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}

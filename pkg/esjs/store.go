@@ -119,12 +119,7 @@ func (s *Store) connect(dial Dial) error {
 		if err != nil {
 			return nil, fmt.Errorf("esjs: connect for %s: %w", purpose, err)
 		}
-		r, err := newRequester(nc)
-		if err != nil {
-			nc.Close()
-			return nil, fmt.Errorf("esjs: inbox for %s: %w", purpose, err)
-		}
-		return r, nil
+		return newRequester(nc), nil
 	}
 	var err error
 	if s.appends, err = open("append"); err != nil {
