@@ -177,22 +177,22 @@ func lastVersion(ctx context.Context, s *esjs.Store, id esjs.StreamID) (uint64, 
 // conflict that is real.
 func TestAppendSettlesEveryFault(t *testing.T) {
 	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
-		for name, armed := range map[string][]fault{
-			"the ack is lost":                       {loseAck},
-			"the request is lost":                   {loseRequest},
-			"a refusal is false":                    {refuseFalsely},
-			"the ack is lost after a false refusal": {refuseFalsely, loseAck},
-			"every kind in turn":                    {loseRequest, refuseFalsely, loseRequest, loseAck},
+		for name, arm := range map[string]func(*esjstest.Faults){
+			"the ack is lost":     func(f *esjstest.Faults) { f.LoseAcks(1) },
+			"two acks are lost":   func(f *esjstest.Faults) { f.LoseAcks(2) },
+			"the request is lost": func(f *esjstest.Faults) { f.LoseAppends(1) },
+			"a refusal is false":  func(f *esjstest.Faults) { f.RefuseAppends(1) },
+			"every kind at once":  func(f *esjstest.Faults) { f.LoseAppends(2); f.RefuseAppends(2); f.LoseAcks(1) },
 		} {
 			t.Run(name, func(t *testing.T) {
-				var f faults
-				s := open(t, f.dial(d.URL()), d)
+				f := d.Faults()
+				s := open(t, f.Dial(), d)
 				ctx, id := testContext(t), account(name)
 				first, err := s.Append(ctx, id, esjs.NoStream(), deposited{Amount: 1})
 				if err != nil {
 					t.Fatal(err)
 				}
-				f.arm(armed...)
+				arm(f)
 				second, err := s.Append(ctx, id, esjs.AtRevision(first.Revision), deposited{Amount: 2}, deposited{Amount: 3})
 				if err != nil {
 					t.Fatal(err)
@@ -200,7 +200,7 @@ func TestAppendSettlesEveryFault(t *testing.T) {
 				if second.Revision.Version() != 3 {
 					t.Fatalf("revision %s, want version 3", second.Revision)
 				}
-				f.arm(armed...)
+				arm(f)
 				out, err := s.AppendAll(ctx,
 					esjs.Write{Stream: id, Expect: esjs.AtRevision(second.Revision), Events: []esjs.Event{deposited{Amount: 4}}},
 					esjs.Write{Stream: account(name + "-2"), Events: []esjs.Event{deposited{Amount: 1}}})
@@ -210,7 +210,7 @@ func TestAppendSettlesEveryFault(t *testing.T) {
 				if v := out[0].Revision.Version(); v != 4 {
 					t.Fatalf("version %d after the batch, want 4", v)
 				}
-				f.arm(armed...)
+				arm(f)
 				if _, err := s.Append(ctx, id, esjs.AtRevision(first.Revision), deposited{Amount: 9}); !isConflict(err, 1, 4) {
 					t.Fatalf("a stale append under faults: %v", err)
 				}

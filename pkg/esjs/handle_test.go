@@ -155,11 +155,11 @@ func TestACommandIDIsHandledOnce(t *testing.T) {
 // first attempt, the events are stored once.
 func TestARepeatedCommandAfterALostAckIsStoredOnce(t *testing.T) {
 	d := esjstest.Server(t)
-	var f faults
-	ctx, s := testContext(t), open(t, f.dial(d.URL()), d)
+	f := d.Faults()
+	ctx, s := testContext(t), open(t, f.Dial(), d)
 	h := newHandler(t, d, s, esjs.HandlerConfig[balance]{})
-	for i, armed := range [][]fault{{loseAck}, {loseRequest}, {refuseFalsely, loseAck}} {
-		f.arm(armed...)
+	for i, arm := range []func(int){f.LoseAcks, f.LoseAppends, f.RefuseAppends} {
+		arm(1)
 		id := esjs.WithMetadata(esjs.Metadata{CommandID: fmt.Sprint("c-", i)})
 		first, err := h.Handle(ctx, "a", 1, id)
 		if err != nil {

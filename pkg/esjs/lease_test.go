@@ -49,7 +49,7 @@ func (l *link) pass() error {
 		l.change.Wait()
 	}
 	if l.cut {
-		return errBroken
+		return net.ErrClosed
 	}
 	return nil
 }
@@ -92,7 +92,11 @@ func (c linkConn) Write(b []byte) (int, error) {
 // instance is another process's store, on the given network.
 func (r *rig) instance(t *testing.T, dialer nats.CustomDialer) *rig {
 	t.Helper()
-	dial := esjs.DialURL(r.URL(), nats.SetCustomDialer(dialer), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	return r.instanceOn(t, esjs.DialURL(r.URL(), nats.SetCustomDialer(dialer), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})))
+}
+
+func (r *rig) instanceOn(t *testing.T, dial esjs.Dial) *rig {
+	t.Helper()
 	store, err := esjs.Open(within(t), dial, r.Config())
 	if err != nil {
 		t.Fatal(err)
@@ -268,8 +272,8 @@ func TestLeaseFencesAnOwnerThatCannotRenewIt(t *testing.T) {
 
 func TestLeaseSurvivesALostAnswer(t *testing.T) {
 	r := newRig(t, esjstest.Server(t))
-	lossy := &faults{}
-	inst := r.instance(t, lossy)
+	lossy := r.Faults()
+	inst := r.instanceOn(t, lossy.Dial())
 	cfg := r.cfg
 	activity := &activity{}
 	cfg.Observer = activity
@@ -277,8 +281,10 @@ func TestLeaseSurvivesALostAnswer(t *testing.T) {
 	run := inst.start(t, cfg, got.handle)
 	r.tick(t, "a")
 	eventually(t, "nobody has the lease", func() bool { return r.owner(t) != "" })
-	lossy.arm(loseAck, loseRequest, refuseFalsely)
-	eventually(t, "no renewal was damaged", func() bool { return lossy.left() == 0 })
+	lossy.LoseAcks(1)
+	lossy.LoseAppends(1)
+	lossy.RefuseAppends(1)
+	eventually(t, "not every renewal was damaged", func() bool { return lossy.Armed() == 0 })
 	r.tick(t, "a")
 	got.wait()
 	run.stopped(t)
@@ -288,12 +294,6 @@ func TestLeaseSurvivesALostAnswer(t *testing.T) {
 	if got.versions("a") != "1 2" {
 		t.Errorf("handled %s", got.versions("a"))
 	}
-}
-
-func (f *faults) left() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.next)
 }
 
 // activity observes when an instance is the active one.

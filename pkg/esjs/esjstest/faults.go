@@ -70,6 +70,17 @@ func (f *Faults) BeforeAppend(other func()) {
 // these faults before; otherwise as one that has none.
 func (f *Faults) StaleReads(n int) { f.arm(staleRead, n) }
 
+// Armed returns how many faults have not come yet: a test waits until it is 0.
+func (f *Faults) Armed() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := len(f.before)
+	for _, left := range f.armed {
+		n += left
+	}
+	return n
+}
+
 func (f *Faults) arm(what fault, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
