@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gofrs/flock"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Every start that cannot succeed is one sentence and an exit status of its
+// own, and leaves nothing behind.
+func TestStartsThatAreRefused(t *testing.T) {
+	taken := occupied(t)
+	free := []string{"--nats", "127.0.0.1:0", "--http", "127.0.0.1:0"}
+	up := func(args ...string) []string { return append([]string{"up"}, args...) }
+	for _, c := range []struct {
+		name    string
+		prepare func(t *testing.T, dir string)
+		args    []string
+		status  int
+		says    string
+	}{
+		{name: "the port of NATS is taken", args: up("--nats", taken, "--http", "127.0.0.1:0"), status: exitAddressInUse, says: "--nats " + taken + " cannot be used"},
+		{name: "the port of HTTP is taken", args: up("--nats", "127.0.0.1:0", "--http", taken), status: exitAddressInUse, says: "--http " + taken + " cannot be used"},
+		{name: "an address without a port", args: up("--nats", "localhost"), status: 2, says: "it must be HOST:PORT"},
+		{name: "a file where the directory should be", prepare: func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "data"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, args: up(free...), status: exitBadDirectory, says: "the data directory ./data cannot be made"},
+		{name: "a directory that nobody can write", args: up(append(free, "--data", "/proc/orderflow")...), status: exitBadDirectory, says: "the data directory /proc/orderflow cannot be made"},
+		{name: "a directory that is in use", prepare: func(t *testing.T, dir string) {
+			path := filepath.Join(dir, "data")
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			lock := flock.New(filepath.Join(path, "LOCK"))
+			if ok, err := lock.TryLock(); !ok || err != nil {
+				t.Fatalf("lock: %v, %v", ok, err)
+			}
+			t.Cleanup(func() { lock.Unlock() })
+		}, args: up(free...), status: exitLocked, says: `in use by another "orderflow up"`},
+		{name: "limits beyond the disk", args: up(append(free, "--events-max-bytes", "1000000000000000000")...), status: exitBadDirectory, says: "lower --events-max-bytes"},
+		{name: "a server that is too old", args: up("--http", "127.0.0.1:0", "--nats-url", oldServer(t)), status: exitServerTooOld, says: "has version 2.9.0; the store needs"},
+		{name: "a server without JetStream", args: up("--http", "127.0.0.1:0", "--nats-url", plainServer(t)), status: exitNoJetStream, says: "no JetStream"},
+		{name: "no server", args: up("--http", "127.0.0.1:0", "--nats-url", "nats://127.0.0.1:1"), status: exitNoServer, says: "no NATS server can be reached at nats://127.0.0.1:1"},
+		{name: "a stream that is not an event store", args: up("--http", "127.0.0.1:0", "--nats-url", foreignServer(t)), status: exitConfiguration, says: "deny_delete is false, needed true"},
+		{name: "a service without its streams", args: []string{"order", "--nats-url", emptyServer(t)}, status: exitConfiguration, says: `"orderflow provision" creates what is missing`},
+		{name: "a service without a server", args: []string{"saga", "--nats-url", "nats://127.0.0.1:1", "--wait", "0s"}, status: exitNoServer, says: "no NATS server can be reached"},
+		{name: "provisioning without JetStream", args: []string{"provision", "--nats-url", plainServer(t)}, status: exitNoJetStream, says: "no JetStream"},
+		{name: "both servers", args: up("--nats", "127.0.0.1:0", "--nats-url", "nats://127.0.0.1:1"), status: 2, says: "give one of them"},
+		{name: "kept and not kept", args: up("--data", "d", "--ephemeral"), status: 2, says: "give one of them"},
+		{name: "a flag that does not exist", args: up("--date", "x"), status: 2, says: "unknown flag: --date; see orderflow up --help"},
+		{name: "an argument", args: up("now"), status: 2, says: `orderflow up takes no arguments, got "now"`},
+		{name: "a command that does not exist", args: []string{"down"}, status: 2, says: `orderflow has no command "down"; it has`},
+		{name: "a log level that does not exist", args: up("--log-level", "loud"), status: 2, says: "debug, info, warn or error"},
+		{name: "nobody to ask for health", args: []string{"healthcheck", "--http", "127.0.0.1:1"}, status: 6, says: "no answer from 127.0.0.1:1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if c.prepare != nil {
+				c.prepare(t, dir)
+			}
+			status, stdout, stderr := once(t, dir, c.args...)
+			var told []string // besides the log
+			for line := range strings.Lines(stderr) {
+				if !strings.HasPrefix(line, "{") {
+					told = append(told, strings.TrimSpace(line))
+				}
+			}
+			if status != c.status || len(told) != 1 || !strings.HasPrefix(told[0], "orderflow: ") || !strings.Contains(told[0], c.says) {
+				t.Errorf("exit status %d, want %d; standard error %q, want one sentence with %q", status, c.status, stderr, c.says)
+			}
+			if stdout != "" {
+				t.Errorf("standard output %q, want none", stdout)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "data", "nats")); err == nil {
+				t.Error("a server was begun")
+			}
+		})
+	}
+}
+
+func TestEnvironmentSetsFlags(t *testing.T) {
+	t.Setenv("ORDERFLOW_LOG_LEVEL", "loud")
+	if status, _, stderr := once(t, t.TempDir(), "up"); status != 2 || !strings.Contains(stderr, `--log-level is "loud"`) {
+		t.Errorf("the variable is not read: %d %s", status, stderr)
+	}
+	t.Setenv("ORDERFLOW_REPLICAS", "many")
+	if status, _, stderr := once(t, t.TempDir(), "up"); status != 2 || !strings.Contains(stderr, `ORDERFLOW_REPLICAS is "many"`) {
+		t.Errorf("a variable that is not a number: %d %s", status, stderr)
+	}
+	if status, stdout, _ := once(t, t.TempDir(), "up", "--help"); status != 0 || !strings.Contains(stdout, "[$ORDERFLOW_NATS_URL]") {
+		t.Errorf("help does not name the variables: %d %s", status, stdout)
+	}
+}
+
+// occupied is an address that somebody listens on.
+func occupied(t *testing.T) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln.Addr().String()
+}
+
+// oldServer speaks just enough of the protocol to be a server from before
+// atomic batches.
+func oldServer(t *testing.T) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				fmt.Fprintf(conn, "INFO {\"server_id\":\"OLD\",\"version\":\"2.9.0\",\"proto\":1,\"headers\":true,\"max_payload\":1048576,\"jetstream\":true}\r\n")
+				for lines := bufio.NewScanner(conn); lines.Scan(); {
+					if strings.HasPrefix(lines.Text(), "PING") {
+						fmt.Fprint(conn, "PONG\r\n")
+					}
+				}
+			}()
+		}
+	}()
+	return "nats://" + ln.Addr().String()
+}
+
+func natsServer(t *testing.T, opts *server.Options) *server.Server {
+	opts.Host, opts.Port, opts.NoLog, opts.NoSigs = "127.0.0.1", server.RANDOM_PORT, true, true
+	s, err := server.NewServer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	return s
+}
+
+func plainServer(t *testing.T) string { return natsServer(t, &server.Options{}).ClientURL() }
+
+func emptyServer(t *testing.T) string {
+	return natsServer(t, &server.Options{JetStream: true, StoreDir: t.TempDir()}).ClientURL()
+}
+
+// foreignServer has a stream of the store's name whose messages can be deleted.
+func foreignServer(t *testing.T) string {
+	url := emptyServer(t)
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"ev.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
