@@ -128,6 +128,8 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 		p.route(mux)
 	}
 
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	runs := append(runsOf(inside),
 		func(ctx context.Context) error { return service.ServeHTTP(ctx, ln, mux) },
 		func(ctx context.Context) error {
@@ -135,6 +137,10 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 				return err
 			}
 			log.Info().Dur("took", time.Since(begun)).Msg("everything is ready")
+			if f.demo {
+				defer stop()
+				return runDemo(ctx, dialAs("demo", log), out)
+			}
 			f.announce(out, dir, ln.Addr())
 			<-ctx.Done()
 			return nil

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/services/projector/orders"
+	"github.com/b144f99b/orderflow/services/projector/timeline"
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+)
+
+// scenarioTime bounds one order; each takes a second or two.
+const scenarioTime = 90 * time.Second
+
+// demo places the scenarios' orders, one after the other, and prints what
+// happens to them while it happens and as their timelines tell it afterwards.
+type demo struct {
+	client client
+	out    io.Writer
+	run    string // in the ids, so that the demo can be repeated on the same data
+	sku    string
+}
+
+// outcome is what became of one scenario.
+type outcome struct {
+	scenario scenario
+	order    orders.Order
+	timeline timeline.Timeline
+	err      error // why it did not end as it should
+}
+
+// runDemo fails with [exitDemoFailed] unless every order ended as it should.
+func runDemo(ctx context.Context, dial esjs.Dial, out io.Writer) error {
+	nc, err := dial("demo")
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	run := time.Now().UTC().Format("0102-150405")
+	d := demo{client: client{nc}, out: out, run: run, sku: "beans-" + run}
+	if err := d.stockUp(ctx); err != nil {
+		return fail(exitDemoFailed, "the demo's shop cannot be opened: %w", err)
+	}
+	var outcomes []outcome
+	for i, s := range scenarios() {
+		fmt.Fprintf(out, "\n%d. %s (order %s)\n   %s\n", i+1, s.name, d.orderID(s), s.story)
+		o := outcome{scenario: s}
+		o.order, o.timeline, o.err = d.play(ctx, s)
+		outcomes = append(outcomes, o)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return d.report(outcomes)
+}
+
+func (d demo) orderID(s scenario) string { return "demo-" + d.run + "-" + s.name }
+
+// stockUp lists the product and receives what there is of it.
+func (d demo) stockUp(ctx context.Context) error {
+	fmt.Fprintf(d.out, "\nThe shop opens: %d bags of Espresso beans at 24.90 EUR (%s).\n", demoStock, d.sku)
+	for _, step := range []struct {
+		category, verb string
+		body           map[string]any
+	}{
+		{events.CategoryProduct, "list", map[string]any{"name": "Espresso beans 1 kg", "price": "24.90", "currency": "EUR"}},
+		{events.CategoryStock, "receive", map[string]any{"quantity": demoStock, "reference": "demo"}},
+	} {
+		if _, err := d.client.command(ctx, esjs.StreamID{Category: step.category, Key: d.sku}, step.verb, step.body, commandOptions{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// play places one order and follows it to its end.
+func (d demo) play(ctx context.Context, s scenario) (o orders.Order, t timeline.Timeline, err error) {
+	ctx, cancel := context.WithTimeout(ctx, scenarioTime)
+	defer cancel()
+	id := d.orderID(s)
+	follow, err := d.follow(id)
+	if err != nil {
+		return o, t, err
+	}
+	defer follow.stop()
+	if err := d.place(ctx, s, id); err != nil {
+		return o, t, err
+	}
+	if err := follow.untilEnded(ctx, d.out); err != nil {
+		return o, t, err
+	}
+	if o, t, err = d.read(ctx, id); err != nil {
+		return o, t, err
+	}
+	return o, t, s.check(o, t)
+}
+
+// place does what the customer does.
+func (d demo) place(ctx context.Context, s scenario, id string) error {
+	type body = map[string]any
+	steps := []struct {
+		verb string
+		body body
+	}{
+		{"create", body{"customer_id": "demo-customer", "currency": "EUR", "channel": "demo"}},
+		{"add-item", body{"sku": d.sku, "quantity": s.quantity}},
+		{"set-shipping", body{"address_ref": "addr-1", "country": "DE"}},
+		{"set-payment-method", body{"method_ref": s.method}},
+		{"submit", body{}},
+	}
+	for _, step := range steps {
+		if _, err := d.client.command(ctx, esjs.StreamID{Category: events.CategoryOrder, Key: id}, step.verb, step.body, commandOptions{}); err != nil {
+			return fmt.Errorf("%s: %w", step.verb, err)
+		}
+	}
+	if !s.cancel {
+		return nil
+	}
+	_, err := d.client.command(ctx, esjs.StreamID{Category: events.CategoryOrder, Key: id}, "cancel", body{"reason": "changed_mind"}, commandOptions{actor: "demo-customer"})
+	if err != nil {
+		return fmt.Errorf("cancel: %w", err)
+	}
+	return nil
+}
+
+// following sees the events of one order and of its fulfilment as they are stored.
+type following struct {
+	types chan string
+	subs  []*nats.Subscription
+}
+
+func (d demo) follow(id string) (*following, error) {
+	key, err := esjs.EscapeKey(id)
+	if err != nil {
+		return nil, err
+	}
+	f := &following{types: make(chan string, 1000)}
+	for _, category := range []string{events.CategoryOrder, events.CategoryFulfilment} {
+		sub, err := d.client.nc.Subscribe("ev."+category+"."+key, func(m *nats.Msg) {
+			var commit []struct {
+				Type string `json:"type"`
+			}
+			if err := json.Unmarshal(m.Data, &commit); err != nil {
+				return // not a commit
+			}
+			for _, e := range commit {
+				f.types <- e.Type
+			}
+		})
+		if err != nil {
+			f.stop()
+			return nil, err
+		}
+		f.subs = append(f.subs, sub)
+	}
+	return f, d.client.nc.Flush()
+}
+
+func (f *following) stop() {
+	for _, sub := range f.subs {
+		_ = sub.Unsubscribe() // the connection is closed next
+	}
+}
+
+// untilEnded prints the order's own events until its fulfilment has ended.
+func (f *following) untilEnded(ctx context.Context, out io.Writer) error {
+	fmt.Fprint(out, "   ")
+	defer fmt.Fprintln(out)
+	for {
+		select {
+		case name := <-f.types:
+			if strings.HasPrefix(name, "Order") {
+				fmt.Fprintf(out, "%s ", strings.TrimPrefix(name, "Order"))
+			}
+			if name == "FulfilmentCompleted" || name == "FulfilmentCompensated" {
+				return nil
+			}
+		case <-ctx.Done():
+			return errors.New("the order did not end in time")
+		}
+	}
+}
+
+// read waits until the read models show the end of the fulfilment, which they
+// do a moment after it is stored.
+func (d demo) read(ctx context.Context, id string) (o orders.Order, t timeline.Timeline, err error) {
+	const pause = 20 * time.Millisecond
+	for {
+		t = timeline.Timeline{}
+		err = d.client.query(ctx, "query.orders.timeline", map[string]any{"order_id": id}, &t)
+		if err == nil && (happened(t, "FulfilmentCompleted") || happened(t, "FulfilmentCompensated")) {
+			return o, t, d.client.query(ctx, "query.orders.get", map[string]any{"order_id": id}, &o)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return o, t, errors.Join(errors.New("the read models do not show the end of the order"), err)
+		}
+	}
+}
+
+func happened(t timeline.Timeline, name string) bool {
+	return slices.ContainsFunc(t.Entries, func(e timeline.Entry) bool { return e.Type == name })
+}
+
+// check says in what an order did not end as the scenario wants.
+func (s scenario) check(o orders.Order, t timeline.Timeline) error {
+	var wrong []string
+	if o.State != s.ends {
+		wrong = append(wrong, fmt.Sprintf("it is %s and not %s", o.State, s.ends))
+	}
+	for _, name := range s.happens {
+		if !happened(t, name) {
+			wrong = append(wrong, name+" did not happen")
+		}
+	}
+	for _, name := range s.never {
+		if happened(t, name) {
+			wrong = append(wrong, name+" happened")
+		}
+	}
+	if len(wrong) > 0 {
+		return errors.New(strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// report prints every order's timeline and then how each of them ended.
+func (d demo) report(outcomes []outcome) error {
+	for _, o := range outcomes {
+		fmt.Fprintf(d.out, "\n%s: what happened to order %s\n\n", o.scenario.name, d.orderID(o.scenario))
+		printTimeline(d.out, o.timeline)
+	}
+	fmt.Fprintln(d.out)
+	failed := 0
+	for _, o := range outcomes {
+		if o.err != nil {
+			failed++
+			fmt.Fprintf(d.out, "  FAILED  %-14s %v\n", o.scenario.name, o.err)
+			continue
+		}
+		took := o.order.EndedAt.Sub(o.order.SubmittedAt).Round(time.Millisecond)
+		fmt.Fprintf(d.out, "  ok      %-14s ended as it should: %s, %v after it was submitted\n", o.scenario.name, o.order.State, took)
+	}
+	fmt.Fprintln(d.out)
+	if failed > 0 {
+		return fail(exitDemoFailed, "%d of %d orders of the demo did not end as they should", failed, len(outcomes))
+	}
+	return nil
+}
+
+// printTimeline writes one line per event: when after the first one, of what,
+// and what it was.
+func printTimeline(out io.Writer, t timeline.Timeline) {
+	if len(t.Entries) == 0 {
+		fmt.Fprintln(out, "  nothing")
+		return
+	}
+	first := t.Entries[0].Time
+	for _, e := range t.Entries {
+		fmt.Fprintf(out, "  %+8.3fs  %-11s %2d  %-28s %s\n", e.Time.Sub(first).Seconds(), e.Category, e.Version, e.Type, e.What)
+	}
+}
