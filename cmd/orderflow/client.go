@@ -34,9 +34,9 @@ type commandOptions struct {
 	actor    string
 }
 
-// command sends one command. Its errors are *[service.Problem] when the service
-// refused, and [nats.ErrNoResponders] when there is none. It always carries a
-// Command-Id, so that the same call can be repeated after a lost answer.
+// command sends one command. Its error is a *[service.Problem] when the service
+// refused, when there is none ("not_running") or when no answer came in time
+// ("timeout"). It always carries a Command-Id.
 func (c client) command(ctx context.Context, id esjs.StreamID, verb string, body any, opts commandOptions) (reply, error) {
 	key, err := esjs.EscapeKey(id.Key)
 	if err != nil {
@@ -68,7 +68,7 @@ func (c client) request(ctx context.Context, subject string, header nats.Header,
 	}
 	msg, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})
 	if err != nil {
-		return fmt.Errorf("%s: %w", subject, err)
+		return answered(fmt.Errorf("%s: %w", subject, err))
 	}
 	if msg.Header.Get(micro.ErrorCodeHeader) != "" {
 		p := &service.Problem{}
@@ -81,4 +81,13 @@ func (c client) request(ctx context.Context, subject string, header nats.Header,
 		return fmt.Errorf("%s answers what is not understood: %w", subject, err)
 	}
 	return nil
+}
+
+// answered turns the errors that everybody meets, nobody there and no answer in
+// time, into the sentences that the table of errors has for them.
+func answered(err error) error {
+	if p, _ := service.ProblemOf(err); p.Code != "internal" {
+		return p
+	}
+	return err
 }

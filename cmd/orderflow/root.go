@@ -49,6 +49,10 @@ help names; a flag wins over its variable.`,
 	for _, s := range services() {
 		root.AddCommand(newService(s))
 	}
+	for _, n := range nouns() {
+		addNoun(root, n)
+	}
+	root.AddCommand(newEvents())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w; see %s --help", err, cmd.CommandPath())
 	})
@@ -86,9 +90,24 @@ func variable(flag string) string {
 	return "ORDERFLOW_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
+// withoutVariable marks a flag that belongs to one call and has no variable.
+func withoutVariable(flags *pflag.FlagSet, name string) {
+	_ = flags.SetAnnotation(name, noVariable, nil) // fails only for a flag that does not exist
+}
+
+const noVariable = "no variable"
+
+func hasVariable(f *pflag.Flag) bool {
+	_, without := f.Annotations[noVariable]
+	return f.Name != "help" && !without
+}
+
 // bindEnvironment names each flag's variable in its help.
 func bindEnvironment(flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
+		if !hasVariable(f) {
+			return
+		}
 		f.Usage += fmt.Sprintf(" [$%s]", variable(f.Name))
 	})
 }
@@ -97,7 +116,7 @@ func bindEnvironment(flags *pflag.FlagSet) {
 func readEnvironment(flags *pflag.FlagSet) (err error) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		value := os.Getenv(variable(f.Name))
-		if err != nil || f.Changed || value == "" || f.Name == "help" {
+		if err != nil || f.Changed || value == "" || !hasVariable(f) {
 			return
 		}
 		if e := flags.Set(f.Name, value); e != nil {

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+)
+
+func newEvents() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "events",
+		Short: "Look at what is stored",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newHistory())
+	return cmd
+}
+
+func newHistory() *cobra.Command {
+	var s shellFlags
+	cmd := &cobra.Command{
+		Use:   "history CATEGORY KEY",
+		Short: "Print the events of one aggregate, for example: order o-1",
+		Args:  exactly("CATEGORY", "KEY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.history(cmd, esjs.StreamID{Category: args[0], Key: args[1]})
+		},
+	}
+	s.add(cmd.Flags())
+	return cmd
+}
+
+// stored is one event as "events history" prints it for programs.
+type stored struct {
+	Version       uint64         `json:"version"`
+	Type          string         `json:"type"`
+	SchemaVersion int            `json:"schema_version"`
+	Time          time.Time      `json:"time"`
+	ID            string         `json:"id"`
+	Position      esjs.Position  `json:"position"`
+	CorrelationID string         `json:"correlation_id,omitzero"`
+	CausationID   string         `json:"causation_id,omitzero"`
+	CommandID     string         `json:"command_id,omitzero"`
+	Actor         string         `json:"actor,omitzero"`
+	Data          jsontext.Value `json:"data"`
+}
+
+// history reads the store itself, not a read model: it shows what is stored
+// when nothing else works.
+func (s *shellFlags) history(cmd *cobra.Command, id esjs.StreamID) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), s.timeout)
+	defer cancel()
+	log := service.NewLogger(cmd.ErrOrStderr(), zerolog.ErrorLevel)
+	dial := s.dialExternal("operator", log)
+	if err := s.reach(ctx, dial, 0, log); err != nil {
+		return err
+	}
+	store, err := esjs.Open(ctx, dial, s.store())
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+
+	out := cmd.OutOrStdout()
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	count := 0
+	for r, err := range store.Read(ctx, id, 1, 0) {
+		if err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+		count++
+		if !s.json {
+			fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", r.Version, r.Time.Format(time.RFC3339Nano), r.Type, r.Data)
+			continue
+		}
+		line, err := json.Marshal(stored{
+			Version: r.Version, Type: r.Type, SchemaVersion: r.SchemaVersion, Time: r.Time, ID: r.ID, Position: r.Position,
+			CorrelationID: r.Metadata.CorrelationID, CausationID: r.Metadata.CausationID, CommandID: r.Metadata.CommandID,
+			Actor: r.Metadata.Actor, Data: jsontext.Value(r.Data),
+		})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%s\n", line)
+	}
+	if count == 0 {
+		return fail(service.ExitNotFound, "%s has no events", id)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// shellFlags are those of every command that asks the running system something.
+type shellFlags struct {
+	settings
+	timeout time.Duration
+	json    bool
+}
+
+func (s *shellFlags) add(f *pflag.FlagSet) {
+	s.addServer(f)
+	f.DurationVar(&s.timeout, "timeout", 15*time.Second, "how long to wait for the answer")
+	f.BoolVar(&s.json, "json", false, "print the answer as JSON, for programs")
+}
+
+// ask connects, calls f, and disconnects.
+func (s *shellFlags) ask(cmd *cobra.Command, f func(context.Context, client) error) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), s.timeout)
+	defer cancel()
+	log := service.NewLogger(cmd.ErrOrStderr(), zerolog.ErrorLevel)
+	dial := s.dialExternal("operator", log)
+	if err := s.reach(ctx, dial, 0, log); err != nil {
+		return err
+	}
+	nc, err := dial("shell")
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	return f(ctx, client{nc})
+}
+
+// newVerb makes the command "orderflow order create ORDER-ID --customer …".
+func newVerb(n noun, v verb) *cobra.Command {
+	var (
+		s        shellFlags
+		opts     commandOptions
+		expected int64
+	)
+	values := make(map[string]func() any, len(v.fields))
+	cmd := &cobra.Command{
+		Use:   v.name + " " + n.key,
+		Short: v.short,
+		Args:  exactly(n.key),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			body := make(map[string]any, len(v.fields))
+			for _, f := range v.fields {
+				if cmd.Flags().Changed(f.flag) {
+					body[f.json] = values[f.flag]()
+				} else if f.required {
+					return usageError("%s needs --%s; see %[1]s --help", cmd.CommandPath(), f.flag)
+				}
+			}
+			if expected >= 0 {
+				version := uint64(expected)
+				opts.expected = &version
+			}
+			opts.actor = actor()
+			return s.ask(cmd, func(ctx context.Context, c client) error {
+				r, err := c.command(ctx, esjs.StreamID{Category: n.category, Key: args[0]}, v.name, body, opts)
+				if err != nil {
+					return err
+				}
+				return r.print(cmd.OutOrStdout(), n.category+" "+args[0], s.json)
+			})
+		},
+	}
+	for _, f := range v.fields {
+		if f.number {
+			n := cmd.Flags().Int64(f.flag, 0, f.usage)
+			values[f.flag] = func() any { return *n }
+		} else {
+			text := cmd.Flags().String(f.flag, "", f.usage)
+			values[f.flag] = func() any { return *text }
+		}
+		withoutVariable(cmd.Flags(), f.flag)
+	}
+	cmd.Flags().StringVar(&opts.id, "command-id", "", "`ID` of the command: sent again with the same id it has no second effect")
+	cmd.Flags().Int64Var(&expected, "expected-version", -1, "refuse unless it has exactly `N` events")
+	withoutVariable(cmd.Flags(), "command-id")
+	withoutVariable(cmd.Flags(), "expected-version")
+	s.add(cmd.Flags())
+	return cmd
+}
+
+// print writes the answer to a command.
+func (r reply) print(out io.Writer, what string, asJSON bool) error {
+	if asJSON {
+		return printJSON(out, r)
+	}
+	did := fmt.Sprintf("%d new events", len(r.EventIDs))
+	switch len(r.EventIDs) {
+	case 0:
+		did = "nothing to do"
+	case 1:
+		did = "1 new event"
+	}
+	fmt.Fprintf(out, "%s is at version %d (%s)\n", what, r.Version, did)
+	return nil
+}
+
+// printJSON writes v indented.
+func printJSON(out io.Writer, v any) error {
+	data, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s\n", data)
+	return nil
+}
+
+// actor names the person at the shell.
+func actor() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
+}
+
+// exactly wants one argument for each name.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != len(names) {
+			return usageError("%s needs %s, got %d arguments", cmd.CommandPath(), strings.Join(names, " and "), len(args))
+		}
+		return nil
+	}
+}
