@@ -65,7 +65,7 @@ func nouns() []noun {
 		{category: "product", key: "SKU", short: "List, reprice and delist products", verbs: []verb{
 			{"list", "Offer a product", []field{{flag: "name", json: "name", usage: "`NAME` that customers see", required: true}, price, currency}},
 			{"reprice", "Change a product's price", []field{price, currency}},
-			{"delist", "Offer a product no longer", nil},
+			{"delist", "Offer a product no longer", []field{reason}},
 		}},
 		{category: "stock", key: "SKU", short: "Receive and adjust stock", verbs: []verb{
 			{"register", "Begin to keep stock of a product", nil},
