@@ -94,7 +94,13 @@ func (d demo) play(ctx context.Context, s scenario) (o orders.Order, t timeline.
 	if err := d.place(ctx, s, id); err != nil {
 		return o, t, err
 	}
-	if err := follow.untilEnded(ctx, d.out); err != nil {
+	err = follow.untilEnded(ctx, d.out, func(event string) error {
+		if event != s.cancelOn {
+			return nil
+		}
+		return d.cancel(ctx, id)
+	})
+	if err != nil {
 		return o, t, err
 	}
 	if o, t, err = d.read(ctx, id); err != nil {
@@ -121,10 +127,13 @@ func (d demo) place(ctx context.Context, s scenario, id string) error {
 			return fmt.Errorf("%s: %w", step.verb, err)
 		}
 	}
-	if !s.cancel {
-		return nil
-	}
-	_, err := d.client.command(ctx, esjs.StreamID{Category: events.CategoryOrder, Key: id}, "cancel", body{"reason": "changed_mind"}, commandOptions{actor: "demo-customer"})
+	return nil
+}
+
+// cancel is the customer's change of mind.
+func (d demo) cancel(ctx context.Context, id string) error {
+	_, err := d.client.command(ctx, esjs.StreamID{Category: events.CategoryOrder, Key: id}, "cancel",
+		map[string]any{"reason": "changed_mind"}, commandOptions{actor: "demo-customer"})
 	if err != nil {
 		return fmt.Errorf("cancel: %w", err)
 	}
@@ -170,8 +179,9 @@ func (f *following) stop() {
 	}
 }
 
-// untilEnded prints the order's own events until its fulfilment has ended.
-func (f *following) untilEnded(ctx context.Context, out io.Writer) error {
+// untilEnded prints the order's own events, and tells on of them, until the
+// order's fulfilment has ended.
+func (f *following) untilEnded(ctx context.Context, out io.Writer, on func(event string) error) error {
 	fmt.Fprint(out, "   ")
 	defer fmt.Fprintln(out)
 	for {
@@ -179,6 +189,9 @@ func (f *following) untilEnded(ctx context.Context, out io.Writer) error {
 		case name := <-f.types:
 			if strings.HasPrefix(name, "Order") {
 				fmt.Fprintf(out, "%s ", strings.TrimPrefix(name, "Order"))
+			}
+			if err := on(name); err != nil {
+				return err
 			}
 			if name == "FulfilmentCompleted" || name == "FulfilmentCompensated" {
 				return nil

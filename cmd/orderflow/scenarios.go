@@ -9,7 +9,7 @@ type scenario struct {
 	story    string // one sentence for who watches
 	quantity int    // of the product, of which the shop has [demoStock]
 	method   string // payment method; the partners' scripts know it by name
-	cancel   bool   // right after submitting
+	cancelOn string // the order's event upon which the customer cancels
 	ends     orders.State
 	happens  []string
 	never    []string
@@ -38,9 +38,9 @@ func scenarios() []scenario {
 			never:   []string{"PaymentCaptured", "ShipmentBooked"},
 		},
 		{
-			name: "cancelled", story: "The customer changes her mind while a slow bank is asked: everything is undone.",
-			quantity: 1, method: "card-slow", cancel: true, ends: orders.Cancelled,
-			happens: []string{"OrderCancellationRequested", "CompensationStarted", "FulfilmentCompensated"},
+			name: "cancelled", story: "The customer changes her mind while a slow bank is being asked: everything is undone.",
+			quantity: 1, method: "card-slow", cancelOn: "OrderReserved", ends: orders.Cancelled,
+			happens: []string{"OrderCancellationRequested", "PaymentVoided", "ReservationReleased", "FulfilmentCompensated"},
 			never:   []string{"PaymentCaptured", "OrderConfirmed"},
 		},
 	}

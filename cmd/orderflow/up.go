@@ -50,6 +50,9 @@ crash: an order in flight completes.
 			if f.ephemeral && cmd.Flags().Changed("data") {
 				return usageError("--ephemeral keeps nothing and --data says where to keep it; give one of them")
 			}
+			if f.demo && !cmd.Flags().Changed("log-level") {
+				f.logLevel = "warn" // the demo tells what happens
+			}
 			log, err := f.logger(cmd.ErrOrStderr())
 			if err != nil {
 				return err
