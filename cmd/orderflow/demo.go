@@ -86,7 +86,11 @@ func (d demo) play(ctx context.Context, s scenario) (o orders.Order, t timeline.
 	ctx, cancel := context.WithTimeout(ctx, scenarioTime)
 	defer cancel()
 	id := d.orderID(s)
-	follow, err := d.follow(id)
+	key, err := esjs.EscapeKey(id)
+	if err != nil {
+		return o, t, err
+	}
+	follow, err := d.client.follow("ev."+events.CategoryOrder+"."+key, "ev."+events.CategoryFulfilment+"."+key)
 	if err != nil {
 		return o, t, err
 	}
@@ -140,20 +144,16 @@ func (d demo) cancel(ctx context.Context, id string) error {
 	return nil
 }
 
-// following sees the events of one order and of its fulfilment as they are stored.
+// following sees events as they are published to the store.
 type following struct {
 	types chan string
 	subs  []*nats.Subscription
 }
 
-func (d demo) follow(id string) (*following, error) {
-	key, err := esjs.EscapeKey(id)
-	if err != nil {
-		return nil, err
-	}
+func (c client) follow(subjects ...string) (*following, error) {
 	f := &following{types: make(chan string, 1000)}
-	for _, category := range []string{events.CategoryOrder, events.CategoryFulfilment} {
-		sub, err := d.client.nc.Subscribe("ev."+category+"."+key, func(m *nats.Msg) {
+	for _, subject := range subjects {
+		sub, err := c.nc.Subscribe(subject, func(m *nats.Msg) {
 			var commit []struct {
 				Type string `json:"type"`
 			}
@@ -170,7 +170,7 @@ func (d demo) follow(id string) (*following, error) {
 		}
 		f.subs = append(f.subs, sub)
 	}
-	return f, d.client.nc.Flush()
+	return f, c.nc.Flush()
 }
 
 func (f *following) stop() {
