@@ -125,7 +125,7 @@ func TestKilledInFlightTheOrderCompletesOnce(t *testing.T) {
 		alive := p.killedBy(t, moment)
 		_ = submit(alive) // the answer may be lost with the process
 		<-alive.Done()
-		if context.Cause(alive) != errKilled {
+		if !errors.Is(context.Cause(alive), errKilled) {
 			t.Fatalf("%s was not seen", moment)
 		}
 		p.wait(t)

@@ -127,7 +127,7 @@ func TestBadRequestsAreRefusedInASentence(t *testing.T) {
 		{name: "empty body", body: ``, code: "bad_request", status: 400, says: `the body is empty; it must be a JSON object; allowed are "name", "quantity"`},
 		{name: "not an object", body: `[1]`, code: "bad_request", status: 400, says: "must be a JSON object, not a list"},
 		{name: "null", body: `null`, code: "bad_request", status: 400, says: "must be a JSON object, not null"},
-		{name: "unknown field", body: `{"nmae":"a"}`, code: "bad_request", status: 400, says: `the field "nmae" is not known; allowed are "name", "quantity", "small", "tags", "inner"`},
+		{name: "unknown field", body: `{"title":"a"}`, code: "bad_request", status: 400, says: `the field "title" is not known; allowed are "name", "quantity", "small", "tags", "inner"`},
 		{name: "field of another case", body: `{"Name":"a"}`, code: "bad_request", status: 400, says: `the field "Name" is not known`},
 		{name: "unknown field inside", body: `{"inner":{"depth":1}}`, code: "bad_request", status: 400, says: `the field "inner.depth" is not known; allowed are "level"`},
 		{name: "field twice", body: `{"name":"a","name":"b"}`, code: "bad_request", status: 400, says: `the field "name" is given twice`},

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// ErrPartnerUnknown: the partner may or may not have done what it was asked
+// ErrPartnerUnknown means that the partner may or may not have done what it was asked
 // for. Ask what became of it, or ask again with the same key.
 var ErrPartnerUnknown = errors.New("the partner may or may not have done it")
 
