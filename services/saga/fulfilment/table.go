@@ -183,7 +183,8 @@ func forwardRows() []Row {
 		{ID: "F40", States: in(Dispatching, Completing), Inputs: on("OrderCancellationRequested"), Facts: facts(cancellationRefused)},
 
 		// Complete.
-		{ID: "F41", States: in(Completing), Inputs: on("OrderCompleted"), Facts: facts(fulfilmentCompleted), Next: Completed},
+		{ID: "F41", States: in(Completing), Inputs: on("OrderCompleted"), Next: Completed,
+			Facts: facts(fulfilmentCompleted, when(both(lateEffect, noAttention), attentionRequired(attentionLateEffect)))},
 		{ID: "F42", States: in(Completing), Inputs: on(TimerStep), Facts: facts(completionRequested), Remark: "for ever"},
 
 		// Deadlines and losses of the whole.

@@ -67,7 +67,9 @@ func lateRows() []Row {
 			Remark: "C10 asks for attention"},
 		{ID: "L1b", States: in(Compensated), Inputs: on("PaymentAuthorized", "PaymentCaptured"),
 			Facts: facts(lateEffectDetected, when(noAttention, attentionRequired(attentionLateEffect)))},
-		{ID: "L2", States: in(Completed), Inputs: on("PaymentDisputed", "ShipmentLost"),
+		{ID: "L2a", States: in(Completing), Inputs: on("PaymentDisputed", "ShipmentLost"), Facts: facts(lateEffectDetected),
+			Remark: "F41 asks for attention"},
+		{ID: "L2b", States: in(Completed), Inputs: on("PaymentDisputed", "ShipmentLost"),
 			Facts: facts(lateEffectDetected, when(noAttention, attentionRequired(attentionLateEffect)))},
 
 		{ID: "F0a", States: in(New), Inputs: on("PaymentMethodSet", "OrderCancelled"), Remark: "a draft"},
