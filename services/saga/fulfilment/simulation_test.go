@@ -29,7 +29,7 @@ func TestSimulationReachesEveryEnd(t *testing.T) {
 	patient, impatient := machines(t)
 	chances := rand.New(rand.NewPCG(1, 2))
 	ends, rows := map[string]int{}, map[string]int{}
-	for range 5000 {
+	for range 3000 {
 		w := newWorld(t, patient, impatient, func(_ string, options int) int { return chances.IntN(options) })
 		w.run()
 		ends[w.end()]++
