@@ -12,8 +12,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// ErrPartnerUnknown means that the partner may or may not have done what it was asked
-// for. Ask what became of it, or ask again with the same key.
+// ErrPartnerUnknown means that the partner may or may not have done what it was
+// asked for. Ask what became of it, or ask again with the same key.
 var ErrPartnerUnknown = errors.New("the partner may or may not have done it")
 
 // PartnerRefusal is a partner's definite no: it did not, and will not, do what

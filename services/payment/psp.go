@@ -128,10 +128,10 @@ func (p psp) call(ctx context.Context, c service.PartnerCall) (Answer, error) {
 	if !errors.As(err, &no) {
 		return Answer{Kind: Unknown, Error: err.Error()}, nil
 	}
-	if err := json.Unmarshal(no.Body, &body); err != nil || body.Error.Code == "" {
-		return Answer{Kind: Unknown, Error: fmt.Sprintf("%v, without a code", no)}, nil
-	}
+	readable := json.Unmarshal(no.Body, &body) == nil && body.Error.Code != ""
 	switch {
+	case !readable:
+		return Answer{Kind: Unknown, Error: no.Error() + ", without a code"}, nil
 	case body.Error.Code == keyReused:
 		return Answer{Kind: Unknown, Error: no.Error()}, nil
 	case no.Status == http.StatusNotFound:
