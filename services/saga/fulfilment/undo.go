@@ -157,11 +157,10 @@ func attentionRequired(code string) Fact {
 
 // attentionAndAgain asks for people, and goes on asking the participant slowly.
 func attentionAndAgain(code string) Fact {
-	f := noted(code+", again each hour", fact(func(c Case) events.AttentionRequired {
+	return noted(code+", again each hour", fact(func(c Case) events.AttentionRequired {
 		return events.AttentionRequired{OrderID: c.State.OrderID, Step: c.State.step(), Code: code,
 			Detail: c.detail(), RetryAt: c.At.Add(c.Policy.Attention)}
 	}))
-	return f
 }
 
 var attentionCleared = fact(func(c Case) events.AttentionCleared {
