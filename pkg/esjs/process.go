@@ -39,6 +39,7 @@ type Process[S any, In, Out Event] struct {
 	// Nil: instances never end.
 	Done func(S) bool
 	// Handler is the wiring of the instances' own streams: snapshots and cache.
+	// An instance that is Done is terminal for snapshots unless they say otherwise.
 	Handler HandlerConfig[S]
 }
 
@@ -111,6 +112,11 @@ func NewProcess[S any, In, Out Event](ctx context.Context, store *Store, p Proce
 	memory, err := lru.New[string, followed](followedSize)
 	if err != nil {
 		return nil, err
+	}
+	if policy := p.Handler.Snapshots; policy != nil && policy.Terminal == nil {
+		own := *policy
+		own.Terminal = p.Done
+		p.Handler.Snapshots = &own
 	}
 	handler, err := NewCommandHandler(ctx, store, Aggregate[S, *reaction[In], Out]{
 		Category: p.Category,

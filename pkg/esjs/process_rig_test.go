@@ -231,6 +231,7 @@ func (r *assemblyRig) history(t *testing.T, order string) []esjs.Record {
 type signals struct {
 	mu         sync.Mutex
 	handled    map[string]int // by subscription, without error
+	failed     map[string]int // by subscription
 	parked     map[string]int
 	unexpected []string
 	active     map[string]bool
@@ -240,7 +241,7 @@ type signals struct {
 }
 
 func newSignals() *signals {
-	return &signals{handled: map[string]int{}, parked: map[string]int{}, active: map[string]bool{}, changed: make(chan struct{})}
+	return &signals{handled: map[string]int{}, failed: map[string]int{}, parked: map[string]int{}, active: map[string]bool{}, changed: make(chan struct{})}
 }
 
 func (s *signals) change(f func()) {
@@ -255,6 +256,8 @@ func (s *signals) Handled(subscription string, _ time.Duration, err error) {
 	s.change(func() {
 		if err == nil {
 			s.handled[subscription]++
+		} else {
+			s.failed[subscription]++
 		}
 	})
 	if s.onHandled != nil {

@@ -66,7 +66,7 @@ func (r *ProcessRunner[S, In, Out]) onTimer(ctx context.Context, fired Fired) er
 
 // quarantinePause is how long the timers of a parked instance wait before it is
 // looked at again.
-const quarantinePause = 5 * time.Second
+const quarantinePause = 2 * time.Second
 
 // checkParked lets the timers of a parked instance wait: what was parked came
 // first, and it may be what the timer would miss.

@@ -419,12 +419,13 @@ func TestQuarantinedInstanceWaitsAloneAndGoesOnInOrder(t *testing.T) {
 			}
 		}
 		p := r.start(t, o)
-		r.place(t, "ill", time.Hour)
+		r.place(t, "ill", 2*time.Second)
 		r.arrive(t, "ill", "cursed")
 		r.arrive(t, "ill", "right")
 		s.await(t, "the instance is parked", func() bool { return s.parked["assembly"] == 1 })
 		r.place(t, "well", 100*time.Millisecond)
 		r.seen.await(t, "well", "AssemblyStarted", "Reminded", "GivenUp")
+		s.await(t, "the timer of the parked instance fires", func() bool { return s.failed["assembly-timers"] > 0 })
 		r.check(t, "ill", "AssemblyStarted")
 
 		blessed.Store(true)
@@ -435,6 +436,7 @@ func TestQuarantinedInstanceWaitsAloneAndGoesOnInOrder(t *testing.T) {
 		if got := string(records[1].Data); got != `{"part":"cursed"}` {
 			t.Errorf("the first part is %s, want the cursed one, which came first", got)
 		}
+		s.await(t, "the timer that waited is handled", func() bool { return s.handled["assembly-timers"] == 3 })
 		p.shutdown(t)
 	})
 }
@@ -493,6 +495,31 @@ func TestManyInstancesAtTheSameTime(t *testing.T) {
 		t.Logf("%d instances took %s", n, time.Since(start))
 		p.shutdown(t)
 	})
+}
+
+func TestProcessGoesOnWhileLeadersChange(t *testing.T) {
+	t.Parallel()
+	r := newAssemblyRig(t, esjstest.Cluster(t))
+	p := r.start(t, options{config: func(c *esjs.ProcessConfig) { c.Lease = 10 * time.Second }})
+	const n = 60
+	for i := range n {
+		order := fmt.Sprint("o-", i)
+		r.arrive(t, order, "left")
+		r.place(t, order, 500*time.Millisecond)
+		if i%20 == 10 {
+			for _, stream := range []string{"EVENTS", "TIMERS", "KV_" + positions, "KV_" + openOnes} {
+				r.StepDown(t, stream)
+			}
+		}
+	}
+	for i := range n {
+		order := fmt.Sprint("o-", i)
+		r.seen.await(t, order, "PartNoted", "AssemblyStarted", "Reminded", "GivenUp")
+	}
+	p.shutdown(t)
+	for i := range n {
+		r.check(t, fmt.Sprint("o-", i), "PartNoted", "AssemblyStarted", "Reminded", "GivenUp")
+	}
 }
 
 func TestProcessThatIsNotCompleteIsRefused(t *testing.T) {

@@ -22,8 +22,8 @@ import (
 type Timer struct {
 	Name string // 1 to 64 bytes of [a-z0-9-]
 	At   time.Time
-	// Version is the version of the instance's event that armed it; a fired
-	// timer of another version is ignored before React is called.
+	// Version is the version of the instance's event that armed it, so it only
+	// grows for a name; a fired timer of another version is ignored before React is called.
 	Version uint64
 }
 
