@@ -21,9 +21,22 @@ func FollowStream(ctx context.Context, s *Store, stream string, subjects []strin
 	})
 }
 
-// FollowCommits opens the reader of commits to tests.
-func FollowCommits(ctx context.Context, s *Store, q Query, after Position, deliver func(Commit, error) error) error {
-	return s.followCommits(ctx, q, after, commitFollower{
-		deliver: func(_ message, c Commit, err error) error { return deliver(c, err) },
-	})
+// FollowWithLoss follows all commits as a filtered reader does whose consumer
+// leaves out those that lose names.
+func FollowWithLoss(ctx context.Context, s *Store, after Position, lose func(Commit) bool, deliver func(Commit) error) error {
+	check, err := newContinuity(s, after.sequence)
+	if err != nil {
+		return err
+	}
+	pass := func(_ message, c Commit, err error) error { return deliver(c) }
+	return s.follow(ctx, source{stream: s.cfg.Stream}, after.sequence, follower{deliver: func(m message) error {
+		c, err := s.decodeMessage(m.subject, m.sequence, m.data)
+		if err != nil || lose(c) {
+			return err
+		}
+		if err := check.next(ctx, c, pass); err != nil {
+			return err
+		}
+		return pass(m, c, nil)
+	}})
 }

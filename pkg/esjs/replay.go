@@ -32,15 +32,15 @@ func (r *running[T]) parkMore(l *lane[T], e parkedEntry, revision uint64) {
 	for i, t := range tasks {
 		sequences[i] = t.entry.sequence
 	}
-	if r.store1(l, e.add(sequences), revision) {
+	if r.keepEntry(l, e.add(sequences), revision) {
 		r.queue.absorb(l, len(tasks))
 		r.queue.release(l)
 	}
 }
 
-// store1 stores the entry of a lane's key; when it could not, the lane is
+// keepEntry stores the entry of a lane's key; when it could not, the lane is
 // looked at again.
-func (r *running[T]) store1(l *lane[T], e parkedEntry, revision uint64) bool {
+func (r *running[T]) keepEntry(l *lane[T], e parkedEntry, revision uint64) bool {
 	err := r.parking.store(r.handlers, l.key, e, revision)
 	switch {
 	case err == nil:
@@ -87,7 +87,7 @@ func (r *running[T]) replay(l *lane[T], k parkedKey) {
 		// All of the key that was delivered so far is in the entry; what comes
 		// from now on waits in the lane.
 		e.MoreTo = max(r.queue.delivered(), r.start.top(), e.MoreFrom)
-		if r.store1(l, e, k.revision) {
+		if r.keepEntry(l, e, k.revision) {
 			r.queue.again(l, 0)
 		}
 		return
@@ -128,7 +128,7 @@ func (r *running[T]) replayed(l *lane[T], k parkedKey) {
 		r.queue.again(l, 0)
 		return
 	}
-	if r.store1(l, k.entry, k.revision) {
+	if r.keepEntry(l, k.entry, k.revision) {
 		r.queue.again(l, 0)
 	}
 }

@@ -344,6 +344,7 @@ func TestSubscribeRefusesABadConfiguration(t *testing.T) {
 	for name, spoil := range map[string]func(*esjs.SubscriptionConfig[esjs.Event]){
 		"no name":        func(c *esjs.SubscriptionConfig[esjs.Event]) { c.Name = "" },
 		"no codec":       func(c *esjs.SubscriptionConfig[esjs.Event]) { c.Codec = nil },
+		"no such bucket": func(c *esjs.SubscriptionConfig[esjs.Event]) { c.Bucket = "NONE" },
 		"a bad category": func(c *esjs.SubscriptionConfig[esjs.Event]) { c.Query.Categories = []string{"a.b"} },
 	} {
 		cfg := r.cfg

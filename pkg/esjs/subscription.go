@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // subscription is the engine below [Subscribe]: keys with their queues, a
@@ -110,6 +108,9 @@ func (s *subscription[T]) sessions(ctx context.Context) error {
 		work, end := context.WithCancel(context.WithoutCancel(ctx))
 		defer end()
 		return s.session(ctx, work, nil, place{Floor: s.from})
+	}
+	if _, err := s.store.streamState(ctx, bucket{name: s.bucket}.stream()); errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("%w: subscription %s: there is no bucket %s: provision it first", ErrConfig, s.name, s.bucket)
 	}
 	c := claim{
 		bucket: bucket{store: s.store, name: s.bucket}, subscription: s.name, stream: s.stream,
@@ -281,161 +282,3 @@ func (r *running[T]) report(ctx context.Context) {
 		r.observer.Lag(r.name, events, behind)
 	}
 }
-
-// work handles what is ready until the queue stops.
-func (r *running[T]) work() {
-	for {
-		lanes := r.queue.take(max(r.batchMax, 1))
-		if lanes == nil {
-			return
-		}
-		if r.lease != nil && !r.lease.valid() {
-			r.fail(errFenced)
-			r.lease.lost(errFenced)
-			return
-		}
-		r.workOn(lanes)
-	}
-}
-
-// workOn handles the heads of lanes that it has taken, together where the
-// subscription has a batch handler.
-func (r *running[T]) workOn(lanes []*lane[T]) {
-	var heads []*lane[T]
-	var payloads []T
-	for _, l := range lanes {
-		if r.workParked(l) {
-			continue
-		}
-		t, found := r.queue.head(l)
-		switch {
-		case !found:
-			r.queue.release(l)
-		case t.err != nil:
-			r.park(l, t.err)
-		case r.batch != nil:
-			heads, payloads = append(heads, l), append(payloads, t.payload)
-		default:
-			r.settle(l, r.call(t.payload))
-		}
-	}
-	if len(heads) == 0 {
-		return
-	}
-	errs := r.callBatch(payloads)
-	for i, l := range heads {
-		r.settle(l, errs[i])
-	}
-}
-
-// call calls the handler. A panic is an error.
-func (r *running[T]) call(payload T) (err error) {
-	ctx, cancel := context.WithTimeout(r.handlers, r.timeout)
-	defer cancel()
-	began := time.Now()
-	defer func() {
-		if v := recover(); v != nil {
-			err = panicError(v)
-		}
-		r.observer.Handled(r.name, time.Since(began), err)
-	}()
-	return r.handle(ctx, payload)
-}
-
-func (r *running[T]) callBatch(payloads []T) (errs []error) {
-	ctx, cancel := context.WithTimeout(r.handlers, r.timeout)
-	defer cancel()
-	began := time.Now()
-	defer func() {
-		if v := recover(); v != nil {
-			errs = repeat(panicError(v), len(payloads))
-		}
-		r.observer.Handled(r.name, time.Since(began), errors.Join(errs...))
-	}()
-	errs = r.batch(ctx, payloads)
-	if len(errs) == 0 {
-		return repeat(nil, len(payloads))
-	}
-	if len(errs) != len(payloads) {
-		return repeat(first(errs, len(payloads)), len(payloads))
-	}
-	return errs
-}
-
-// first is the error of a batch of n whose errors are not one for each.
-func first(errs []error, n int) error {
-	if len(errs) == 0 || len(errs) == 1 && n == 1 {
-		return errors.Join(errs...)
-	}
-	return fmt.Errorf("esjs: the handler returned %d errors for %d commits", len(errs), n)
-}
-
-func repeat(err error, n int) []error {
-	errs := make([]error, n)
-	for i := range errs {
-		errs[i] = err
-	}
-	return errs
-}
-
-func panicError(v any) error {
-	return fmt.Errorf("esjs: the handler panicked: %v\n%s", v, strings.TrimSpace(string(debug.Stack())))
-}
-
-// settle decides what becomes of a lane's head after it was handled.
-func (r *running[T]) settle(l *lane[T], err error) {
-	if err == nil {
-		r.queue.finish(l)
-		return
-	}
-	if wait, again := r.again(l, err); again {
-		r.queue.again(l, wait)
-		return
-	}
-	if r.handlers.Err() == nil {
-		r.park(l, err)
-	}
-}
-
-// again tells whether to handle again what failed with err, and after how
-// long. What failed because the session ends stays where it is.
-func (r *running[T]) again(l *lane[T], err error) (wait time.Duration, again bool) {
-	var retry *retryAfter
-	var park *parkNow
-	var undecodable *DecodeError
-	switch {
-	case r.handlers.Err() != nil, errors.As(err, &park), errors.As(err, &undecodable):
-		return 0, false
-	case errors.As(err, &retry):
-		return max(retry.after, time.Millisecond), true
-	case l.attempts+1 >= r.retry.Attempts:
-		return 0, false
-	}
-	wait = r.retry.wait(l.attempts)
-	l.attempts++
-	return wait, true
-}
-
-// wait is min(First·2^n, Max), of which half is random.
-func (b Backoff) wait(n int) time.Duration {
-	d := b.Max
-	if n < 30 && b.First<<n > 0 {
-		d = min(b.First<<n, b.Max)
-	}
-	return d/2 + rand.N(d/2+1)
-}
-
-// retryAfter is what [RetryAfter] returns.
-type retryAfter struct {
-	after time.Duration
-	err   error
-}
-
-func (e *retryAfter) Error() string { return fmt.Sprintf("try again after %s: %v", e.after, e.err) }
-func (e *retryAfter) Unwrap() error { return e.err }
-
-// parkNow is what [Park] returns.
-type parkNow struct{ err error }
-
-func (e *parkNow) Error() string { return fmt.Sprintf("park: %v", e.err) }
-func (e *parkNow) Unwrap() error { return e.err }

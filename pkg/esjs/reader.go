@@ -1,0 +1,258 @@
+package esjs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// reader is one follow with the consumer that it reads from now.
+type reader struct {
+	store   *Store
+	js      jetstream.JetStream
+	src     source
+	f       follower
+	next    uint64 // the sequence to go on with
+	final   bool   // the error of the session ends the follow
+	skipped int    // messages that are not the source's
+	closing sync.WaitGroup
+
+	name      string
+	inbox     string
+	incoming  chan *nats.Msg
+	delivered uint64 // by this consumer
+	open      int    // messages asked for and not yet received
+	maxBytes  int
+}
+
+// checkStart refuses a position beyond the end: the stream is not the one that
+// the position was taken from. A leader that just changed may be behind for a
+// moment.
+func (r *reader) checkStart(ctx context.Context, after uint64) error {
+	for end := time.Now().Add(followPatience / 3); ; {
+		last, err := r.store.lastSequence(ctx, r.src.stream)
+		if err == nil && last >= after {
+			return nil
+		}
+		if err == nil && time.Now().After(end) {
+			return &CorruptError{Position: Position{sequence: after}, Reason: fmt.Sprintf(
+				"the position is beyond the end of the stream %s, %d: the stream was restored or replaced", r.src.stream, last)}
+		}
+		if err != nil && time.Now().After(end) && isRefusal(err) {
+			return fmt.Errorf("esjs: follow %s: %w", r.src.stream, err)
+		}
+		if !sleep(ctx, 100*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+}
+
+// session reads through one consumer until it is lost.
+func (r *reader) session(ctx context.Context) error {
+	nc := r.store.Conn()
+	r.inbox = nc.NewInbox()
+	r.incoming = make(chan *nats.Msg, 2*followBatch)
+	r.delivered, r.open = 0, 0
+	r.maxBytes = max(followBytes, int(2*nc.MaxPayload()))
+	sub, err := nc.ChanSubscribe(r.inbox, r.incoming)
+	if err != nil {
+		return err
+	}
+	defer sub.Unsubscribe()
+
+	created, cancel := context.WithTimeout(ctx, consumerAPIWait)
+	defer cancel()
+	consumer, err := r.js.CreateConsumer(created, r.src.stream, r.consumerConfig())
+	if err != nil {
+		return fmt.Errorf("esjs: create a consumer of %s: %w", r.src.stream, err)
+	}
+	r.name = consumer.CachedInfo().Name
+	r.closing.Add(1)
+	defer func() {
+		go func() {
+			defer r.closing.Done()
+			r.remove(r.name)
+		}()
+	}()
+	if err := r.pull(followBatch, firstPullExpires, firstPullBeat); err != nil {
+		return err
+	}
+	return r.receive(ctx)
+}
+
+func (r *reader) consumerConfig() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       r.next,
+		AckPolicy:         jetstream.AckNonePolicy,
+		InactiveThreshold: consumerInactive,
+		MemoryStorage:     true,
+		Replicas:          1,
+		MaxWaiting:        16,
+		FilterSubject:     r.src.filter(),
+	}
+}
+
+// remove deletes a consumer that is no longer read. Where that fails the
+// server does it after consumerInactive.
+func (r *reader) remove(name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), consumerCloseWait)
+	defer cancel()
+	_ = r.js.DeleteConsumer(ctx, r.src.stream, name)
+}
+
+// pull asks the consumer for n more messages.
+func (r *reader) pull(n int, expires, beat time.Duration) error {
+	r.open += n
+	request := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}`, n, r.maxBytes, expires, beat)
+	return r.store.Conn().PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+r.src.stream+"."+r.name, r.inbox, request)
+}
+
+func (r *reader) receive(ctx context.Context) error {
+	beat := time.NewTicker(followBeat)
+	defer beat.Stop()
+	silent := 0
+	for {
+		if r.open <= followBatch/2 {
+			if err := r.pull(followBatch-r.open, followExpires, followBeat); err != nil {
+				return err
+			}
+		}
+		var err error
+		select {
+		case m := <-r.incoming:
+			silent = 0
+			if m.Subject == r.inbox {
+				err = r.status(ctx, m)
+			} else {
+				err = r.take(ctx, m)
+			}
+		case <-beat.C:
+			if silent++; silent > followDead {
+				return errConsumerLost
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// take delivers one message.
+func (r *reader) take(ctx context.Context, m *nats.Msg) error {
+	meta, err := m.Metadata()
+	if err != nil || meta.Sequence.Consumer != r.delivered+1 {
+		return errConsumerLost // something was dropped on the way
+	}
+	r.delivered++
+	r.open--
+	sequence := meta.Sequence.Stream
+	if sequence < r.next {
+		return nil
+	}
+	if err := r.fill(ctx, sequence); err != nil {
+		return err
+	}
+	r.next = sequence + 1
+	err = r.deliver(message{
+		subject: m.Subject, sequence: sequence, stored: meta.Timestamp,
+		pending: meta.NumPending, header: m.Header, data: m.Data,
+	})
+	if err == nil && meta.NumPending == 0 {
+		err = r.reached(sequence)
+	}
+	return err
+}
+
+// status handles what the consumer says beside messages.
+func (r *reader) status(ctx context.Context, m *nats.Msg) error {
+	if m.Header.Get("Status") == "100" {
+		return r.heartbeat(ctx, m)
+	}
+	// A pull that ended tells how many of its messages did not come. Every
+	// other status says that the consumer is gone, or moved.
+	pending, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+	if err != nil {
+		return fmt.Errorf("%w: %s %s", errConsumerLost, m.Header.Get("Status"), m.Header.Get("Description"))
+	}
+	r.open -= pending
+	return nil
+}
+
+// heartbeat carries the last delivery and the stream sequence up to which the
+// server has looked: all of the source up to there has been delivered.
+func (r *reader) heartbeat(ctx context.Context, m *nats.Msg) error {
+	delivered, err1 := strconv.ParseUint(m.Header.Get("Nats-Last-Consumer"), 10, 64)
+	looked, err2 := strconv.ParseUint(m.Header.Get("Nats-Last-Stream"), 10, 64)
+	if err1 != nil || err2 != nil || delivered != r.delivered {
+		return errConsumerLost
+	}
+	if looked < r.next-1 {
+		return nil
+	}
+	if err := r.fill(ctx, looked+1); err != nil {
+		return err
+	}
+	r.next = looked + 1
+	return r.reached(looked)
+}
+
+// fill delivers what a gapless source should have delivered before sequence
+// and did not: the leader has it, or the log is damaged.
+func (r *reader) fill(ctx context.Context, sequence uint64) error {
+	if !r.src.gapless || r.src.filter() != "" {
+		return nil
+	}
+	for r.next < sequence {
+		m, err := r.store.leaderMessage(ctx, r.src.stream, r.next)
+		if errors.Is(err, errMissing) {
+			first, err := r.store.firstSequence(ctx, r.src.stream)
+			if err != nil {
+				return err
+			}
+			if r.next < first { // a copy that begins later
+				r.next = min(first, sequence)
+				continue
+			}
+			r.final = true
+			return &CorruptError{Position: Position{sequence: r.next}, Reason: "a commit is missing in the stream " + r.src.stream}
+		}
+		if err != nil {
+			return err
+		}
+		r.next++
+		if err := r.deliver(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) deliver(m message) error {
+	if !r.src.selects(m.subject) {
+		if r.skipped++; r.skipped%skippedTold == 0 {
+			return r.reached(m.sequence)
+		}
+		return nil
+	}
+	err := r.f.deliver(m)
+	r.final = err != nil
+	return err
+}
+
+func (r *reader) reached(sequence uint64) error {
+	if r.f.reached == nil {
+		return nil
+	}
+	err := r.f.reached(sequence)
+	r.final = err != nil
+	return err
+}
