@@ -66,11 +66,10 @@ func (p *Projector[T, E]) Run(ctx context.Context) error {
 	if p.cfg.Bucket != "" {
 		run = p.turns
 	}
-	err := run(ctx)
-	if ctx.Err() != nil {
-		return nil
+	if err := run(ctx); ctx.Err() == nil {
+		return fmt.Errorf("projection %s: %w", p.projection.FullName(), err)
 	}
-	return fmt.Errorf("projection %s: %w", p.projection.FullName(), err)
+	return nil
 }
 
 // WaitFor blocks until the projection has passed pos, and then returns nil, or

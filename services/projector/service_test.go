@@ -73,16 +73,15 @@ func TestListsAreFilteredAndPaged(t *testing.T) {
 	r := newRig(t)
 	r.run(t)
 	var want []string // newest first
-	var last esjs.Revision
 	for i := range 7 {
 		id := fmt.Sprintf("o-%d", i)
 		customer := fmt.Sprintf("c-%d", i%2)
-		last = r.append(t, "order", id, esjs.Metadata{}, events.OrderCreated{OrderID: id, CustomerID: customer, Currency: "EUR"})
+		r.append(t, "order", id, esjs.Metadata{}, events.OrderCreated{OrderID: id, CustomerID: customer, Currency: "EUR"})
 		if customer == "c-0" {
 			want = append([]string{id}, want...)
 		}
 	}
-	last = r.append(t, "order", "o-2", esjs.Metadata{}, events.OrderCancelled{Reason: "changed my mind"})
+	last := r.append(t, "order", "o-2", esjs.Metadata{}, events.OrderCancelled{Reason: "changed my mind"})
 	r.ask(t, "query.orders.get", fmt.Sprintf(`{"order_id":"o-2","min_revision":%q}`, last), nil)
 
 	var found []string

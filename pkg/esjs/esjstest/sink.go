@@ -90,9 +90,9 @@ func TestSink[T any](t *testing.T, newRig func(t *testing.T) SinkRig[T]) {
 	clause("a panic of apply leaves rows and checkpoint as they were, and the sink usable", func(t *testing.T, s *sinkSuite[T]) {
 		sink := s.started(t)
 		func() {
-			defer func() { recover() }()
-			sink.Commit(t.Context(), "view_v1", esjs.Checkpoint{}, checkpoint(1), func(ctx context.Context, tx T) error {
-				s.Put(ctx, tx, "a", "1")
+			defer func() { _ = recover() }()
+			_ = sink.Commit(t.Context(), "view_v1", esjs.Checkpoint{}, checkpoint(1), func(ctx context.Context, tx T) error {
+				_ = s.Put(ctx, tx, "a", "1")
 				panic("apply")
 			})
 		}()

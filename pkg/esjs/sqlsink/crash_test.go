@@ -37,10 +37,10 @@ const (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(envURL) == "" {
-		os.Exit(m.Run())
+		m.Run()
+		return
 	}
-	fmt.Fprintln(os.Stderr, "the projector ended by itself:", crash(context.Background()))
-	os.Exit(1)
+	panic(fmt.Errorf("the projector ended by itself: %w", crash(context.Background())))
 }
 
 func TestACrashAtAnyPointOfABatchLeavesRowsAndCheckpointAgreeing(t *testing.T) {
@@ -110,7 +110,7 @@ func crash(ctx context.Context) error {
 			return
 		}
 		if left--; left == 0 {
-			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {} // the signal ends this
 		}
 	}

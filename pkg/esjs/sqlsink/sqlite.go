@@ -44,7 +44,7 @@ func OpenSQLite(path string) (*sql.DB, error) {
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	if err := db.PingContext(context.Background()); err != nil {
-		db.Close()
+		_ = db.Close()
 		return nil, fmt.Errorf("%w: SQLite database %s: %w", esjs.ErrConfig, path, err)
 	}
 	return db, nil

@@ -3,6 +3,7 @@ package sqlsink
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 )
 
 // A projection executes the same few statements for every event, and parsing
@@ -66,10 +67,11 @@ func (c *keepingConn) ExecContext(ctx context.Context, query string, args []driv
 }
 
 func (c *keepingConn) Close() error {
+	var errs []error
 	for _, statement := range c.kept {
 		if statement != nil {
-			statement.(driver.Stmt).Close()
+			errs = append(errs, statement.(driver.Stmt).Close())
 		}
 	}
-	return c.sqliteConn.Close()
+	return errors.Join(append(errs, c.sqliteConn.Close())...)
 }
