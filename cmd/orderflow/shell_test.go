@@ -82,7 +82,7 @@ func TestShell(t *testing.T) {
 	}{
 		{[]string{"order", "create", "o-2"}, 2, "orderflow order create needs --customer"},
 		{[]string{"order", "create"}, 2, "orderflow order create needs ORDER-ID, got 0 arguments"},
-		{[]string{"order", "create", strings.Repeat("x", 256), "--customer", "c", "--currency", "EUR"}, 2, "256 bytes"},
+		{[]string{"order", "create", strings.Repeat("x", 256), "--customer", "c", "--currency", "EUR"}, 3, "256 bytes"},
 		{[]string{"order", "ship", key}, 2, `orderflow order has no command "ship"; it has`},
 		{[]string{"order", "add-item", key, "--sku", "beans-1kg", "--quantity", "two"}, 2, "--quantity"},
 		{[]string{"order", "cancel", key}, 3, "too_late"},
