@@ -49,6 +49,7 @@ func (e *Env) ServeCommands(ctx context.Context, c Commands) error {
 	}
 	return e.serve(ctx, &endpoints{
 		name:        c.Category,
+		describe:    "commands of " + c.Category,
 		subjects:    map[string]string{"commands": "cmd." + c.Category + ".>"},
 		concurrency: c.Concurrency,
 		answer:      answer,
@@ -81,7 +82,7 @@ func (e *Env) ServeQueries(ctx context.Context, q Queries) error {
 		e.Metrics.queries.WithLabelValues(query, outcome).Inc()
 		e.Metrics.querySeconds.WithLabelValues(query).Observe(took.Seconds())
 	}
-	return e.serve(ctx, &endpoints{name: q.Name, subjects: subjects, answer: answer, observe: observe})
+	return e.serve(ctx, &endpoints{name: q.Name, describe: "queries", subjects: subjects, answer: answer, observe: observe})
 }
 
 // endpointName is the name under which "nats micro" shows a query:

@@ -26,6 +26,7 @@ const outcomeOK = "ok"
 // answered by one function, in one pool.
 type endpoints struct {
 	name        string
+	describe    string
 	subjects    map[string]string // endpoint name to subject
 	concurrency int
 	// answer handles one request and says under which label it is counted.
@@ -51,7 +52,7 @@ func (e *Env) serve(ctx context.Context, ep *endpoints) error {
 	srv, err := micro.AddService(ep.nc, micro.Config{
 		Name:         ep.name,
 		Version:      protocolVersion,
-		Description:  e.Name,
+		Description:  ep.describe + ", answered by the service " + e.Name,
 		QueueGroup:   ep.name,
 		StatsHandler: func(*micro.Endpoint) any { return ep.stats.snapshot() },
 		DoneHandler:  func(micro.Service) { close(closed) },
