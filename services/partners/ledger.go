@@ -21,6 +21,7 @@ import (
 type ledger struct {
 	mu        sync.Mutex
 	file      *os.File // nil: kept in memory only
+	end       int64    // of the file's last whole line
 	payments  map[string]Payment
 	shipments map[string]Shipment
 	answers   map[string]keptAnswer
@@ -97,6 +98,7 @@ func (l *ledger) replay(file *os.File) error {
 	if err := file.Truncate(end); err != nil {
 		return err
 	}
+	l.end = end
 	_, err := file.Seek(end, io.SeekStart)
 	return err
 }
@@ -117,22 +119,16 @@ func (l *ledger) apply(e entry) {
 	delete(l.outbox, e.Delivered)
 }
 
-// write stores an entry before it counts; callers hold the lock.
+// write stores an entry before it counts; callers hold the lock. What could
+// not be stored did not happen, and leaves nothing of a line behind.
 func (l *ledger) write(e entry) error {
 	if l.file != nil {
-		line, err := json.Marshal(e)
+		n, err := l.append(e)
 		if err != nil {
-			return fmt.Errorf("partners: ledger: %w", err)
+			_, seek := l.file.Seek(l.end, io.SeekStart)
+			return fmt.Errorf("partners: ledger: %w", errors.Join(err, l.file.Truncate(l.end), seek))
 		}
-		if _, err := l.file.Write(append(line, '\n')); err != nil {
-			return fmt.Errorf("partners: ledger: %w", err)
-		}
-		// A delivery that is forgotten is only repeated.
-		if e.Delivered == "" {
-			if err := l.file.Sync(); err != nil {
-				return fmt.Errorf("partners: ledger: %w", err)
-			}
-		}
+		l.end += int64(n)
 	}
 	l.apply(e)
 	if len(e.Webhooks) > 0 {
@@ -142,6 +138,18 @@ func (l *ledger) write(e entry) error {
 		}
 	}
 	return nil
+}
+
+func (l *ledger) append(e entry) (int, error) {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return 0, err
+	}
+	n, err := l.file.Write(append(line, '\n'))
+	if err != nil || e.Delivered != "" { // a delivery that is forgotten is only repeated
+		return n, err
+	}
+	return n, l.file.Sync()
 }
 
 // once runs effect for an idempotency key, or returns what the key was

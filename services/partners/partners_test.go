@@ -341,6 +341,25 @@ func TestTheLedgerSurvivesTheProgram(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeStoredDidNotHappen(t *testing.T) {
+	s, err := partners.New(partners.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := httptest.NewServer(s)
+	defer h.Close()
+	c := client{t, h.URL}
+	if err := s.Close(); err != nil { // the disk is gone
+		t.Fatal(err)
+	}
+	if status, _ := c.post("/psp/v1/payments/p/authorise", "a", authorise("card-ok")); status != 500 {
+		t.Errorf("answered %d", status)
+	}
+	if status, b := c.get("/psp/v1/payments/p"); status != 404 {
+		t.Errorf("the account is %d %+v", status, b)
+	}
+}
+
 func TestALedgerThatIsDamagedIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	content := []byte("{\"at\":\"2026-01-01T00:00:00Z\",\"op\":\"x\"}\nnonsense\n{\"at\":\"2026-01-01T00:00:00Z\",\"op\":\"y\"}\n")
