@@ -11,6 +11,7 @@ import (
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
 )
 
 // carrier is the client of the carrier.
@@ -56,8 +57,9 @@ func (c carrier) ask(ctx context.Context, a Ask) (Answer, error) {
 		}
 		body["address_ref"], body["country"], body["items"] = a.AddressRef, a.Country, items
 	case Dispatch:
-		// Asking again is a new request: it may tell what the webhook did not.
-		key += ":" + a.RequestID
+		// Asking again is a new request: it may tell what the webhook did not. A
+		// request's id holds the order's, which a header may not be able to carry.
+		key += ":" + uuid.NewSHA1(uuid.Nil, []byte(a.RequestID)).String()
 		body["request_reference"] = a.RequestID
 	}
 	var answer reply

@@ -3,182 +3,141 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
-// answer is what a command, a query or a problem answers, as far as it matters here.
-type answer struct {
-	Version  uint64   `json:"version"`
-	Revision string   `json:"revision"`
-	EventIDs []string `json:"event_ids"`
-	Code     string   `json:"code"`
-	Status   int      `json:"status"`
-	Detail   string   `json:"detail"`
-	State    any      `json:"state"` // an object in a reply, a name in the view
-}
-
-// req is "nats req subject body".
-func (s *system) req(t *testing.T, subject, body string) answer {
-	t.Helper()
-	stdout, stderr, err := s.cli(t, "req", "--raw", subject, body)
-	if err != nil {
-		t.Fatalf("nats req %s: %v\n%s%s", subject, err, stdout, stderr)
+// The session that README begins with, sent by the real nats CLI.
+func TestSessionWithTheNATSCLI(t *testing.T) {
+	if r := (&system{home: t.TempDir()}).tool(t, "nats", "--version"); strings.TrimSpace(r.stdout+r.stderr) != "v0.5.1" {
+		t.Errorf("the nats CLI is %s%s, want v0.5.1", r.stdout, r.stderr)
 	}
-	var a answer
-	if err := json.Unmarshal([]byte(stdout), &a); err != nil {
-		t.Fatalf("nats req %s answers %q: %v", subject, stdout, err)
-	}
-	return a
-}
-
-// events counts what the store holds.
-func (s *system) events(t *testing.T) (messages int) {
-	t.Helper()
-	stdout, stderr, err := s.cli(t, "stream", "info", "EVENTS", "--json")
-	var info struct {
-		State struct {
-			Messages int `json:"messages"`
-		} `json:"state"`
-	}
-	if err == nil {
-		err = json.Unmarshal([]byte(stdout), &info)
-	}
-	if err != nil {
-		t.Fatalf("nats stream info: %v\n%s%s", err, stdout, stderr)
-	}
-	return info.State.Messages
-}
-
-// placed sends the commands of README's session for one order.
-func (s *system) placed(t *testing.T, order string) {
-	t.Helper()
-	for i, step := range []struct{ verb, body string }{
-		{"create", `{"customer_id":"c-1","currency":"EUR"}`},
-		{"add-item", `{"sku":"beans-1kg","quantity":2}`},
-		{"set-shipping", `{"address_ref":"addr-1","country":"DE"}`},
-		{"set-payment-method", `{"method_ref":"card-ok"}`},
-		{"submit", `{}`},
+	s := up(t, "--ephemeral", "--log-level", "warn")
+	for i, step := range [][2]string{
+		{"cmd.product.beans-1kg.list", `{"name":"Espresso beans 1 kg","price":"24.90","currency":"EUR"}`},
+		{"cmd.stock.beans-1kg.receive", `{"quantity":40,"reference":"PO-1"}`},
+		{"cmd.order.o-1.create", `{"customer_id":"c-1","currency":"EUR"}`},
+		{"cmd.order.o-1.add-item", `{"sku":"beans-1kg","quantity":2}`},
+		{"cmd.order.o-1.set-shipping", `{"address_ref":"addr-1","country":"DE"}`},
+		{"cmd.order.o-1.set-payment-method", `{"method_ref":"card-ok"}`},
+		{"cmd.order.o-1.submit", `{}`},
 	} {
-		a := s.req(t, "cmd.order."+order+"."+step.verb, step.body)
-		if a.Version != uint64(i+1) || len(a.EventIDs) != 1 || !strings.HasPrefix(a.Revision, fmt.Sprintf("%d-", i+1)) {
-			t.Fatalf("%s answers %+v", step.verb, a)
+		answer, code := s.request(t, step[0], step[1])
+		var reply struct {
+			Version  uint64          `json:"version"`
+			Revision string          `json:"revision"`
+			EventIDs []string        `json:"event_ids"`
+			State    json.RawMessage `json:"state"`
+		}
+		if err := json.Unmarshal([]byte(answer), &reply); err != nil || code != "" {
+			t.Fatalf("%s: %s %v", step[0], answer, err)
+		}
+		if want := max(uint64(i)-1, 1); i >= 2 && reply.Version != want || reply.Revision == "" || len(reply.EventIDs) == 0 || len(reply.State) < 2 {
+			t.Errorf("%s answered %s", step[0], answer)
 		}
 	}
-}
-
-func (s *system) completes(t *testing.T, order string) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); ; {
-		a := s.req(t, "query.orders.get", fmt.Sprintf(`{"order_id":%q}`, order))
-		if a.State == "Completed" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("order %s is %v, not Completed", order, a)
-		}
-	}
-}
-
-func (s *system) openShop(t *testing.T) {
-	t.Helper()
-	if a := s.req(t, "cmd.product.beans-1kg.list", `{"name":"Espresso beans 1 kg","price":"24.90","currency":"EUR"}`); a.Version != 1 {
-		t.Fatalf("list: %+v", a)
-	}
-	if a := s.req(t, "cmd.stock.beans-1kg.receive", `{"quantity":40,"reference":"PO-1"}`); len(a.EventIDs) == 0 {
-		t.Fatalf("receive: %+v", a)
-	}
-}
-
-// The session of README, by the real CLI.
-func TestSession(t *testing.T) {
-	s := start(t, t.TempDir())
-	s.openShop(t)
-	s.placed(t, "o-1")
-	s.completes(t, "o-1")
-	// An id with a space, a dot and an umlaut, escaped by the one rule.
-	s.placed(t, "o=202=2E=C3=BC")
-	s.completes(t, "o 2.ü")
-
-	history, stderr, err := s.cli(t, "sub", "--stream", "EVENTS", "--all", "--terminate-at-end", "--raw", "ev.order.o-1")
-	if err != nil {
-		t.Fatalf("history: %v\n%s", err, stderr)
-	}
-	for _, name := range []string{"OrderCreated", "ItemAdded", "OrderSubmitted", "OrderPaid", "OrderCompleted"} {
-		if !strings.Contains(history, `"type":"`+name+`"`) {
-			t.Errorf("the history by the CLI lacks %s:\n%s", name, history)
-		}
+	o := await(t, func() order { return s.shown(t, "o-1") }, "Completed")
+	if o.Captured != (money{"49.80", "EUR"}) {
+		t.Errorf("captured %v, want 49.80 EUR", o.Captured)
 	}
 	for _, look := range []struct {
-		args []string
-		says []string
+		command string
+		shows   []string
 	}{
-		{[]string{"micro", "ls"}, []string{"order", "product", "stock", "projector"}},
-		{[]string{"micro", "info", "projector"}, []string{"query.orders.get", "query.orders.timeline"}},
-		{[]string{"stream", "info", "EVENTS"}, []string{"ev.>", "Atomic"}},
-		{[]string{"stream", "subjects", "EVENTS"}, []string{"ev.order.o-1", "ev.stock.beans-1kg"}},
-		{[]string{"kv", "ls"}, []string{"SNAPSHOTS_order", "SUBSCRIPTIONS_saga"}},
+		{"sub --stream EVENTS --all --terminate-at-end --raw ev.order.o-1", []string{`"type":"OrderCreated"`, `"type":"ItemAdded"`, `"type":"OrderSubmitted"`, `"type":"OrderPaid"`, `"type":"OrderCompleted"`}},
+		{"stream info EVENTS", []string{"ev.>", "Atomic"}},
+		{"stream subjects EVENTS", []string{"ev.order.o-1", "ev.stock.beans-1kg"}},
+		{"stream get EVENTS --last-for ev.order.o-1", []string{`"type":"OrderCompleted"`}},
+		{"micro ls", []string{"order", "product", "stock", "projector"}},
+		{"micro info projector", []string{"query.orders.get", "query.orders.timeline"}},
+		{"micro stats order", []string{"commands"}},
+		{"kv ls", []string{"SNAPSHOTS_order", "SUBSCRIPTIONS_saga"}},
+		{"kv ls SUBSCRIPTIONS_saga", []string{"sub.fulfilment"}},
 	} {
-		stdout, stderr, err := s.cli(t, look.args...)
-		if err != nil {
-			t.Errorf("nats %s: %v\n%s", strings.Join(look.args, " "), err, stderr)
-		}
-		for _, want := range look.says {
-			if !strings.Contains(stdout, want) {
-				t.Errorf("nats %s does not show %s:\n%s", strings.Join(look.args, " "), want, stdout)
+		r := s.tool(t, "nats", strings.Fields(look.command)...)
+		for _, want := range look.shows {
+			if r.status != 0 || !strings.Contains(r.stdout, want) {
+				t.Errorf("nats %s does not show %s: %d\n%s%s", look.command, want, r.status, r.stdout, r.stderr)
 			}
 		}
+	}
+	s.interrupt(t)
+	if log := s.stderr.String(); log != "" {
+		t.Errorf("nothing was wrong, and yet it was said:\n%s", log)
 	}
 }
 
-// What cannot be a command is refused in a sentence, stores nothing and does
-// not disturb the next one.
-func TestBadInput(t *testing.T) {
-	s := start(t, t.TempDir())
-	s.openShop(t)
-	if a := s.req(t, "cmd.order.o-1.create", `{"customer_id":"c-1","currency":"EUR"}`); a.Version != 1 {
-		t.Fatalf("create: %+v", a)
+// Ids that a subject cannot carry as they are, through the command line and the
+// gateway; both see the same order.
+func TestEveryIDWorksInTheShellAndOverHTTP(t *testing.T) {
+	s := up(t, "--ephemeral")
+	shell := func(args ...string) string {
+		t.Helper()
+		r := s.tool(t, "orderflow", args...)
+		if r.status != 0 || r.stderr != "" {
+			t.Fatalf("orderflow %q: %d %s", args, r.status, r.stderr)
+		}
+		return r.stdout
 	}
-	if a := s.req(t, "cmd.order.o-usd.create", `{"customer_id":"c-1","currency":"USD"}`); a.Version != 1 {
-		t.Fatalf("create: %+v", a)
-	}
-	before := s.events(t)
-	for _, c := range []struct {
-		name, subject, body string
-		code                string
-		says                string
-	}{
-		{"broken JSON", "cmd.order.o-1.add-item", `{"sku":`, "bad_request", "not valid JSON"},
-		{"unknown field", "cmd.order.o-1.add-item", `{"sku":"beans-1kg","quantity":1,"price":"0.01"}`, "bad_request", `the field "price" is not known; allowed are "sku", "quantity"`},
-		{"wrong type", "cmd.order.o-1.add-item", `{"sku":"beans-1kg","quantity":"1"}`, "bad_request", `the field "quantity" must be a whole number`},
-		{"negative quantity", "cmd.order.o-1.add-item", `{"sku":"beans-1kg","quantity":-1}`, "", "9999"},
-		{"unknown sku", "cmd.order.o-1.add-item", `{"sku":"nope","quantity":1}`, "unknown_sku", `"nope"`},
-		{"another currency", "cmd.order.o-usd.add-item", `{"sku":"beans-1kg","quantity":1}`, "", "EUR"},
-		{"unknown currency", "cmd.order.o-2.create", `{"customer_id":"c-1","currency":"XXY"}`, "", "XXY"},
-		{"unknown verb", "cmd.order.o-1.ship", `{}`, "unknown_verb", "it has add-item"},
-		{"star", "cmd.order.*.create", `{}`, "bad_subject", "without wildcards"},
-		{"greater than", "cmd.order.>", `{}`, "bad_subject", "cmd.order.<key>.<verb>"},
-		{"extra tokens", "cmd.order.o.1.create", `{}`, "bad_subject", "a dot inside a key is written =2E"},
-		{"unescaped umlaut", "cmd.order.ü.create", `{}`, "bad_key", "=C3=BC"},
-		{"body over the limit", "cmd.order.o-1.add-item", `{"sku":"` + strings.Repeat("x", 70_000) + `"}`, "body_too_large", "65536"},
-		{"order that is not there", "query.orders.get", `{"order_id":"o-9"}`, "order_not_found", "o-9"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			a := s.req(t, c.subject, c.body)
-			if a.Code == "" || c.code != "" && a.Code != c.code || a.Status < 400 || a.Status >= 500 || !strings.Contains(a.Detail, c.says) {
-				t.Errorf("answers %+v, want %s …%s…", a, c.code, c.says)
+	const sku = "Kaffee 1,0 kg / crème"
+	shell("product", "list", sku, "--name", "Kaffee", "--price", "10.00", "--currency", "EUR")
+	shell("stock", "receive", sku, "--quantity", "100", "--reference", "PO-1")
+	for _, id := range []string{"o-1", "order no. 1", "a.b.c", "Größe/ß 100%", "注文-1", "*", ">", "=41", strings.Repeat("ä", 127)} {
+		shell("order", "create", id, "--customer", "c-1", "--currency", "EUR")
+		shell("order", "add-item", id, "--sku", sku, "--quantity", "2")
+		path := "/v1/orders/" + url.PathEscape(id)
+		for verb, body := range map[string]string{
+			"set-shipping":       `{"address_ref":"addr-1","country":"DE"}`,
+			"set-payment-method": `{"method_ref":"card-ok"}`,
+		} {
+			var p problem
+			if status := s.web(t, "POST", path+"/"+verb, body, &p); status != 200 {
+				t.Fatalf("%s of %q: %d %+v", verb, id, status, p)
 			}
-		})
+		}
+		shell("order", "submit", id, "--expected-version", "4")
+		o := await(t, func() (o order) {
+			s.web(t, "GET", path, "", &o)
+			return o
+		}, "Completed")
+		if o.OrderID != id || o.Captured != (money{"20.00", "EUR"}) {
+			t.Errorf("%q is shown as %+v", id, o)
+		}
+		var same order
+		if err := json.Unmarshal([]byte(shell("order", "show", id, "--json")), &same); err != nil || same != o {
+			t.Errorf("the shell shows %q as %+v (%v), the gateway as %+v", id, same, err, o)
+		}
+		history := shell("events", "history", "order", id)
+		for _, event := range []string{"OrderCreated", "ItemAdded", "OrderSubmitted", "OrderCompleted"} {
+			if !strings.Contains(history, event) {
+				t.Errorf("the history of %q lacks %s:\n%s", id, event, history)
+			}
+		}
 	}
-	if after := s.events(t); after != before {
-		t.Errorf("%d commits are stored, want %d as before", after, before)
+	// What NATS cannot carry is refused in a sentence, and nothing is sent.
+	long := strings.Repeat("x", 256)
+	r := s.tool(t, "orderflow", "order", "create", long, "--customer", "c-1", "--currency", "EUR")
+	if r.status != 3 || !strings.Contains(r.stderr, "1 to 255 bytes of UTF-8 are allowed") || strings.Count(r.stderr, "\n") != 1 {
+		t.Errorf("the shell says %d %s", r.status, r.stderr)
 	}
-	if a := s.req(t, "cmd.order.o-1.add-item", `{"sku":"beans-1kg","quantity":1}`); a.Version != 2 {
-		t.Errorf("the next good command answers %+v", a)
+	var p problem
+	if status := s.web(t, "POST", "/v1/orders/"+long+"/create", `{}`, &p); status != 400 || p.Code != "bad_key" || !strings.Contains(p.Detail, "1 to 255 bytes of UTF-8 are allowed") {
+		t.Errorf("the gateway says %d %+v", status, p)
 	}
-	// The client refuses what a subject cannot hold.
-	if _, stderr, err := s.cli(t, "req", "cmd.order.o 1.create", "{}"); err == nil || !strings.Contains(stderr, "subject") {
-		t.Errorf("a subject with a space: %v %q", err, stderr)
+	s.interrupt(t)
+}
+
+func lastSequence(t *testing.T, s *system) uint64 {
+	t.Helper()
+	r := s.tool(t, "nats", "stream", "info", "EVENTS", "--json")
+	var info struct {
+		State struct {
+			LastSequence uint64 `json:"last_seq"`
+		} `json:"state"`
 	}
+	if err := json.Unmarshal([]byte(r.stdout), &info); err != nil || r.status != 0 {
+		t.Fatalf("nats stream info: %s %v", fmt.Sprint(r), err)
+	}
+	return info.State.LastSequence
 }
