@@ -100,7 +100,7 @@ func (s *Store) base(ctx context.Context, id StreamID, expect Expectation) (Revi
 		if err != nil {
 			return Revision{}, err
 		}
-		if tail.Position.sequence != expect.revision.sequence {
+		if tail.Position.sequence != expect.revision.sequence || tail.revision.version != expect.revision.version {
 			return Revision{}, &ConflictError{Stream: id, Expected: expect.revision.version, Actual: tail.revision.version}
 		}
 		return tail.revision, nil

@@ -90,9 +90,9 @@ func (h *CommandHandler[S, C, E]) loadPast(ctx context.Context, id StreamID, o l
 		if len(c.Records) == 0 {
 			break
 		}
-		if len(c.Records) < whole { // a version inside a commit
+		if len(c.Records) < whole { // a version inside a commit, which nothing can follow
 			last := c.Records[len(c.Records)-1]
-			c.revision.version, c.revision.time = last.Version, last.Time
+			c.revision.version, c.revision.time, c.revision.window = last.Version, last.Time, nil
 		}
 		if f, err = h.agg.apply(f, c); err != nil {
 			return nil, err
