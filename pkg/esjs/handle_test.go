@@ -321,3 +321,33 @@ func TestLoadsLeaveNoConsumerBehind(t *testing.T) {
 		t.Fatalf("%d consumers are left", n)
 	}
 }
+
+// A handler that has not seen the first use of a command id learns of it from
+// the conflict, and does not take the other's commit for its own.
+func TestACommandIDThatAnotherHandlerHasSeen(t *testing.T) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
+		ctx := testContext(t)
+		one := newHandler(t, d, d.Store(t), esjs.HandlerConfig[balance]{})
+		two := newHandler(t, d, d.Store(t), esjs.HandlerConfig[balance]{})
+		meta := func(verb string) esjs.HandleOption {
+			return esjs.WithMetadata(esjs.Metadata{CommandID: "c-1", CommandHash: esjs.CommandHash(verb, nil)})
+		}
+		if _, err := one.Handle(ctx, "a", 10); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := two.Load(ctx, "a"); err != nil { // cached from here on
+			t.Fatal(err)
+		}
+		first, err := one.Handle(ctx, "a", 5, meta("deposit 5"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result, err := two.Handle(ctx, "a", 7, meta("deposit 7")); !errors.Is(err, esjs.ErrCommandReused) {
+			t.Fatalf("another command under the same id: %+v, %v", result, err)
+		}
+		again, err := two.Handle(ctx, "a", 5, meta("deposit 5"))
+		if err != nil || again.Version != first.Version || again.State.Total != 15 {
+			t.Fatalf("repeated: %+v, %v; first %+v", again, err, first)
+		}
+	})
+}

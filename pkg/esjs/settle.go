@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
@@ -34,10 +35,19 @@ func (s *Store) settle(ctx context.Context, c *outgoing) (verdict, Revision, err
 	if err != nil {
 		return pending, Revision{}, fmt.Errorf("%w: %s: %w", ErrUnknownOutcome, c.stream, err)
 	}
-	if len(next.Records) > 0 && next.Records[0].ID == c.events[0].ID {
+	if c.is(next) {
 		return stored, next.revision, nil
 	}
 	return pending, Revision{}, &ConflictError{Stream: c.stream, Expected: c.base.version, Actual: tail.revision.version}
+}
+
+// is tells that stored is this commit. Ids alone do not say so: whoever uses a
+// command id again makes the same ids, also for other events or another command.
+func (c *outgoing) is(stored Commit) bool {
+	return len(stored.Records) > 0 && stored.Records[0].Metadata.CommandHash == c.events[0].CommandHash &&
+		slices.EqualFunc(stored.Records, c.events, func(r Record, e wire.Event) bool {
+			return r.ID == e.ID && r.Type == e.Type && bytes.Equal(r.Data, e.Data)
+		})
 }
 
 // successor returns the commit that directly follows the sequence after in the
