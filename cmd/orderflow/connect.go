@@ -17,7 +17,7 @@ import (
 // where a server tells what it does not permit.
 func dialer(url, user string, log zerolog.Logger, opts ...nats.Option) esjs.Dial {
 	return func(purpose string) (*nats.Conn, error) {
-		log := log.With().Str("connection", purpose).Logger()
+		log := log.With().Str("connection", user+"/"+purpose).Logger()
 		all := append([]nats.Option{
 			nats.Name(user + "/" + purpose),
 			nats.CustomInboxPrefix("_INBOX." + user),

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
@@ -175,4 +176,16 @@ func foreignServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return url
+}
+
+// A service that still waits for its server stops as cleanly as one that runs.
+func TestStopWhileStarting(t *testing.T) {
+	p := begin(t, t.TempDir(), "saga", "--nats-url", "nats://127.0.0.1:1", "--wait", "1h")
+	for deadline := time.Now().Add(patience); !strings.Contains(p.stderr.String(), "waiting for the nats server"); {
+		if time.Now().After(deadline) {
+			t.Fatal("does not say that it waits")
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	p.stop(t)
 }

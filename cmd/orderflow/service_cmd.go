@@ -36,7 +36,8 @@ begun. Its HTTP server answers /livez, /readyz and /metrics.
 			if err := s.readSecret(); err != nil {
 				return err
 			}
-			return runService(cmd.Context(), sp, s, wait, log.With().Str("service", sp.name).Logger())
+			err = runService(cmd.Context(), sp, s, wait, log.With().Str("service", sp.name).Logger())
+			return unlessStopped(cmd.Context(), err)
 		},
 	}
 	if !sp.external {

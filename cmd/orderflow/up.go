@@ -57,11 +57,7 @@ crash: an order in flight completes.
 			if err != nil {
 				return err
 			}
-			err = runUp(cmd.Context(), f, external, cmd.OutOrStdout(), log)
-			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
-				return nil // stopped while it was starting
-			}
-			return err
+			return unlessStopped(cmd.Context(), runUp(cmd.Context(), f, external, cmd.OutOrStdout(), log))
 		},
 	}
 	fl := cmd.Flags()
