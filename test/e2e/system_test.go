@@ -271,3 +271,10 @@ func (s *system) stocked(t *testing.T, sku string, quantity int) {
 	s.must(t, "cmd.product."+sku+".list", `{"name":"Espresso beans 1 kg","price":"24.90","currency":"EUR"}`)
 	s.must(t, "cmd.stock."+sku+".receive", fmt.Sprintf(`{"quantity":%d,"reference":"PO-1"}`, quantity))
 }
+
+func decode(t *testing.T, text string, v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+}
