@@ -69,6 +69,21 @@ func NewCodec[E Event](types ...EventType[E]) (*Codec[E], error) {
 	return c, nil
 }
 
+// NewCodecFrom is [NewCodec] for a list whose elements have the fields of
+// [EventType] and a type of their own, as a package of event types keeps it that
+// does not import esjs.
+func NewCodecFrom[E Event, T ~struct {
+	Name          string
+	SchemaVersion int
+	Decode        func([]byte, func([]byte, any) error) (E, error)
+}](list []T) (*Codec[E], error) {
+	types := make([]EventType[E], len(list))
+	for i, t := range list {
+		types[i] = EventType[E](t)
+	}
+	return NewCodec(types...)
+}
+
 // roundTrip decodes an event without data, encodes it and decodes that again.
 func roundTrip[E Event](t EventType[E]) error {
 	if t.Name == "" || t.Decode == nil {

@@ -100,6 +100,26 @@ func TestCodecPassesOverNamesOfAnotherCase(t *testing.T) {
 	}
 }
 
+func TestNewCodecFromTakesAListOfAnotherType(t *testing.T) {
+	type listed struct {
+		Name          string
+		SchemaVersion int
+		Decode        func(data []byte, unmarshal func([]byte, any) error) (shape, error)
+	}
+	circles := listed(esjs.TypeOf[shape, *circle]())
+	codec, err := esjs.NewCodecFrom([]listed{circles})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := codec.Decode(esjs.Record{Type: "CircleDrawn", SchemaVersion: 2, Data: json.RawMessage(`{"radius":2}`)})
+	if err != nil || got.Event.area() != 12 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := esjs.NewCodecFrom([]listed{circles, circles}); !errors.Is(err, esjs.ErrConfig) {
+		t.Errorf("a name that is listed twice: %v", err)
+	}
+}
+
 func TestNewCodecRefusesTypes(t *testing.T) {
 	good := esjs.TypeOf[shape, square]()
 	change := func(f func(*esjs.EventType[shape])) esjs.EventType[shape] { c := good; f(&c); return c }

@@ -13,17 +13,3 @@
 // append, one commit for each touched sku and each reservation: a hot sku costs
 // one commit for hundreds of orders.
 package inventory
-
-import (
-	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/b144f99b/orderflow/pkg/events"
-)
-
-// codec decodes everything that the service reads and writes.
-func codec() (*esjs.Codec[events.Event], error) {
-	types := make([]esjs.EventType[events.Event], len(events.Types))
-	for i, t := range events.Types {
-		types[i] = esjs.EventType[events.Event](t)
-	}
-	return esjs.NewCodec(types...)
-}

@@ -41,7 +41,7 @@ func New(env *service.Env, cfg Config) *Service { return &Service{env: env, cfg:
 // returns nil) or a part cannot go on. Any number of instances may run: they
 // share the commands, and one of them answers the requests.
 func (s *Service) Run(ctx context.Context) error {
-	codec, err := codec()
+	codec, err := esjs.NewCodecFrom(events.Types)
 	if err != nil {
 		return err
 	}

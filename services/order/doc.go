@@ -19,15 +19,6 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
-// codec decodes everything that the order service reads and writes.
-func codec() (*esjs.Codec[events.Event], error) {
-	types := make([]esjs.EventType[events.Event], len(events.Types))
-	for i, t := range events.Types {
-		types[i] = esjs.EventType[events.Event](t)
-	}
-	return esjs.NewCodec(types...)
-}
-
 // Aggregate is the order aggregate on the given codec.
 func Aggregate(codec *esjs.Codec[events.Event]) esjs.Aggregate[State, Command, events.Event] {
 	return esjs.Aggregate[State, Command, events.Event]{Category: events.CategoryOrder, Codec: codec, Apply: Apply, Decide: Decide}

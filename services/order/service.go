@@ -48,7 +48,7 @@ func New(env *service.Env, cfg Config) *Service {
 // ctx ends (and then returns nil) or a part cannot go on. Any number of
 // instances may run: they share the commands, and one of them reacts.
 func (s *Service) Run(ctx context.Context) error {
-	codec, err := codec()
+	codec, err := esjs.NewCodecFrom(events.Types)
 	if err != nil {
 		return err
 	}

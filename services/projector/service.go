@@ -70,7 +70,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	codec, err := codec()
+	codec, err := esjs.NewCodecFrom(events.Types)
 	if err != nil {
 		return err
 	}
@@ -112,12 +112,3 @@ func (s *Service) open() (*sql.DB, error) {
 
 // ready names a view in the service's health.
 func ready(fullName string) string { return "view " + fullName }
-
-// codec decodes every published event.
-func codec() (*esjs.Codec[events.Event], error) {
-	types := make([]esjs.EventType[events.Event], len(events.Types))
-	for i, t := range events.Types {
-		types[i] = esjs.EventType[events.Event](t)
-	}
-	return esjs.NewCodec(types...)
-}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/saga/fulfilment"
 )
 
@@ -40,7 +41,7 @@ func New(env *service.Env, cfg Config) *Service { return &Service{env: env, cfg:
 // Run carries every submitted order to its end, until ctx ends (and then
 // returns nil) or it cannot go on. Any number of instances may run; one of them works.
 func (s *Service) Run(ctx context.Context) error {
-	codec, err := codec()
+	codec, err := esjs.NewCodecFrom(events.Types)
 	if err != nil {
 		return err
 	}

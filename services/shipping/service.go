@@ -78,7 +78,7 @@ func (s *Service) Addr(ctx context.Context) (string, error) {
 // Run serves until ctx ends or it cannot go on, and says why.
 func (s *Service) Run(ctx context.Context) (err error) {
 	s.env.Health.Await("shipping webhooks")
-	codec, err := newCodec()
+	codec, err := esjs.NewCodecFrom(events.Types)
 	if err != nil {
 		return fmt.Errorf("shipping: %w", err)
 	}
@@ -119,14 +119,6 @@ func Aggregate(codec *esjs.Codec[events.Event]) esjs.Aggregate[State, Command, e
 		Apply:    Apply,
 		Decide:   Decide,
 	}
-}
-
-func newCodec() (*esjs.Codec[events.Event], error) {
-	types := make([]esjs.EventType[events.Event], 0, len(events.Types))
-	for _, t := range events.Types {
-		types = append(types, esjs.EventType[events.Event](t))
-	}
-	return esjs.NewCodec(types...)
 }
 
 // subscribe reacts to what fulfilment asks for, one order at a time in order.
