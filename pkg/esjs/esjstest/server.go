@@ -34,20 +34,40 @@ func InProcess() Option { return func(c *config) { c.inProcess = true } }
 func MaxBytes(n int64) Option { return func(c *config) { c.maxBytes = n } }
 
 // Server runs one nats-server with file storage in a directory of the test, on
-// a free loopback port.
+// a free loopback port. It ends with the test.
 func Server(t testing.TB, options ...Option) *Deployment {
 	t.Helper()
-	d := newDeployment(options)
-	o := d.serverOptions(directory(t))
+	d, stop, err := Start(options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return d
+}
+
+// Start is [Server] for what is not a test: examples, and programs that try
+// something out. stop ends the server and removes its files.
+func Start(options ...Option) (d *Deployment, stop func(), err error) {
+	dir, err := os.MkdirTemp("", "esjstest-")
+	if err != nil {
+		return nil, nil, err
+	}
+	d = newDeployment(options)
+	o := d.serverOptions(filepath.Join(dir, "data"))
 	o.Port = server.RANDOM_PORT
 	d.options = []*server.Options{o}
-	t.Cleanup(d.shutdown)
+	stop = func() {
+		d.shutdown()
+		// A server that has shut down may still be writing a last file.
+		until(func() bool { return os.RemoveAll(dir) == nil })
+	}
 	s, err := start(o)
 	if err != nil {
-		t.Fatalf("start a nats-server: %v", err)
+		stop()
+		return nil, nil, fmt.Errorf("start a nats-server: %w", err)
 	}
 	d.servers = []*server.Server{s}
-	return d
+	return d, stop, nil
 }
 
 func newDeployment(options []Option) *Deployment {
