@@ -351,3 +351,27 @@ func TestACommandIDThatAnotherHandlerHasSeen(t *testing.T) {
 		}
 	})
 }
+
+// Many callers of one handler: what one of them has just stored does not make
+// what another has just read look like a loss.
+func TestManyCallersOfOneAggregate(t *testing.T) {
+	d := esjstest.Server(t)
+	ctx, s := testContext(t), d.Store(t)
+	h := newHandler(t, d, s, esjs.HandlerConfig[balance]{Attempts: 1000})
+	const callers, each = 8, 100
+	var wg sync.WaitGroup
+	for caller := range callers {
+		wg.Go(func() {
+			for range each {
+				if _, err := h.Handle(ctx, "a", deposit(caller%2)); err != nil { // 0: nothing to do
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if loaded, err := h.Load(ctx, "a", esjs.Fresh()); err != nil || loaded.State.Total != callers/2*each {
+		t.Fatalf("%+v, %v", loaded, err)
+	}
+}

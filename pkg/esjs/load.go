@@ -67,7 +67,7 @@ func (h *CommandHandler[S, C, E]) Load(ctx context.Context, key string, opts ...
 // loadPast folds the aggregate up to a version or a moment. Event times never
 // decrease within an aggregate, so both cut the history in two.
 func (h *CommandHandler[S, C, E]) loadPast(ctx context.Context, id StreamID, o loadOptions) (*folded[S], error) {
-	tail, err := h.store.tail(ctx, id)
+	tail, err := h.store.tail(ctx, id, o.version)
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +145,7 @@ func (h *CommandHandler[S, C, E]) load(ctx context.Context, id StreamID) (*folde
 			return nil, behindError(id, tail, seen)
 		}
 	}
+	h.store.sawSequence(id, tail.Position.sequence)
 	return h.catchUp(ctx, id, snapshot, tail)
 }
 
@@ -249,16 +250,18 @@ func (h *CommandHandler[S, C, E]) refresh(ctx context.Context, id StreamID) (*fo
 
 // refreshFrom brings known to what the leader has; known itself when nothing is new.
 func (h *CommandHandler[S, C, E]) refreshFrom(ctx context.Context, id StreamID, known *folded[S]) (*folded[S], error) {
+	// Asked before the leader is: what is stored meanwhile is not missing there.
+	seen := max(known.revision.sequence, h.store.lastSeen(id))
 	tail, err := h.store.leaderTail(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	if tail.Position.sequence < seen {
+		return nil, behindError(id, tail, seen)
+	}
 	if tail.Position.sequence == known.revision.sequence {
 		h.remember(id, known)
 		return known, nil
-	}
-	if seen := max(known.revision.sequence, h.store.lastSeen(id)); tail.Position.sequence < seen {
-		return nil, behindError(id, tail, seen)
 	}
 	f, err := h.catchUp(ctx, id, known, tail)
 	if err != nil {
@@ -269,10 +272,12 @@ func (h *CommandHandler[S, C, E]) refreshFrom(ctx context.Context, id StreamID, 
 }
 
 // tail returns the aggregate's last commit from a replica, or from the leader
-// when the replica is behind what this process has seen.
-func (s *Store) tail(ctx context.Context, id StreamID) (Commit, error) {
+// when the replica is behind what this process has seen or has less than the
+// version that is asked for, and at least one.
+func (s *Store) tail(ctx context.Context, id StreamID, version uint64) (Commit, error) {
 	tail, err := s.replicaTail(ctx, id)
-	if err == nil && tail.Position.sequence >= s.lastSeen(id) {
+	if err == nil && tail.Position.sequence >= s.lastSeen(id) && tail.revision.version >= max(version, 1) {
+		s.sawSequence(id, tail.Position.sequence)
 		return tail, nil
 	}
 	if err != nil && permanent(err) {

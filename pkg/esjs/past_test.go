@@ -38,3 +38,45 @@ func TestAnAppendAtAVersionInsideACommitIsAConflict(t *testing.T) {
 		t.Errorf("stored %v", got)
 	}
 }
+
+// A replica that lags shows what was, and never less than this store has shown
+// before; that something is not there is the leader's word.
+func TestALaggingReplica(t *testing.T) {
+	d := esjstest.Server(t)
+	f := d.Faults()
+	ctx, s, other := testContext(t), open(t, f.Dial(), d), d.Store(t)
+	h := newHandler(t, d, s, esjs.HandlerConfig[balance]{})
+	deposit := func(key string) {
+		t.Helper()
+		if _, err := other.Append(ctx, account(key), esjs.Any(), deposited{Amount: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for want := range 2 {
+		deposit("loaded")
+		h.Forget("loaded")
+		if loaded, err := h.Load(ctx, "loaded"); err != nil || loaded.State.Total != want+1 {
+			t.Fatalf("loaded %+v, %v", loaded, err)
+		}
+	}
+	h.Forget("loaded")
+	f.StaleReads(1)
+	if loaded, err := h.Load(ctx, "loaded"); err != nil || loaded.State.Total != 2 {
+		t.Errorf("loaded again: %+v, %v", loaded, err)
+	}
+	deposit("read")
+	f.StaleReads(1)
+	for r, err := range s.Read(ctx, account("read"), 0, 0) {
+		if err != nil || r.Version != 1 {
+			t.Errorf("read: version %d, %v", r.Version, err)
+		}
+	}
+	deposit("past")
+	f.StaleReads(1)
+	if loaded, err := h.Load(ctx, "past", esjs.AtVersion(1)); err != nil || loaded.State.Total != 1 {
+		t.Errorf("loaded at version 1: %+v, %v", loaded, err)
+	}
+	if n := f.Armed(); n != 0 {
+		t.Errorf("%d stale reads were not asked for", n)
+	}
+}

@@ -19,7 +19,8 @@ import (
 // aggregate, newest first.
 //
 // It may be as old as a lagging replica, but never older than what this store
-// has read or written of the aggregate. It holds at most 64 commits in memory,
+// has read or written of the aggregate, and that there are no events is the
+// leader's word. It holds at most 64 commits in memory,
 // and takes one round trip for each 64 commits, wherever they are stored.
 // Versions are checked to be gapless.
 //
@@ -67,14 +68,13 @@ func (s *Store) existingTail(ctx context.Context, id StreamID) (Commit, error) {
 	if err := checkStream(id); err != nil {
 		return Commit{}, err
 	}
-	tail, err := s.tail(ctx, id)
+	tail, err := s.tail(ctx, id, 1)
 	if err != nil {
 		return Commit{}, err
 	}
 	if tail.revision.version == 0 {
 		return Commit{}, fmt.Errorf("%w: %s has no events", ErrNotFound, id)
 	}
-	s.sawSequence(id, tail.Position.sequence)
 	return tail, nil
 }
 

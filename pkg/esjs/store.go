@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -84,7 +85,8 @@ type Store struct {
 
 	// seen remembers the newest sequence that this process knows of each
 	// aggregate, so that an answer of a lagging replica is recognised.
-	seen *lru.Cache[StreamID, uint64]
+	seen   *lru.Cache[StreamID, uint64]
+	seeing sync.Mutex // held while it is raised
 }
 
 // Open connects to a provisioned store and verifies it: a stream whose
@@ -160,6 +162,8 @@ func (s *Store) reader() *requester {
 
 // sawSequence remembers the newest sequence known of an aggregate.
 func (s *Store) sawSequence(id StreamID, sequence uint64) {
+	s.seeing.Lock()
+	defer s.seeing.Unlock()
 	if last, ok := s.seen.Get(id); !ok || last < sequence {
 		s.seen.Add(id, sequence)
 	}
