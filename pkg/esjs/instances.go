@@ -21,6 +21,7 @@ import (
 // was written, and it is moved only when the sweep looks or the deadline
 // becomes an earlier one: most steps of an instance write nothing here.
 type instances struct {
+	store    *Store
 	kv       jetstream.KeyValue
 	category string
 }
@@ -36,7 +37,11 @@ func (o openInstance) due(t time.Time) bool {
 	return o.Look || !o.Deadline.IsZero() && !o.Deadline.After(t)
 }
 
-func openInstances(ctx context.Context, js jetstream.JetStream, bucket, category string) (*instances, error) {
+func openInstances(ctx context.Context, store *Store, bucket, category string) (*instances, error) {
+	js, err := jetstream.New(store.Conn())
+	if err != nil {
+		return nil, err
+	}
 	kv, err := js.KeyValue(ctx, bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrInvalidBucketName) {
 		return nil, fmt.Errorf("%w: instances of %s: bucket %q: %w", ErrConfig, category, bucket, err)
@@ -44,7 +49,7 @@ func openInstances(ctx context.Context, js jetstream.JetStream, bucket, category
 	if err != nil {
 		return nil, fmt.Errorf("esjs: instances of %s: bucket %q: %w", category, bucket, err)
 	}
-	return &instances{kv: kv, category: category}, nil
+	return &instances{store: store, kv: kv, category: category}, nil
 }
 
 // put writes an instance's entry.
@@ -70,37 +75,31 @@ func (i *instances) remove(ctx context.Context, key string) error {
 // due returns the keys of the instances that a sweep that looks ahead to t must
 // look at.
 func (i *instances) due(ctx context.Context, t time.Time) ([]string, error) {
-	watcher, err := i.kv.Watch(ctx, i.category+".*", jetstream.IgnoreDeletes())
+	entries := bucket{store: i.store, name: i.kv.Bucket()}
+	last, err := i.store.lastSequence(ctx, entries.stream())
 	if err != nil {
-		return nil, fmt.Errorf("esjs: open instances of %s: %w", i.category, err)
+		return nil, err
 	}
-	defer watcher.Stop() //nolint:errcheck // the list is read; an error would only leave an idle consumer that the server removes
 	var keys []string
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case entry, ok := <-watcher.Updates():
-			if !ok {
-				return nil, fmt.Errorf("esjs: open instances of %s: the connection was lost while they were listed", i.category)
-			}
-			if entry == nil { // everything that was there has been seen
-				return keys, nil
-			}
-			var open openInstance
-			if err := json.Unmarshal(entry.Value(), &open); err != nil {
-				open.Look = true // the entry is only a hint
-			}
-			if !open.due(t) {
-				continue
-			}
-			key, err := wire.UnescapeKey(strings.TrimPrefix(entry.Key(), i.category+"."))
-			if err != nil {
-				return nil, fmt.Errorf("esjs: open instances of %s: %w", i.category, err)
-			}
-			keys = append(keys, key)
+	err = i.store.scan(ctx, entries.source(i.category+".*"), 0, last, func(m message) error {
+		if isDeleted(m) {
+			return nil
 		}
-	}
+		var open openInstance
+		if err := json.Unmarshal(m.data, &open); err != nil {
+			open.Look = true // the entry is only a hint
+		}
+		if !open.due(t) {
+			return nil
+		}
+		key, err := wire.UnescapeKey(strings.TrimPrefix(m.subject, entries.subject(i.category+".")))
+		if err != nil {
+			return fmt.Errorf("esjs: open instances of %s: %w", i.category, err)
+		}
+		keys = append(keys, key)
+		return nil
+	})
+	return keys, err
 }
 
 // complete tells that the list was built once and has been kept since.

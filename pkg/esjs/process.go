@@ -7,7 +7,6 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Process is an event-sourced state machine (a saga, a process manager): it
@@ -101,11 +100,7 @@ func NewProcess[S any, In, Out Event](ctx context.Context, store *Store, p Proce
 	if err != nil {
 		return nil, err
 	}
-	js, err := jetstream.New(store.Conn())
-	if err != nil {
-		return nil, fmt.Errorf("%w: process %s: %w", ErrConfig, p.Name, err)
-	}
-	list, err := openInstances(ctx, js, cfg.Instances, p.Category)
+	list, err := openInstances(ctx, store, cfg.Instances, p.Category)
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +166,7 @@ func (r *ProcessRunner[S, In, Out]) Close(ctx context.Context) error { return r.
 type reaction[In Event] struct {
 	input      Input[In]
 	unexpected *UnexpectedError // what the last call of React said
+	failed     bool             // whether it failed
 }
 
 // At gives a command the time that its commit will carry; events and timers
@@ -187,11 +183,12 @@ func (p Process[S, In, Out]) decide(state S, given *reaction[In]) ([]Out, error)
 	if fired := given.input.Timer; fired != nil && !p.armed(state, *fired) {
 		return nil, nil
 	}
-	given.unexpected = nil
+	given.unexpected, given.failed = nil, false
 	events, err := p.React(state, given.input)
 	if errors.As(err, &given.unexpected) {
 		return nil, nil
 	}
+	given.failed = err != nil
 	return events, err
 }
 

@@ -2,6 +2,7 @@ package esjs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -93,12 +94,32 @@ func (r *ProcessRunner[S, In, Out]) consume(ctx context.Context, key string, in 
 	given := &reaction[In]{input: in}
 	result, err := r.handler.Handle(ctx, key, given, WithMetadata(m), At(in.Time))
 	if err != nil {
-		return err
+		return laterUnless(given.failed || ofInstance(err), err)
 	}
 	if u := given.unexpected; u != nil {
 		r.observer.Unexpected(r.process.Name, u.State, u.Input)
 	}
-	return r.follow(ctx, key, result.State, result.Version)
+	err = r.follow(ctx, key, result.State, result.Version)
+	return laterUnless(errors.Is(err, ErrInvalid), err)
+}
+
+// unavailablePause is how long an input waits that the server could not serve.
+const unavailablePause = time.Second
+
+// laterUnless lets an input wait for as long as it takes, unless the instance
+// itself is what is wrong: then the error uses up attempts and at last parks the
+// instance. A server that is away must not park all of them.
+func laterUnless(instance bool, err error) error {
+	if err == nil || instance {
+		return err
+	}
+	return RetryAfter(unavailablePause, err)
+}
+
+// ofInstance tells errors of one instance from those of the server.
+func ofInstance(err error) bool {
+	return errors.As(err, new(*DecodeError)) || errors.As(err, new(*CorruptError)) ||
+		errors.Is(err, ErrTooLarge) || errors.Is(err, ErrInvalid)
 }
 
 // followed is what has been done for an instance after its last append.

@@ -275,13 +275,13 @@ func TestSweepArmsWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
-		sweeping := options{config: func(c *esjs.ProcessConfig) { c.Sweep = 500 * time.Millisecond }}
+		s := newSignals()
+		sweeping := options{config: func(c *esjs.ProcessConfig) { c.Sweep, c.Observer = 200*time.Millisecond, s }}
 		p := r.start(t, sweeping)
 		// One whose deadline comes while the stream is gone, one long after.
-		r.place(t, "o-1", time.Second)
-		r.place(t, "o-2", 3*time.Second)
-		r.seen.await(t, "o-1", "AssemblyStarted")
-		r.seen.await(t, "o-2", "AssemblyStarted")
+		r.place(t, "o-1", 500*time.Millisecond)
+		r.place(t, "o-2", 1500*time.Millisecond)
+		s.await(t, "both are handled", func() bool { return s.handled["assembly"] == 2 })
 		js, err := jetstream.New(d.Connect(t))
 		if err != nil {
 			t.Fatal(err)
@@ -298,7 +298,7 @@ func TestSweepArmsWhatIsMissing(t *testing.T) {
 
 		// The list of open instances can be lost, too.
 		p = r.start(t, options{})
-		r.place(t, "o-3", 2*time.Second)
+		r.place(t, "o-3", time.Second)
 		r.seen.await(t, "o-3", "AssemblyStarted")
 		p.shutdown(t)
 		renewBucket(t, d, openOnes)
@@ -312,6 +312,33 @@ func TestSweepArmsWhatIsMissing(t *testing.T) {
 		r.seen.await(t, "o-3", "AssemblyStarted", "Reminded", "GivenUp")
 		p.shutdown(t)
 	})
+}
+
+func TestServerThatIsAwayParksNobody(t *testing.T) {
+	t.Parallel()
+	r := newAssemblyRig(t, esjstest.Server(t))
+	s := newSignals()
+	p := r.start(t, observed(s))
+	r.place(t, "o-0", 100*time.Millisecond)
+	s.await(t, "the process has timers", func() bool { return s.handled["assembly-timers"] == 2 })
+	js, err := jetstream.New(r.Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteStream(contextWithPatience(t), "TIMERS"); err != nil {
+		t.Fatal(err)
+	}
+	r.place(t, "o-1", 300*time.Millisecond)
+	// More calls than attempts: the timer cannot be armed, which is not the instance's fault.
+	s.await(t, "the input is tried again and again", func() bool { return s.failed["assembly"] > 3 })
+	if s.parked["assembly"] != 0 {
+		t.Error("the instance is parked")
+	}
+	if err := esjs.ProvisionTimers(contextWithPatience(t), r.Dial(), 1); err != nil {
+		t.Fatal(err)
+	}
+	r.seen.await(t, "o-1", "AssemblyStarted", "Reminded", "GivenUp")
+	p.shutdown(t)
 }
 
 func TestEndedInstancesLeaveTheList(t *testing.T) {

@@ -52,6 +52,10 @@ const (
 	// leader meanwhile may never answer it.
 	provisionWait     = 10 * time.Second
 	provisionAttempts = 6
+	// A cluster that has just started, or lost a server, has no peers to place a
+	// stream on for a moment.
+	codeNoPeers    = 10005
+	provisionPause = time.Second
 )
 
 // provision connects and calls once, which can be repeated, again while the
@@ -74,8 +78,13 @@ func provision(ctx context.Context, dial Dial, once func(context.Context, *nats.
 		err := once(limited, nc, js)
 		unanswered := limited.Err() != nil
 		cancel()
-		if err == nil || !unanswered || attempt == provisionAttempts || ctx.Err() != nil {
+		var api *jetstream.APIError
+		waits := errors.As(err, &api) && api.ErrorCode == codeNoPeers
+		if err == nil || !unanswered && !waits || attempt == provisionAttempts || ctx.Err() != nil {
 			return err
+		}
+		if waits {
+			sleep(ctx, provisionPause)
 		}
 	}
 }
