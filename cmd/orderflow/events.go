@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"text/tabwriter"
 	"time"
 
@@ -21,7 +23,7 @@ func newEvents() *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newHistory())
+	cmd.AddCommand(newHistory(), newTail())
 	return cmd
 }
 
@@ -39,8 +41,9 @@ func newHistory() *cobra.Command {
 	return cmd
 }
 
-// stored is one event as "events history" prints it for programs.
+// stored is one event as "events" prints it for programs.
 type stored struct {
+	Stream        string         `json:"stream"`
 	Version       uint64         `json:"version"`
 	Type          string         `json:"type"`
 	SchemaVersion int            `json:"schema_version"`
@@ -59,6 +62,29 @@ type stored struct {
 func (s *shellFlags) history(cmd *cobra.Command, id esjs.StreamID) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), s.timeout)
 	defer cancel()
+	return s.read(ctx, cmd, func(store *esjs.Store) error {
+		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		for r, err := range store.Read(ctx, id, 1, 0) {
+			switch {
+			case errors.Is(err, esjs.ErrNotFound):
+				return fail(service.ExitNotFound, "%s has no events", id)
+			case err != nil:
+				return fmt.Errorf("%s: %w", id, err)
+			case s.json:
+				err = printLine(cmd.OutOrStdout(), r)
+			default:
+				_, err = fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", r.Version, r.Time.Format(time.RFC3339Nano), r.Type, r.Data)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return w.Flush()
+	})
+}
+
+// read opens the store, calls f, and closes it.
+func (s *shellFlags) read(ctx context.Context, cmd *cobra.Command, f func(*esjs.Store) error) error {
 	log := service.NewLogger(cmd.ErrOrStderr(), zerolog.ErrorLevel)
 	dial := s.dialExternal("operator", log)
 	if err := s.reach(ctx, dial, 0, log); err != nil {
@@ -69,31 +95,19 @@ func (s *shellFlags) history(cmd *cobra.Command, id esjs.StreamID) error {
 		return err
 	}
 	defer store.Close()
+	return f(store)
+}
 
-	out := cmd.OutOrStdout()
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	count := 0
-	for r, err := range store.Read(ctx, id, 1, 0) {
-		if err != nil {
-			return fmt.Errorf("%s: %w", id, err)
-		}
-		count++
-		if !s.json {
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", r.Version, r.Time.Format(time.RFC3339Nano), r.Type, r.Data)
-			continue
-		}
-		line, err := json.Marshal(stored{
-			Version: r.Version, Type: r.Type, SchemaVersion: r.SchemaVersion, Time: r.Time, ID: r.ID, Position: r.Position,
-			CorrelationID: r.Metadata.CorrelationID, CausationID: r.Metadata.CausationID, CommandID: r.Metadata.CommandID,
-			Actor: r.Metadata.Actor, Data: jsontext.Value(r.Data),
-		})
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "%s\n", line)
+// printLine writes one event as one line of JSON.
+func printLine(out io.Writer, r esjs.Record) error {
+	line, err := json.Marshal(stored{
+		Stream: r.Stream.String(), Version: r.Version, Type: r.Type, SchemaVersion: r.SchemaVersion, Time: r.Time, ID: r.ID, Position: r.Position,
+		CorrelationID: r.Metadata.CorrelationID, CausationID: r.Metadata.CausationID, CommandID: r.Metadata.CommandID,
+		Actor: r.Metadata.Actor, Data: jsontext.Value(r.Data),
+	})
+	if err != nil {
+		return err
 	}
-	if count == 0 {
-		return fail(service.ExitNotFound, "%s has no events", id)
-	}
-	return w.Flush()
+	_, err = fmt.Fprintf(out, "%s\n", line)
+	return err
 }

@@ -52,7 +52,7 @@ help names; a flag wins over its variable.`,
 	for _, n := range nouns() {
 		addNoun(root, n)
 	}
-	root.AddCommand(newEvents())
+	root.AddCommand(newEvents(), newSubscriptions())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w; see %s --help", err, cmd.CommandPath())
 	})

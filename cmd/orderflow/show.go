@@ -29,7 +29,7 @@ func addNoun(root *cobra.Command, n noun) {
 		parent.AddCommand(newVerb(n, v))
 	}
 	if n.category == events.CategoryOrder {
-		parent.AddCommand(newShow(), newTimeline())
+		parent.AddCommand(newShow(), newList(), newTimeline())
 	}
 }
 
@@ -106,14 +106,8 @@ func printOrder(out io.Writer, o orders.Order) error {
 		}
 		return t.Format(time.RFC3339)
 	}
-	money := func(m events.Money) string {
-		if m == (events.Money{}) {
-			return ""
-		}
-		return m.String()
-	}
-	row("total", money(o.Total))
-	row("paid", money(o.Captured))
+	row("total", amount(o.Total))
+	row("paid", amount(o.Captured))
 	row("ships to", strings.TrimSpace(o.Shipping.AddressRef+" "+o.Shipping.Country))
 	row("pays with", o.PaymentMethod)
 	row("tracking", strings.Join(o.Tracking, ", "))
@@ -123,4 +117,12 @@ func printOrder(out io.Writer, o orders.Order) error {
 	row("submitted", when(o.SubmittedAt))
 	row("ended", when(o.EndedAt))
 	return w.Flush()
+}
+
+// amount writes money, or nothing when there is none.
+func amount(m events.Money) string {
+	if m == (events.Money{}) {
+		return ""
+	}
+	return m.String()
 }

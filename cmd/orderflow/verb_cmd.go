@@ -4,14 +4,18 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -72,9 +76,15 @@ func newVerb(n noun, v verb) *cobra.Command {
 				version := uint64(expected)
 				opts.expected = &version
 			}
+			if opts.id == "" {
+				opts.id = uuid.NewString()
+			}
 			opts.actor = actor()
 			return s.ask(cmd, func(ctx context.Context, c client) error {
 				r, err := c.command(ctx, esjs.StreamID{Category: n.category, Key: args[0]}, v.name, body, opts)
+				if service.ExitStatus(err) == service.ExitUnknown {
+					return fmt.Errorf("%w (it was --command-id %s)", err, opts.id)
+				}
 				if err != nil {
 					return err
 				}
@@ -83,13 +93,7 @@ func newVerb(n noun, v verb) *cobra.Command {
 		},
 	}
 	for _, f := range v.fields {
-		if f.number {
-			n := cmd.Flags().Int64(f.flag, 0, f.usage)
-			values[f.flag] = func() any { return *n }
-		} else {
-			text := cmd.Flags().String(f.flag, "", f.usage)
-			values[f.flag] = func() any { return *text }
-		}
+		values[f.flag] = f.add(cmd.Flags())
 		withoutVariable(cmd.Flags(), f.flag)
 	}
 	cmd.Flags().StringVar(&opts.id, "command-id", "", "`ID` of the command: sent again with the same id it has no second effect")
@@ -98,6 +102,27 @@ func newVerb(n noun, v verb) *cobra.Command {
 	withoutVariable(cmd.Flags(), "expected-version")
 	s.add(cmd.Flags())
 	return cmd
+}
+
+// add adds the field's flag and returns how its value is read.
+func (f field) add(flags *pflag.FlagSet) func() any {
+	switch f.kind {
+	case number:
+		n := flags.Int64(f.flag, 0, f.usage)
+		return func() any { return *n }
+	case lines:
+		quantities := flags.StringToInt(f.flag, nil, f.usage)
+		return func() any {
+			var all []events.RefundLine
+			for _, id := range slices.Sorted(maps.Keys(*quantities)) {
+				all = append(all, events.RefundLine{LineID: id, Quantity: (*quantities)[id]})
+			}
+			return all
+		}
+	default:
+		text := flags.String(f.flag, "", f.usage)
+		return func() any { return *text }
+	}
 }
 
 // print writes the answer to a command.

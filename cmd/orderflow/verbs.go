@@ -13,9 +13,18 @@ type field struct {
 	flag     string
 	json     string
 	usage    string
-	number   bool
+	kind     kind
 	required bool
 }
+
+// kind is what a field's flag takes.
+type kind int
+
+const (
+	text   kind = iota
+	number      // whole
+	lines       // ID=QUANTITY, any number of times
+)
 
 // noun is an aggregate that takes commands.
 type noun struct {
@@ -38,11 +47,11 @@ func nouns() []noun {
 			}},
 			{"add-item", "Add a product to a draft", []field{
 				{flag: "sku", json: "sku", usage: "`SKU` of the product", required: true},
-				{flag: "quantity", json: "quantity", usage: "how many, 1 to 9999", number: true, required: true},
+				{flag: "quantity", json: "quantity", usage: "how many, 1 to 9999", kind: number, required: true},
 			}},
 			{"change-quantity", "Change how many of a line are ordered; 0 removes it", []field{
 				{flag: "line", json: "line_id", usage: "`ID` of the line, for example l1", required: true},
-				{flag: "quantity", json: "quantity", usage: "how many, 0 to 9999", number: true, required: true},
+				{flag: "quantity", json: "quantity", usage: "how many, 0 to 9999", kind: number, required: true},
 			}},
 			{"remove-item", "Remove a line from a draft", []field{
 				{flag: "line", json: "line_id", usage: "`ID` of the line, for example l1", required: true},
@@ -57,8 +66,9 @@ func nouns() []noun {
 			{"submit", "Place a draft as an order", nil},
 			{"cancel", "Cancel an order that is not paid yet", []field{reason}},
 			{"request-refund", "Ask for money back", []field{
-				{flag: "amount", json: "amount", usage: "`AMOUNT` with the currency's decimals", required: true},
-				currency,
+				{flag: "line", json: "lines", usage: "`ID=QUANTITY` of a line whose goods are given back, for example l1=2; may be given several times", kind: lines},
+				{flag: "amount", json: "amount", usage: "`AMOUNT` with the currency's decimals, instead of lines"},
+				{flag: "currency", json: "currency", usage: "`CODE` of the amount's currency, when it is to be checked"},
 				reason,
 			}},
 		}},
@@ -70,11 +80,11 @@ func nouns() []noun {
 		{category: "stock", key: "SKU", short: "Receive and adjust stock", verbs: []verb{
 			{"register", "Begin to keep stock of a product", nil},
 			{"receive", "Receive goods", []field{
-				{flag: "quantity", json: "quantity", usage: "how many", number: true, required: true},
+				{flag: "quantity", json: "quantity", usage: "how many", kind: number, required: true},
 				{flag: "reference", json: "reference", usage: "`REF` of the delivery", required: true},
 			}},
 			{"adjust", "Correct the stock after counting", []field{
-				{flag: "delta", json: "delta", usage: "difference; negative when goods are missing", number: true, required: true},
+				{flag: "delta", json: "delta", usage: "difference; negative when goods are missing", kind: number, required: true},
 				reason,
 			}},
 		}},

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/spf13/cobra"
+)
+
+func newTail() *cobra.Command {
+	var (
+		s          shellFlags
+		categories []string
+		from       string
+	)
+	cmd := &cobra.Command{
+		Use:   "tail",
+		Short: "Print events as they are stored, until Ctrl-C",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return s.read(cmd.Context(), cmd, func(store *esjs.Store) error {
+				return s.tail(cmd, store, categories, from)
+			})
+		},
+	}
+	cmd.Flags().StringSliceVar(&categories, "category", nil, "only events of this `CATEGORY`; may be given several times")
+	cmd.Flags().StringVar(&from, "from", "", "begin after this `POSITION` (0-0 is the beginning) and not with the next event")
+	withoutVariable(cmd.Flags(), "category")
+	withoutVariable(cmd.Flags(), "from")
+	s.add(cmd.Flags())
+	return cmd
+}
+
+// tail prints events in the order in which they are stored, in one sequence.
+// Types that this program does not know are passed over.
+func (s *shellFlags) tail(cmd *cobra.Command, store *esjs.Store, categories []string, from string) error {
+	position, err := s.begin(cmd.Context(), store, from)
+	if err != nil {
+		return err
+	}
+	types := make([]esjs.EventType[events.Event], len(events.Types))
+	for i, t := range events.Types {
+		types[i] = esjs.EventType[events.Event](t)
+	}
+	codec, err := esjs.NewCodec(types...)
+	if err != nil {
+		return err
+	}
+	return esjs.Subscribe(cmd.Context(), store, esjs.SubscriptionConfig[events.Event]{
+		Name:        "tail",
+		Codec:       codec,
+		Query:       esjs.Query{Categories: categories},
+		From:        position,
+		Key:         func(esjs.Recorded[events.Event]) string { return "all" },
+		Workers:     1,
+		SkipUnknown: true,
+	}, func(_ context.Context, e esjs.Recorded[events.Event]) error {
+		if s.json {
+			return printLine(cmd.OutOrStdout(), e.Record)
+		}
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s  %s %d  %s  %s\n",
+			e.Position, e.Time.Format(time.RFC3339Nano), e.Stream, e.Version, e.Type, e.Data)
+		return err
+	})
+}
+
+// begin is the position from which tail prints.
+func (s *shellFlags) begin(ctx context.Context, store *esjs.Store, from string) (esjs.Position, error) {
+	if from == "" {
+		return store.Last(ctx)
+	}
+	position, err := esjs.ParsePosition(from)
+	if err != nil {
+		return position, usageError("--from: %w", err)
+	}
+	return position, nil
+}
