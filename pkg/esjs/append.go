@@ -148,7 +148,7 @@ func (s *Store) publish(ctx context.Context, c *outgoing) (Appended, error) {
 // nothing was written, because a leader that was paused and came back refuses
 // what the real leader stored.
 func (s *Store) publishOnce(ctx context.Context, c *outgoing) (verdict, Revision, error) {
-	answer, err := s.appends.do(ctx, c.message(), answerTimeout)
+	answer, err := s.appends.do(ctx, c.message())
 	var unsent *unsentError
 	if errors.As(err, &unsent) {
 		return pending, Revision{}, unsent

@@ -124,7 +124,7 @@ func (s *Store) publishBatchOnce(ctx context.Context, commits []*outgoing) ([]Ap
 	msg.Header[headerBatchID] = id
 	msg.Header[headerBatchSequence] = []string{strconv.Itoa(last + 1)}
 	msg.Header[headerBatchCommit] = []string{"1"}
-	answer, err := s.appends.do(ctx, msg, answerTimeout)
+	answer, err := s.appends.do(ctx, msg)
 	var unsent *unsentError
 	if errors.As(err, &unsent) {
 		return nil, unsent

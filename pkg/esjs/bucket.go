@@ -162,7 +162,7 @@ func (b bucket) write(ctx context.Context, msg *nats.Msg, revision uint64) (uint
 }
 
 func (b bucket) publish(ctx context.Context, msg *nats.Msg) (pubAck, error) {
-	answer, err := b.store.general.do(ctx, msg, answerTimeout)
+	answer, err := b.store.general.do(ctx, msg)
 	if err != nil {
 		return pubAck{}, err
 	}

@@ -24,7 +24,7 @@ func (s *Store) subjectOf(id StreamID) string {
 // replicaTail returns the aggregate's last commit as the nearest replica knows
 // it, which may lag; the zero Commit when there is none.
 func (s *Store) replicaTail(ctx context.Context, id StreamID) (Commit, error) {
-	msg, err := s.reader().do(ctx, s.lastRequest(id), answerTimeout)
+	msg, err := s.reader().do(ctx, s.lastRequest(id))
 	if err != nil {
 		return Commit{}, err
 	}
@@ -94,7 +94,7 @@ func (s *Store) leaderCommit(ctx context.Context, id StreamID, sequence uint64) 
 func (s *Store) leaderGet(ctx context.Context, request string) (uint64, []byte, error) {
 	subject := "$JS.API.STREAM.MSG.GET." + s.cfg.Stream
 	for wait := newPause(); ; {
-		msg, err := s.reader().do(ctx, &nats.Msg{Subject: subject, Data: []byte(request)}, answerTimeout)
+		msg, err := s.reader().do(ctx, &nats.Msg{Subject: subject, Data: []byte(request)})
 		if err == nil {
 			sequence, body, again, err := parseStoredMessage(msg.Data)
 			if !again {

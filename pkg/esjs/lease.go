@@ -62,7 +62,6 @@ type lease struct {
 
 	began      time.Time
 	validUntil atomic.Int64 // nanoseconds after began
-	released   bool
 }
 
 // observed is the entry as an observer sees it, and when it did.
@@ -82,7 +81,7 @@ func acquire(ctx context.Context, c claim) (*lease, context.Context, place, erro
 	go func() { ended <- c.observe(watch, seen) }()
 	defer func() {
 		stop()
-		<-ended
+		<-ended //nolint:errcheck // a watch that was stopped has nothing to say
 	}()
 	patience := time.NewTimer(c.length)
 	defer patience.Stop()

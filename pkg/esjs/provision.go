@@ -159,8 +159,8 @@ func checkServer(nc *nats.Conn) error {
 // compareVersions compares "2.15.0" with "2.9.25-beta.1" by their numbers.
 func compareVersions(a, b string) int {
 	var x, y [3]int
-	fmt.Sscanf(a, "%d.%d.%d", &x[0], &x[1], &x[2]) // what does not parse counts as 0: too old
-	fmt.Sscanf(b, "%d.%d.%d", &y[0], &y[1], &y[2])
+	_, _ = fmt.Sscanf(a, "%d.%d.%d", &x[0], &x[1], &x[2]) // what does not parse counts as 0: too old
+	_, _ = fmt.Sscanf(b, "%d.%d.%d", &y[0], &y[1], &y[2])
 	for i := range x {
 		if x[i] != y[i] {
 			return x[i] - y[i]

@@ -275,13 +275,6 @@ func (q *queue[T]) delivered() uint64 {
 	return q.progress.head
 }
 
-// floor is the sequence up to which everything was finished.
-func (q *queue[T]) floor() uint64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.progress.floor()
-}
-
 // backlog is how many commits are not finished, and when the oldest was stored.
 func (q *queue[T]) backlog() (n int, oldest time.Time) {
 	q.mu.Lock()

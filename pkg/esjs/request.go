@@ -170,10 +170,10 @@ func (c *call) end() {
 	r.mu.Unlock()
 }
 
-// do sends msg and waits for its answer at most timeout. Errors: *unsentError
+// do sends msg and waits for its answer at most [answerTimeout]. Errors: *unsentError
 // for what the connection refuses before sending, nats.ErrNoResponders, and
 // those of [call.next].
-func (r *requester) do(ctx context.Context, msg *nats.Msg, timeout time.Duration) (*nats.Msg, error) {
+func (r *requester) do(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &unsentError{err}
 	}
@@ -185,7 +185,7 @@ func (r *requester) do(ctx context.Context, msg *nats.Msg, timeout time.Duration
 	if err := c.send(msg, 0); err != nil {
 		return nil, err
 	}
-	c.wait(timeout)
+	c.wait(answerTimeout)
 	_, answer, err := c.next(ctx)
 	if err != nil {
 		return nil, err

@@ -210,7 +210,7 @@ func (s *snapshotter[S]) write(id StreamID, f *folded[S]) {
 			Header:  nats.Header{headerExpectedLastSubjectSequence: []string{strconv.FormatUint(expected, 10)}},
 			Data:    body,
 		}
-		answer, err := s.store.general.do(ctx, msg, answerTimeout)
+		answer, err := s.store.general.do(ctx, msg)
 		if err != nil {
 			return
 		}
@@ -229,7 +229,7 @@ func (s *snapshotter[S]) write(id StreamID, f *folded[S]) {
 // stored returns the commit sequence of the stored snapshot and its sequence in
 // the bucket.
 func (s *snapshotter[S]) stored(ctx context.Context, id StreamID) (commit, sequence uint64, err error) {
-	msg, err := s.store.reader().do(ctx, s.request(id), answerTimeout)
+	msg, err := s.store.reader().do(ctx, s.request(id))
 	if err != nil {
 		return 0, 0, err
 	}

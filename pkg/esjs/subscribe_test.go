@@ -161,7 +161,7 @@ func (r *running) end(t testing.TB) error {
 // eventually waits for a condition that nobody signals.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !condition(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); !condition(); <-time.After(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal(what)
 		}

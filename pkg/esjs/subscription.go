@@ -139,7 +139,7 @@ type running[T any] struct {
 	queue    *queue[T]
 	parking  *parking
 	start    place
-	handlers context.Context // of the handlers' calls
+	handlers context.Context //nolint:containedctx // of the handlers' calls: a session is one call of its run
 	fail     context.CancelCauseFunc
 	progress chan struct{} // something was finished and is not stored
 

@@ -104,7 +104,7 @@ func stored[E esjs.Event](t testing.TB, codec *esjs.Codec[E], e E) E {
 	if v, ok := any(e).(esjs.Versioned); ok {
 		version = v.SchemaVersion()
 	}
-	back, err := codec.Decode(esjs.Record{Type: e.EventType(), SchemaVersion: version, Data: []byte(data)})
+	back, err := codec.Decode(esjs.Record{Type: e.EventType(), SchemaVersion: version, Data: data})
 	if err != nil {
 		t.Fatalf("read %s back: %v", data, err)
 	}

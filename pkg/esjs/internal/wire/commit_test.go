@@ -35,11 +35,11 @@ func shapes() map[string]struct {
 		Literals:   []string{"ratio", "retries", "test"},
 		Data:       []byte(`{"total":{"amount":"24.90","currency":"EUR"},"lines":[1,2.5,null,true,"\u00e9"]}`),
 	}
-	second, third := full, full
+	second := full
 	second.ID, second.Type, second.Sequence, second.SchemaVersion = "5b3f6f0e-9d0a-5c39-8f5e-1a2b3c4d5e70", "OrderPaid", 8, 1
 	second.CommandHash, second.InputID, second.InputSource, second.InputPosition = "", "", "", ""
 	second.Extensions, second.Literals, second.Data = nil, nil, []byte(`{}`)
-	third = second
+	third := second
 	third.ID, third.Sequence, third.Data = "5b3f6f0e-9d0a-5c39-8f5e-1a2b3c4d5e71", 9, []byte(`null`)
 	window := make([]uint64, WindowSize)
 	for i := range window {
