@@ -2,65 +2,113 @@ package esjs_test
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 )
 
-type invoiceSent struct {
+// InvoiceSent and InvoicePaid are what the process reads.
+type InvoiceSent struct {
 	Due time.Time `json:"due"`
 }
 
-type reminderRequested struct{}
+type InvoicePaid struct{}
 
-func (invoiceSent) EventType() string       { return "InvoiceSent" }
-func (reminderRequested) EventType() string { return "ReminderRequested" }
+// DunningStarted, ReminderRequested and DunningEnded are what it decides.
+type DunningStarted struct {
+	Due time.Time `json:"due"`
+}
+
+type ReminderRequested struct{}
+
+type DunningEnded struct{}
+
+func (InvoiceSent) EventType() string       { return "InvoiceSent" }
+func (InvoicePaid) EventType() string       { return "InvoicePaid" }
+func (DunningStarted) EventType() string    { return "DunningStarted" }
+func (ReminderRequested) EventType() string { return "ReminderRequested" }
+func (DunningEnded) EventType() string      { return "DunningEnded" }
 
 // dunning is what the process knows of one invoice.
 type dunning struct {
-	Due      time.Time
-	Reminded bool
-	version  uint64
+	Due   time.Time `json:"due"`
+	Since uint64    `json:"since"` // version of the event that set Due
+	Ended bool      `json:"ended"`
 }
 
-// A process that asks for a reminder when an invoice was not paid in time: for
-// brevity it takes the invoice's own event as its own first one.
-func ExampleNewProcess() {
-	run := func(ctx context.Context, store *esjs.Store) error {
-		codec, err := esjs.NewCodec(esjs.TypeOf[esjs.Event, invoiceSent](), esjs.TypeOf[esjs.Event, reminderRequested]())
-		if err != nil {
+func applyDunning(d dunning, event esjs.Event) dunning {
+	switch e := event.(type) {
+	case DunningStarted:
+		return dunning{Due: e.Due, Since: 1}
+	case ReminderRequested, DunningEnded:
+		d.Ended = true
+	}
+	return d
+}
+
+func reactDunning(d dunning, in esjs.Input[esjs.Event]) ([]esjs.Event, error) {
+	switch {
+	case d.Ended:
+		return nil, nil
+	case in.Timer != nil:
+		return []esjs.Event{ReminderRequested{}}, nil
+	case in.Event == nil:
+		return nil, esjs.Unexpected("open", fmt.Sprintf("%T", in.Command))
+	}
+	switch e := in.Event.Event.(type) {
+	case InvoiceSent:
+		return []esjs.Event{DunningStarted{Due: e.Due}}, nil
+	case InvoicePaid:
+		return []esjs.Event{DunningEnded{}}, nil
+	}
+	return nil, esjs.Unexpected("open", in.Event.Type)
+}
+
+// dunningProcess asks for a reminder when an invoice was not paid in time.
+func dunningProcess() (esjs.Process[dunning, esjs.Event, esjs.Event], error) {
+	codec, err := esjs.NewCodec(
+		esjs.TypeOf[esjs.Event, InvoiceSent](), esjs.TypeOf[esjs.Event, InvoicePaid](),
+		esjs.TypeOf[esjs.Event, DunningStarted](), esjs.TypeOf[esjs.Event, ReminderRequested](), esjs.TypeOf[esjs.Event, DunningEnded](),
+	)
+	return esjs.Process[dunning, esjs.Event, esjs.Event]{
+		Name: "dunning", Category: "dunning", In: codec, Out: codec,
+		Inputs: esjs.Query{Categories: []string{"invoice"}},
+		Key:    func(e esjs.Recorded[esjs.Event]) string { return e.Stream.Key },
+		Apply:  applyDunning,
+		React:  reactDunning,
+		Timers: func(d dunning) []esjs.Timer {
+			if d.Since == 0 || d.Ended {
+				return nil
+			}
+			return []esjs.Timer{{Name: "due", At: d.Due, Version: d.Since}}
+		},
+		Done: func(d dunning) bool { return d.Ended },
+	}, err
+}
+
+// Of two invoices one is paid and one is overdue.
+func ExampleProcess() {
+	withStore(func(ctx context.Context, dial esjs.Dial, store *esjs.Store) error {
+		for _, bucket := range []string{"SUBSCRIPTIONS_billing", "INSTANCES_billing"} {
+			if err := esjs.ProvisionBucket(ctx, dial, bucket, 1); err != nil {
+				return err
+			}
+		}
+		if err := esjs.ProvisionTimers(ctx, dial, 1); err != nil {
 			return err
 		}
-		process := esjs.Process[dunning, esjs.Event, esjs.Event]{
-			Name: "dunning", Category: "dunning", In: codec, Out: codec,
-			Inputs: esjs.Query{Categories: []string{"invoice"}},
-			Key:    func(e esjs.Recorded[esjs.Event]) string { return e.Stream.Key },
-			Apply: func(d dunning, event esjs.Event) dunning {
-				d.version++
-				switch e := event.(type) {
-				case invoiceSent:
-					d.Due = e.Due
-				case reminderRequested:
-					d.Reminded = true
-				}
-				return d
-			},
-			React: func(d dunning, in esjs.Input[esjs.Event]) ([]esjs.Event, error) {
-				switch {
-				case in.Timer != nil:
-					return []esjs.Event{reminderRequested{}}, nil
-				case in.Event != nil && d.version == 0:
-					return []esjs.Event{in.Event.Event}, nil
-				}
-				return nil, esjs.Unexpected("open", "another invoice")
-			},
-			Timers: func(d dunning) []esjs.Timer {
-				if d.version == 0 || d.Reminded {
-					return nil
-				}
-				return []esjs.Timer{{Name: "due", At: d.Due, Version: 1}}
-			},
-			Done: func(d dunning) bool { return d.Reminded },
+		paid := esjs.StreamID{Category: "invoice", Key: "i-1"}
+		overdue := esjs.StreamID{Category: "invoice", Key: "i-2"}
+		if _, err := store.Append(ctx, paid, esjs.NoStream(), InvoiceSent{Due: time.Now().Add(time.Hour)}, InvoicePaid{}); err != nil {
+			return err
+		}
+		if _, err := store.Append(ctx, overdue, esjs.NoStream(), InvoiceSent{Due: time.Now()}); err != nil {
+			return err
+		}
+		process, err := dunningProcess()
+		if err != nil {
+			return err
 		}
 		runner, err := esjs.NewProcess(ctx, store, process, esjs.ProcessConfig{
 			Service: "billing", Bucket: "SUBSCRIPTIONS_billing", Instances: "INSTANCES_billing",
@@ -68,26 +116,67 @@ func ExampleNewProcess() {
 		if err != nil {
 			return err
 		}
-		return runner.Run(ctx)
-	}
-	_ = run // with a store that was opened by esjs.Open
-}
+		ctx, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- runner.Run(ctx) }()
 
-// An aggregate's service can have timers without a process: it sets them after
-// its append and follows the fired ones.
-func ExampleTimers() {
-	run := func(ctx context.Context, store *esjs.Store, expire func(context.Context, esjs.Fired) error) error {
-		timers, err := esjs.OpenTimers(ctx, store, "billing")
+		open := 2
+		err = esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{
+			Name: "show", Codec: process.Out, Query: esjs.Query{Categories: []string{"dunning"}}, Workers: 1,
+		}, func(_ context.Context, e esjs.Recorded[esjs.Event]) error {
+			fmt.Println(e.Stream.Key, e.Type)
+			if e.Type != "DunningStarted" {
+				open--
+			}
+			if open == 0 {
+				stop()
+			}
+			return nil
+		})
+		stop()
 		if err != nil {
 			return err
 		}
-		id := esjs.StreamID{Category: "quote", Key: "q-1"}
-		if err := timers.Set(ctx, id, esjs.Timer{Name: "expiry", At: time.Now().Add(time.Hour), Version: 1}); err != nil {
+		return <-ended
+	})
+	// Unordered output:
+	// i-1 DunningStarted
+	// i-1 DunningEnded
+	// i-2 DunningStarted
+	// i-2 ReminderRequested
+}
+
+// A service has timers without a process too: it sets them after its append,
+// and follows the ones that have fired.
+func ExampleTimers() {
+	withStore(func(ctx context.Context, dial esjs.Dial, store *esjs.Store) error {
+		if err := esjs.ProvisionBucket(ctx, dial, "SUBSCRIPTIONS_sales", 1); err != nil {
 			return err
 		}
+		if err := esjs.ProvisionTimers(ctx, dial, 1); err != nil {
+			return err
+		}
+		timers, err := esjs.OpenTimers(ctx, store, "sales")
+		if err != nil {
+			return err
+		}
+		quote := esjs.StreamID{Category: "quote", Key: "q-1"}
+		expiry := esjs.Timer{Name: "expiry", At: time.Now().Add(10 * time.Millisecond), Version: 3}
+		for range 2 { // again changes nothing
+			if err := timers.Set(ctx, quote, expiry); err != nil {
+				return err
+			}
+		}
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
 		return timers.Subscribe(ctx, esjs.TimerSubscription{
-			Name: "quote-expiry", Category: "quote", Bucket: "SUBSCRIPTIONS_billing",
-		}, expire)
-	}
-	_ = run // with a store that was opened by esjs.Open
+			Name: "quote-expiry", Category: "quote", Bucket: "SUBSCRIPTIONS_sales",
+		}, func(_ context.Context, fired esjs.Fired) error {
+			// Version tells whether the quote still waits for this timer.
+			fmt.Println(fired.Stream, fired.Name, fired.Version, fired.FiredAt.Before(fired.At))
+			stop()
+			return nil
+		})
+	})
+	// Output: quote/q-1 expiry 3 false
 }

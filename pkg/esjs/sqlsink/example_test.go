@@ -4,8 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/esjs/sqlsink"
 )
 
@@ -13,7 +16,18 @@ import (
 // SQL as soon as it has come as far as the reader has seen the store.
 func Example() {
 	ctx := context.Background()
-	store, err := esjs.Open(ctx, esjs.DialURL("nats://127.0.0.1:4222"), esjs.Config{})
+	server, stop, err := esjstest.Start() // a nats-server inside this process; yours has a URL of its own
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer stop()
+	dial := esjs.DialURL(server.URL())
+	if err := esjs.Provision(ctx, dial, esjs.Config{}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	store, err := esjs.Open(ctx, dial, esjs.Config{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -24,7 +38,13 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	db, err := sqlsink.OpenSQLite("views.db")
+	dir, err := os.MkdirTemp("", "views-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	db, err := sqlsink.OpenSQLite(filepath.Join(dir, "views.db"))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -43,7 +63,10 @@ func Example() {
 			return err
 		},
 	}, esjs.ProjectionConfig{})
-	go totals.Run(ctx)
+	ctx, end := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- totals.Run(ctx) }()
+	defer func() { end(); <-ended }() // before the database is closed
 
 	stored, err := store.Append(ctx, esjs.StreamID{Category: "jar", Key: "j-1"}, esjs.Any(), Added{N: 3})
 	if err != nil {
@@ -57,4 +80,5 @@ func Example() {
 	var total int
 	err = db.QueryRow(`SELECT total FROM totals_v1 WHERE key = 'j-1'`).Scan(&total)
 	fmt.Println(total, err)
+	// Output: 3 <nil>
 }
