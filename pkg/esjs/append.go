@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Write is one commit to be stored.
+// Write is one commit to be stored, or a guard made by [Unchanged].
 type Write struct {
 	Stream   StreamID
 	Expect   Expectation
@@ -19,6 +19,7 @@ type Write struct {
 	Metadata Metadata  // of the commit; stored with its events
 	Time     time.Time // zero: now. Raised to the aggregate's previous time when it is below.
 
+	guard   bool                  // Stream must be unchanged, nothing is written to it
 	settled func(Appended, error) // told the outcome: a handler's cache follows it
 }
 
@@ -38,13 +39,19 @@ func (s *Store) Append(ctx context.Context, id StreamID, expect Expectation, eve
 // AppendAll stores several commits of different aggregates, all or nothing. One
 // write costs what Append costs; several are one atomic batch, which on a
 // single server takes many times as long as one publish whatever its size: put
-// together what can wait. Two writes to one aggregate are refused, and more
-// than 1000 writes. Errors are those of [Store.Append].
+// together what can wait. With [Unchanged] among the writes, all are stored only
+// while the aggregates that it names are unchanged.
+//
+// The answers are in the order of the writes. Two writes that name one aggregate
+// are refused, and more than 1000 writes. Errors are those of [Store.Append].
 func (s *Store) AppendAll(ctx context.Context, writes ...Write) ([]Appended, error) {
 	switch len(writes) {
 	case 0:
 		return nil, nil
 	case 1:
+		if writes[0].guard {
+			return nil, checkGuarded(writes)
+		}
 		out, err := s.append(ctx, writes[0])
 		if err != nil {
 			return nil, err
@@ -88,6 +95,9 @@ func (s *Store) appendOne(ctx context.Context, w Write) (Appended, error) {
 func (s *Store) base(ctx context.Context, id StreamID, expect Expectation) (Revision, error) {
 	if err := checkStream(id); err != nil {
 		return Revision{}, err
+	}
+	if id.Category == guardCategory {
+		return Revision{}, fmt.Errorf("%w: the category %q is the store's own", ErrInvalid, guardCategory)
 	}
 	switch expect.kind {
 	case expectNoStream:
@@ -173,6 +183,10 @@ func (c *outgoing) message() *nats.Msg {
 	clear(header)
 	c.expect[0] = strconv.FormatUint(c.base.sequence, 10)
 	header[headerExpectedLastSubjectSequence] = c.expect[:]
+	if c.guards != nil {
+		c.expect[0] = strconv.FormatUint(c.guards.since.sequence, 10)
+		header[headerExpectedLastSubject] = []string{c.guards.subject}
+	}
 	header[headerContentType] = contentTypeBatch
 	c.msg = nats.Msg{Subject: c.subject, Header: header, Data: c.body}
 	return &c.msg
@@ -180,6 +194,7 @@ func (c *outgoing) message() *nats.Msg {
 
 const (
 	headerExpectedLastSubjectSequence = "Nats-Expected-Last-Subject-Sequence"
+	headerExpectedLastSubject         = "Nats-Expected-Last-Subject-Sequence-Subject"
 	headerContentType                 = "Content-Type"
 )
 

@@ -41,9 +41,12 @@ func (s *Store) storeBatch(ctx context.Context, writes []Write) ([]Appended, err
 	named := make(map[StreamID]bool, len(writes))
 	for _, w := range writes {
 		if named[w.Stream] {
-			return nil, fmt.Errorf("%w: two writes to %s in one AppendAll; put their events into one write", ErrInvalid, w.Stream)
+			return nil, fmt.Errorf("%w: two writes name %s in one AppendAll; put their events into one write, whose expectation is its guard", ErrInvalid, w.Stream)
 		}
 		named[w.Stream] = true
+	}
+	if err := checkGuarded(writes); err != nil {
+		return nil, err
 	}
 	for wait := newPause(); ; {
 		out, err := s.tryBatch(ctx, writes)
@@ -59,22 +62,28 @@ func (s *Store) storeBatch(ctx context.Context, writes []Write) ([]Appended, err
 
 // tryBatch resolves the expectations and stores the batch that follows them.
 func (s *Store) tryBatch(ctx context.Context, writes []Write) ([]Appended, error) {
-	commits := make([]*outgoing, 0, len(writes))
+	commits := make([]*outgoing, len(writes))
 	defer func() {
 		for _, c := range commits {
-			c.release()
+			if c != nil {
+				c.release()
+			}
 		}
 	}()
-	for _, w := range writes {
+	for i, w := range writes {
+		if w.guard {
+			continue
+		}
 		base, err := s.base(ctx, w.Stream, w.Expect)
 		if err != nil {
 			return nil, err
 		}
-		c, err := s.encode(w, base)
-		if err != nil {
+		if commits[i], err = s.encode(w, base); err != nil {
 			return nil, err
 		}
-		commits = append(commits, c)
+	}
+	if err := s.encodeGuards(ctx, writes, commits); err != nil {
+		return nil, err
 	}
 	return s.publishBatch(ctx, commits)
 }
@@ -147,11 +156,16 @@ func (s *Store) publishBatchOnce(ctx context.Context, commits []*outgoing) ([]Ap
 }
 
 // settleBatch settles each commit. One that is stored proves that all are, one
-// that has lost proves that none is.
+// that has lost proves that none is. Guards are looked at when no commit has
+// been stored or has lost.
 func (s *Store) settleBatch(ctx context.Context, commits []*outgoing) ([]Appended, error) {
 	revisions := make([]Revision, len(commits))
-	found := 0
+	found, own := 0, 0
 	for i, c := range commits {
+		if c.guards != nil {
+			continue
+		}
+		own++
 		v, revision, err := s.settle(ctx, c)
 		if err != nil {
 			return nil, err
@@ -162,10 +176,10 @@ func (s *Store) settleBatch(ctx context.Context, commits []*outgoing) ([]Appende
 		}
 	}
 	switch found {
-	case len(commits):
+	case own:
 		return s.batchStored(commits, func(i int) Revision { return revisions[i] }), nil
 	case 0:
-		return nil, nil
+		return nil, s.settleGuards(ctx, commits)
 	}
 	// Stored between the reads of the first and the last tail: settled next time.
 	return nil, nil
@@ -179,6 +193,10 @@ func (n batchName) String() string { return strconv.Itoa(int(n)) + " aggregates"
 func (s *Store) batchStored(commits []*outgoing, revision func(int) Revision) []Appended {
 	out := make([]Appended, len(commits))
 	for i, c := range commits {
+		if c.guards != nil {
+			out[i] = Appended{Revision: c.guards.since}
+			continue
+		}
 		out[i] = Appended{Revision: revision(i), EventIDs: c.eventIDs()}
 		s.sawSequence(c.stream, out[i].Revision.sequence)
 	}

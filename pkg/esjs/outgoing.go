@@ -33,6 +33,7 @@ type outgoing struct {
 	body    []byte
 	msg     nats.Msg
 	expect  [1]string
+	guards  *guarding // of a guard's commit: what it expects instead of its own base
 }
 
 var outgoings = sync.Pool{New: func() any {
@@ -47,7 +48,7 @@ func (c *outgoing) release() {
 		return
 	}
 	clear(c.events)
-	c.base = Revision{}
+	c.base, c.guards = Revision{}, nil
 	outgoings.Put(c)
 }
 

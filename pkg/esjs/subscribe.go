@@ -185,7 +185,8 @@ func (cfg *SubscriptionConfig[E]) parts(c Commit, err error) []part[[]Recorded[E
 		if len(cfg.Query.Types) > 0 && !slices.Contains(cfg.Query.Types, record.Type) {
 			continue
 		}
-		if cfg.SkipUnknown && !cfg.Codec.Knows(record.Type) {
+		// A guard tells nothing about its aggregate: a codec need not know it.
+		if (cfg.SkipUnknown || c.Stream.Category == guardCategory) && !cfg.Codec.Knows(record.Type) {
 			continue
 		}
 		event, err := cfg.Codec.Decode(record)
