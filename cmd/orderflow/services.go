@@ -89,7 +89,7 @@ func services() []spec {
 			},
 			make: func(env *service.Env, s *settings) (runner, error) {
 				return payment.New(env, payment.Config{
-					PSPURL: s.pspURL, WebhookListen: s.webhooks, WebhookListener: s.listeners["payment"], WebhookSecret: s.secret, Lease: s.lease,
+					PSP: service.PartnerConfig{URL: s.pspURL}, Webhooks: s.webhooksOf("payment"), Lease: s.lease,
 				}), nil
 			},
 		},
@@ -106,7 +106,7 @@ func services() []spec {
 			},
 			make: func(env *service.Env, s *settings) (runner, error) {
 				return shipping.New(env, shipping.Config{
-					CarrierURL: s.carrierURL, WebhookListen: s.webhooks, WebhookListener: s.listeners["shipping"], WebhookSecret: s.secret, Lease: s.lease,
+					Carrier: service.PartnerConfig{URL: s.carrierURL}, Webhooks: s.webhooksOf("shipping"), Lease: s.lease,
 				}), nil
 			},
 		},

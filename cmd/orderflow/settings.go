@@ -69,6 +69,11 @@ func (s *settings) addLease(f *pflag.FlagSet) {
 	f.DurationVar(&s.lease, "lease", 20*time.Second, "how long a silent instance keeps its subscriptions before another one takes them over")
 }
 
+// webhooksOf is where a service takes its partner's webhooks.
+func (s *settings) webhooksOf(name string) service.WebhookConfig {
+	return service.WebhookConfig{Listen: s.webhooks, Listener: s.listeners[name], Secret: s.secret}
+}
+
 func (s *settings) addSecret(f *pflag.FlagSet) {
 	f.StringVar(&s.secretFile, "webhook-secret-file", "", "`FILE` with the secret that signs the partners' webhooks; without it they are refused")
 }

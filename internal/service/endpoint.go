@@ -16,11 +16,17 @@ const (
 	defaultConcurrency = 256
 )
 
+// Answer answers a command.
+type Answer = func(context.Context, Command) (Reply, error)
+
+// Query answers a query; what it returns is the answer's JSON body.
+type Query = func(ctx context.Context, body []byte) (any, error)
+
 // Commands is one category's command endpoint.
 type Commands struct {
 	Category string
 	// Verbs are the verbs that exist; another one is refused and the answer lists these.
-	Verbs map[string]func(context.Context, Command) (Reply, error)
+	Verbs map[string]Answer
 	// Concurrency bounds the commands handled at once; a full pool answers
 	// "busy". Default 256.
 	Concurrency int
@@ -60,12 +66,11 @@ func (e *Env) ServeCommands(ctx context.Context, c Commands) error {
 // Queries is a set of query endpoints: subject ("query.orders.get") to handler.
 type Queries struct {
 	Name     string // of the NATS micro service: "projector"
-	Handlers map[string]func(ctx context.Context, body []byte) (any, error)
+	Handlers map[string]Query
 }
 
-// ServeQueries answers until ctx ends, then drains. What a handler returns is
-// the answer's JSON body; errors, panics and replicas are as for
-// [Env.ServeCommands], and a body over [MaxBody] is refused.
+// ServeQueries answers until ctx ends, then drains. Errors, panics and replicas
+// are as for [Env.ServeCommands], and a body over [MaxBody] is refused.
 func (e *Env) ServeQueries(ctx context.Context, q Queries) error {
 	subjects := make(map[string]string, len(q.Handlers))
 	for subject := range q.Handlers {

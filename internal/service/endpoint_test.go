@@ -54,7 +54,7 @@ func serve(t *testing.T, c service.Commands) *rig {
 	r.env, r.nc = newEnv(t)
 	c.Category = "jar"
 	if c.Verbs == nil {
-		c.Verbs = map[string]func(context.Context, service.Command) (service.Reply, error){}
+		c.Verbs = map[string]service.Answer{}
 	}
 	c.Verbs["add"] = func(_ context.Context, cmd service.Command) (service.Reply, error) {
 		var body addBody
@@ -188,7 +188,7 @@ func TestErrorsOfHandlersBecomeProblems(t *testing.T) {
 		"secret":   errors.New("password is hunter2"),
 		"panic":    nil,
 	}
-	c := service.Commands{Verbs: map[string]func(context.Context, service.Command) (service.Reply, error){}}
+	c := service.Commands{Verbs: map[string]service.Answer{}}
 	for verb, err := range fail {
 		c.Verbs[verb] = func(context.Context, service.Command) (service.Reply, error) {
 			if err == nil {
@@ -220,7 +220,7 @@ func TestFullPoolAnswersBusyAndDrainFinishesWhatRuns(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
 	r := serve(t, service.Commands{
 		Concurrency: 2,
-		Verbs: map[string]func(context.Context, service.Command) (service.Reply, error){
+		Verbs: map[string]service.Answer{
 			"wait": func(ctx context.Context, _ service.Command) (service.Reply, error) {
 				begun <- struct{}{}
 				<-release
@@ -274,7 +274,7 @@ func TestQueries(t *testing.T) {
 	done := make(chan error, 1)
 	env.Health.Await("reader endpoints")
 	go func() {
-		done <- env.ServeQueries(ctx, service.Queries{Name: "reader", Handlers: map[string]func(context.Context, []byte) (any, error){
+		done <- env.ServeQueries(ctx, service.Queries{Name: "reader", Handlers: map[string]service.Query{
 			"query.jars.get": func(_ context.Context, body []byte) (any, error) {
 				var q struct {
 					Key string `json:"key"`

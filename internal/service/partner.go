@@ -17,15 +17,19 @@ import (
 var ErrPartnerUnknown = errors.New("the partner may or may not have done it")
 
 // PartnerRefusal is a partner's definite no: it did not, and will not, do what
-// it was asked for. Body is its answer, at most 1 MiB of it.
+// it was asked for. Code is the one of its answer, {"error":{"code":…}}.
 type PartnerRefusal struct {
 	Status int
-	Body   []byte
+	Code   string
 }
 
 func (e *PartnerRefusal) Error() string {
-	return fmt.Sprintf("the partner refused with status %d: %s", e.Status, clip(string(e.Body)))
+	return fmt.Sprintf("the partner refused with status %d: %s", e.Status, clip(e.Code))
 }
+
+// keyReused is the code with which a partner complains that a key came with
+// another request before: what the first one did is not known here.
+const keyReused = "idempotency_key_reused"
 
 // PartnerConfig is how a partner is reached. URL is required.
 type PartnerConfig struct {
@@ -74,12 +78,14 @@ type PartnerCall struct {
 	Body   any    // as JSON; nil: none
 }
 
-// Call sends one request, once, and decodes the answer into answer.
+// Call sends one request, once, and decodes the answer, a refusal too, into
+// answer.
 //
 // Errors: *[PartnerRefusal] for the 4xx that are answers; [ErrPartnerUnknown]
 // for everything that does not tell whether the effect happened: no answer in
 // time, a broken connection, 401, 403, 408, 409, 425, 429, 3xx, 5xx, an answer
-// that does not decode; and ctx's error, and nothing else, when ctx ended.
+// that does not decode, a refusal without a code, a key that another request had;
+// and ctx's error, and nothing else, when ctx ended.
 func (p *Partner) Call(ctx context.Context, c PartnerCall, answer any) error {
 	select {
 	case p.slots <- struct{}{}:
@@ -93,16 +99,24 @@ func (p *Partner) Call(ctx context.Context, c PartnerCall, answer any) error {
 		return ctx.Err()
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrPartnerUnknown, err)
-	case status/100 == 2:
-		if err := json.Unmarshal(body, answer); err != nil {
-			return fmt.Errorf("%w: the answer does not decode: %w", ErrPartnerUnknown, err)
-		}
-		return nil
-	case isRefusal(status):
-		return &PartnerRefusal{Status: status, Body: body}
-	default:
+	case status/100 != 2 && !isRefusal(status):
 		return fmt.Errorf("%w: it answered status %d: %s", ErrPartnerUnknown, status, clip(string(body)))
 	}
+	if err := json.Unmarshal(body, answer); err != nil {
+		return fmt.Errorf("%w: the answer with status %d does not decode: %w", ErrPartnerUnknown, status, err)
+	}
+	if status/100 == 2 {
+		return nil
+	}
+	var no struct {
+		Error struct {
+			Code string `json:"code"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(body, &no); err != nil || no.Error.Code == "" || no.Error.Code == keyReused {
+		return fmt.Errorf("%w: it refused with status %d: %s", ErrPartnerUnknown, status, clip(string(body)))
+	}
+	return &PartnerRefusal{Status: status, Code: no.Error.Code}
 }
 
 func (p *Partner) send(ctx context.Context, c PartnerCall) (status int, body []byte, err error) {

@@ -14,6 +14,7 @@ import (
 )
 
 func TestAPartnersAnswerIsASuccessARefusalOrUnknown(t *testing.T) {
+	const refusal = `{"name":"x","error":{"code":"no"}}`
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
 		want    string // "ok", "refused" or "unknown"
@@ -22,18 +23,21 @@ func TestAPartnersAnswerIsASuccessARefusalOrUnknown(t *testing.T) {
 		"202":               {status(202, `{"name":"x"}`), "ok"},
 		"200 without JSON":  {status(200, `<html>`), "unknown"},
 		"302":               {status(302, ``), "unknown"},
-		"400":               {status(400, `{}`), "refused"},
+		"400":               {status(400, refusal), "refused"},
 		"401":               {status(401, `{}`), "unknown"},
-		"402":               {status(402, `{}`), "refused"},
+		"402":               {status(402, refusal), "refused"},
 		"403":               {status(403, `{}`), "unknown"},
-		"404":               {status(404, `{}`), "refused"},
+		"404":               {status(404, refusal), "refused"},
 		"408":               {status(408, `{}`), "unknown"},
 		"409":               {status(409, `{}`), "unknown"},
-		"422":               {status(422, `{}`), "refused"},
+		"422":               {status(422, refusal), "refused"},
 		"425":               {status(425, `{}`), "unknown"},
 		"429":               {status(429, `{}`), "unknown"},
 		"500":               {status(500, `{}`), "unknown"},
 		"503":               {status(503, `{}`), "unknown"},
+		"400 without JSON":  {status(400, `<html>`), "unknown"},
+		"404 without code":  {status(404, `{"error":{}}`), "unknown"},
+		"422 key reused":    {status(422, `{"error":{"code":"idempotency_key_reused"}}`), "unknown"},
 		"broken connection": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "unknown"},
 		"no answer in time": {silent, "unknown"},
 		"half of the answer": {func(w http.ResponseWriter, _ *http.Request) {
@@ -45,7 +49,9 @@ func TestAPartnersAnswerIsASuccessARefusalOrUnknown(t *testing.T) {
 			h := httptest.NewServer(c.handler)
 			defer h.Close()
 			p := service.NewPartner(service.PartnerConfig{URL: h.URL, Timeout: 200 * time.Millisecond})
-			var answer struct{ Name string }
+			var answer struct {
+				Name string `json:"name"`
+			}
 			err := p.Call(t.Context(), service.PartnerCall{Method: http.MethodPost, Path: "/x", Body: map[string]any{}}, &answer)
 			var no *service.PartnerRefusal
 			got := "ok"
@@ -56,6 +62,9 @@ func TestAPartnersAnswerIsASuccessARefusalOrUnknown(t *testing.T) {
 				got = "unknown"
 			case err != nil:
 				t.Fatal(err)
+			}
+			if got != "unknown" && answer.Name != "x" || got == "refused" && no.Code != "no" {
+				t.Errorf("answered %+v, %+v", answer, no)
 			}
 			if got != c.want {
 				t.Errorf("is %s (%v), not %s", got, err, c.want)

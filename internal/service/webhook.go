@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,6 +16,31 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/go-json-experiment/json"
 )
+
+// WebhookConfig is where a partner's webhooks come in.
+type WebhookConfig struct {
+	Listen   string       // host:port; default 127.0.0.1:0
+	Listener net.Listener // used instead of Listen when it is set, and closed in the end
+	Secret   []byte       // shared with the partner; without one every webhook is refused
+}
+
+// ServeWebhooks gives handle what the partner tells, as [Webhooks] says, until
+// ctx ends.
+func (e *Env) ServeWebhooks(ctx context.Context, cfg WebhookConfig, handle func(ctx context.Context, body []byte) error) error {
+	listener := cfg.Listener
+	if listener == nil {
+		if cfg.Listen == "" {
+			cfg.Listen = "127.0.0.1:0"
+		}
+		var err error
+		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
+			return err
+		}
+	}
+	e.Log.Info().Stringer("address", listener.Addr()).Msg("taking webhooks")
+	e.Health.Set(e.Name+" webhooks", nil)
+	return ServeHTTP(ctx, listener, Webhooks{Env: e, Secret: cfg.Secret, Handle: handle})
+}
 
 // Webhooks is the HTTP endpoint at which a partner tells news. It takes POSTs
 // whose header is "Webhook-Signature: t=<unix seconds>,v1=<hex>", where v1 is

@@ -70,12 +70,12 @@ func (r *rig) serveOrders(t *testing.T, answer func(service.Command) (service.Re
 		return answer(cmd)
 	}
 	run(t, func(ctx context.Context) error {
-		return env.ServeCommands(ctx, service.Commands{Category: "order", Verbs: map[string]func(context.Context, service.Command) (service.Reply, error){
+		return env.ServeCommands(ctx, service.Commands{Category: "order", Verbs: map[string]service.Answer{
 			"create": handle, "add-item": handle,
 		}})
 	})
 	run(t, func(ctx context.Context) error {
-		return env.ServeQueries(ctx, service.Queries{Name: "projector", Handlers: map[string]func(context.Context, []byte) (any, error){
+		return env.ServeQueries(ctx, service.Queries{Name: "projector", Handlers: map[string]service.Query{
 			"query.orders.get": func(_ context.Context, body []byte) (any, error) {
 				var q struct {
 					OrderID     string `json:"order_id"`

@@ -13,8 +13,6 @@ import (
 // maxText bounds a name, a reference or a reason, in bytes.
 const maxText = 200
 
-type answer = func(context.Context, service.Command) (service.Reply, error)
-
 // price is how a command names an amount of money.
 type price struct {
 	Price    string `json:"price"`
@@ -50,9 +48,9 @@ type ProductView struct {
 func productView(sku string, p Product) any { return ProductView{sku, p} }
 
 // productVerbs are the commands of a product, each with the JSON that it takes.
-func productVerbs(products *esjs.CommandHandler[Product, ProductCommand, events.Event]) map[string]answer {
-	return map[string]answer{
-		"list": verb(products, productView, func(_ service.Command, body struct {
+func productVerbs(products *esjs.CommandHandler[Product, ProductCommand, events.Event]) map[string]service.Answer {
+	return map[string]service.Answer{
+		"list": service.Verb(products, productView, func(_ context.Context, _ service.Command, body struct {
 			Name     string `json:"name"`
 			Price    string `json:"price"`
 			Currency string `json:"currency"`
@@ -60,11 +58,11 @@ func productVerbs(products *esjs.CommandHandler[Product, ProductCommand, events.
 			m, err := price{body.Price, body.Currency}.money()
 			return List{Name: body.Name, Price: m}, err
 		}),
-		"reprice": verb(products, productView, func(_ service.Command, body price) (ProductCommand, error) {
+		"reprice": service.Verb(products, productView, func(_ context.Context, _ service.Command, body price) (ProductCommand, error) {
 			m, err := body.money()
 			return Reprice{Price: m}, err
 		}),
-		"delist": verb(products, productView, func(_ service.Command, body struct {
+		"delist": service.Verb(products, productView, func(_ context.Context, _ service.Command, body struct {
 			Reason string `json:"reason"`
 		}) (ProductCommand, error) {
 			return Delist{Reason: body.Reason}, short("reason", body.Reason)
@@ -73,46 +71,23 @@ func productVerbs(products *esjs.CommandHandler[Product, ProductCommand, events.
 }
 
 // stockVerbs are the commands of a sku's stock, each with the JSON that it takes.
-func stockVerbs(stocks *esjs.CommandHandler[Stock, StockCommand, events.Event]) map[string]answer {
-	return map[string]answer{
-		"register": verb(stocks, stockView, func(service.Command, struct{}) (StockCommand, error) {
+func stockVerbs(stocks *esjs.CommandHandler[Stock, StockCommand, events.Event]) map[string]service.Answer {
+	return map[string]service.Answer{
+		"register": service.Verb(stocks, stockView, func(context.Context, service.Command, struct{}) (StockCommand, error) {
 			return Register{}, nil
 		}),
-		"receive": verb(stocks, stockView, func(_ service.Command, body struct {
+		"receive": service.Verb(stocks, stockView, func(_ context.Context, _ service.Command, body struct {
 			Quantity  int    `json:"quantity"`
 			Reference string `json:"reference"`
 		}) (StockCommand, error) {
 			return Receive{Quantity: body.Quantity, Reference: body.Reference}, short("reference", body.Reference)
 		}),
-		"adjust": verb(stocks, stockView, func(cmd service.Command, body struct {
+		"adjust": service.Verb(stocks, stockView, func(_ context.Context, request service.Command, body struct {
 			Delta  int    `json:"delta"`
 			Reason string `json:"reason"`
 		}) (StockCommand, error) {
-			return Adjust{Delta: body.Delta, Reason: body.Reason, By: cmd.Actor}, short("reason", body.Reason)
+			return Adjust{Delta: body.Delta, Reason: body.Reason, By: request.Actor}, short("reason", body.Reason)
 		}),
-	}
-}
-
-// verb reads a command's body, handles it and shows the state.
-func verb[B, S, C any](
-	handler *esjs.CommandHandler[S, C, events.Event],
-	view func(key string, state S) any,
-	command func(service.Command, B) (C, error),
-) answer {
-	return func(ctx context.Context, cmd service.Command) (service.Reply, error) {
-		var body B
-		if err := cmd.Decode(&body); err != nil {
-			return service.Reply{}, err
-		}
-		c, err := command(cmd, body)
-		if err != nil {
-			return service.Reply{}, err
-		}
-		result, err := handler.Handle(ctx, cmd.Key, c, cmd.Options(cmd.Key)...)
-		if err != nil {
-			return service.Reply{}, err
-		}
-		return service.ReplyTo(result, view(cmd.Key, result.State)), nil
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"golang.org/x/sync/errgroup"
@@ -87,7 +88,7 @@ func (g group) answer(ctx context.Context, requests []request, results []error) 
 	for _, r := range requests {
 		failed := err
 		if e, ok := r.event.Event.(events.ReservationRequested); ok && errors.Is(err, esjs.ErrConflict) {
-			_, failed = g.reservations.Handle(ctx, e.OrderID, busy{e}, esjs.WithMetadata(metadataOf(r.event)))
+			_, failed = g.reservations.Handle(ctx, e.OrderID, busy{e}, esjs.WithMetadata(service.CausedBy(r.event.Record)))
 		}
 		if failed != nil {
 			results[r.delivery] = failed
@@ -184,7 +185,7 @@ func (d *desk) decide(e esjs.Recorded[events.Event]) {
 	if len(answer) == 0 {
 		return
 	}
-	w.metadata = metadataOf(e)
+	w.metadata = service.CausedBy(e.Record)
 	for _, a := range answer {
 		if r, ok := a.(events.ReservationRejected); ok && r.Code == events.ReservationOutOfStock {
 			d.refused = true
@@ -196,13 +197,6 @@ func (d *desk) decide(e esjs.Recorded[events.Event]) {
 		s := d.stocks[m.SKU]
 		s.state = ApplyStock(s.state, m.Event)
 		s.events = append(s.events, m.Event)
-	}
-}
-
-// metadataOf is what an answer stores of the request that caused it.
-func metadataOf(e esjs.Recorded[events.Event]) esjs.Metadata {
-	return esjs.Metadata{
-		CommandID: e.ID, CausationID: e.ID, CorrelationID: e.Stream.Key, TraceParent: e.Metadata.TraceParent,
 	}
 }
 

@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
@@ -16,14 +15,11 @@ const (
 	BucketSubscriptions = "SUBSCRIPTIONS_inventory"
 )
 
-const (
-	stateVersion = 1 // of the states in snapshots; another one makes old snapshots ignored
-	closeTimeout = 5 * time.Second
-)
+// stateVersion of the states in snapshots: another one makes old snapshots ignored.
+const stateVersion = 1
 
 // Config is the service's wiring. The zero value works.
 type Config struct {
-	Owner       string        // names this instance in the lease of the reactions
 	Lease       time.Duration // see [esjs.SubscriptionConfig]
 	Concurrency int           // commands handled at once; default 256
 }
@@ -45,23 +41,23 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	products, closeProducts, err := open(ctx, s, esjs.Aggregate[Product, ProductCommand, events.Event]{
+	products, closeProducts, err := service.OpenHandler(ctx, s.env, esjs.Aggregate[Product, ProductCommand, events.Event]{
 		Category: events.CategoryProduct, Codec: codec, Apply: ApplyProduct, Decide: DecideProduct,
-	}, nil)
+	}, snapshots[Product](nil))
 	if err != nil {
 		return err
 	}
 	defer closeProducts()
-	stocks, closeStocks, err := open(ctx, s, esjs.Aggregate[Stock, StockCommand, events.Event]{
+	stocks, closeStocks, err := service.OpenHandler(ctx, s.env, esjs.Aggregate[Stock, StockCommand, events.Event]{
 		Category: events.CategoryStock, Codec: codec, Apply: ApplyStock, Decide: DecideStock,
-	}, nil)
+	}, snapshots[Stock](nil))
 	if err != nil {
 		return err
 	}
 	defer closeStocks()
-	reservations, closeReservations, err := open(ctx, s, esjs.Aggregate[Reservation, busy, events.Event]{
+	reservations, closeReservations, err := service.OpenHandler(ctx, s.env, esjs.Aggregate[Reservation, busy, events.Event]{
 		Category: events.CategoryReservation, Codec: codec, Apply: ApplyReservation, Decide: decideBusy,
-	}, Reservation.ended)
+	}, snapshots(Reservation.ended))
 	if err != nil {
 		return err
 	}
@@ -84,7 +80,6 @@ func (s *Service) Run(ctx context.Context) error {
 				Codec:    codec,
 				Query:    esjs.Query{Categories: []string{events.CategoryFulfilment}},
 				Bucket:   BucketSubscriptions,
-				Owner:    s.cfg.Owner,
 				Lease:    s.cfg.Lease,
 				Observer: s.env.Observer(),
 			}, batchSize, g.handle)
@@ -97,19 +92,9 @@ func (r Reservation) ended() bool {
 	return r.Status == Released || r.Status == Committed || r.Status == Expired || r.Status == Voided
 }
 
-// open makes a handler with snapshots, and what closes it.
-func open[S, C any](ctx context.Context, s *Service, aggregate esjs.Aggregate[S, C, events.Event], terminal func(S) bool) (*esjs.CommandHandler[S, C, events.Event], func(), error) {
-	handler, err := esjs.NewCommandHandler(ctx, s.env.Store, aggregate, esjs.HandlerConfig[S]{
+// snapshots keeps an aggregate's snapshots in the service's bucket.
+func snapshots[S any](terminal func(S) bool) esjs.HandlerConfig[S] {
+	return esjs.HandlerConfig[S]{
 		Snapshots: &esjs.SnapshotPolicy[S]{Bucket: BucketSnapshots, StateVersion: stateVersion, Terminal: terminal},
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", aggregate.Category, err)
 	}
-	return handler, func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-		defer cancel()
-		if err := handler.Close(closing); err != nil {
-			s.env.Log.Warn().Err(err).Str("category", aggregate.Category).Msg("snapshots that waited were not written; the next loads take longer")
-		}
-	}, nil
 }

@@ -17,26 +17,24 @@ type desk struct {
 	products *catalog
 }
 
-type answer = func(context.Context, service.Command) (service.Reply, error)
-
 // verbs are the commands of an order, each with the JSON that it takes.
-func (d desk) verbs() map[string]answer {
-	return map[string]answer{
-		"create": verb(d, func(_ context.Context, id string, body struct {
+func (d desk) verbs() map[string]service.Answer {
+	return map[string]service.Answer{
+		"create": verb(d, func(_ context.Context, request service.Command, body struct {
 			CustomerID string `json:"customer_id"`
 			Currency   string `json:"currency"`
 			Channel    string `json:"channel"`
 		}) (Command, error) {
-			return Create{OrderID: id, CustomerID: body.CustomerID, Currency: body.Currency, Channel: body.Channel}, nil
+			return Create{OrderID: request.Key, CustomerID: body.CustomerID, Currency: body.Currency, Channel: body.Channel}, nil
 		}),
-		"add-item": verb(d, func(ctx context.Context, _ string, body struct {
+		"add-item": verb(d, func(ctx context.Context, _ service.Command, body struct {
 			SKU      string `json:"sku"`
 			Quantity int    `json:"quantity"`
 		}) (Command, error) {
 			product, err := d.products.product(ctx, body.SKU)
 			return AddItem{SKU: body.SKU, Quantity: body.Quantity, Product: product}, err
 		}),
-		"change-quantity": verb(d, func(_ context.Context, _ string, body struct {
+		"change-quantity": verb(d, func(_ context.Context, _ service.Command, body struct {
 			LineID   string `json:"line_id"`
 			Quantity *int   `json:"quantity"`
 		}) (Command, error) {
@@ -45,27 +43,31 @@ func (d desk) verbs() map[string]answer {
 			}
 			return ChangeQuantity{LineID: body.LineID, Quantity: *body.Quantity}, nil
 		}),
-		"remove-item": verb(d, func(_ context.Context, _ string, body struct {
+		"remove-item": verb(d, func(_ context.Context, _ service.Command, body struct {
 			LineID string `json:"line_id"`
 		}) (Command, error) {
 			return RemoveItem(body), nil
 		}),
-		"set-shipping": verb(d, func(_ context.Context, _ string, body struct {
+		"set-shipping": verb(d, func(_ context.Context, _ service.Command, body struct {
 			AddressRef string `json:"address_ref"`
 			Country    string `json:"country"`
 		}) (Command, error) {
 			return SetShipping(body), nil
 		}),
-		"set-payment-method": verb(d, func(_ context.Context, _ string, body struct {
+		"set-payment-method": verb(d, func(_ context.Context, _ service.Command, body struct {
 			MethodRef string `json:"method_ref"`
 		}) (Command, error) {
 			return SetPaymentMethod(body), nil
 		}),
-		"submit": verb(d, func(context.Context, string, struct{}) (Command, error) {
+		"submit": verb(d, func(context.Context, service.Command, struct{}) (Command, error) {
 			return Submit{}, nil
 		}),
-		"cancel": d.cancel,
-		"request-refund": verb(d, func(_ context.Context, _ string, body struct {
+		"cancel": verb(d, func(_ context.Context, request service.Command, body struct {
+			Reason string `json:"reason"`
+		}) (Command, error) {
+			return Cancel{Reason: body.Reason, By: request.Actor}, nil
+		}),
+		"request-refund": verb(d, func(_ context.Context, _ service.Command, body struct {
 			Lines    []events.RefundLine `json:"lines"`
 			Amount   string              `json:"amount"`
 			Currency string              `json:"currency"`
@@ -76,31 +78,7 @@ func (d desk) verbs() map[string]answer {
 	}
 }
 
-// cancel is a verb that records who asked.
-func (d desk) cancel(ctx context.Context, cmd service.Command) (service.Reply, error) {
-	return verb(d, func(_ context.Context, _ string, body struct {
-		Reason string `json:"reason"`
-	}) (Command, error) {
-		return Cancel{Reason: body.Reason, By: cmd.Actor}, nil
-	})(ctx, cmd)
-}
-
-// verb decodes the body of a command on the order id, makes the command of it
-// and handles that.
-func verb[B any](d desk, command func(ctx context.Context, id string, body B) (Command, error)) answer {
-	return func(ctx context.Context, cmd service.Command) (service.Reply, error) {
-		var body B
-		if err := cmd.Decode(&body); err != nil {
-			return service.Reply{}, err
-		}
-		c, err := command(ctx, cmd.Key, body)
-		if err != nil {
-			return service.Reply{}, err
-		}
-		result, err := d.orders.Handle(ctx, cmd.Key, c, cmd.Options(cmd.Key)...)
-		if err != nil {
-			return service.Reply{}, err
-		}
-		return service.ReplyTo(result, viewOf(result.State)), nil
-	}
+// verb is a command of an order that answers with the order as it is then.
+func verb[B any](d desk, command func(ctx context.Context, request service.Command, body B) (Command, error)) service.Answer {
+	return service.Verb(d.orders, func(_ string, s State) any { return viewOf(s) }, command)
 }

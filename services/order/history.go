@@ -14,11 +14,9 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs"
 )
 
-type query = func(context.Context, []byte) (any, error)
-
 // queries answer how an order was, from its own events.
-func (d desk) queries() map[string]query {
-	return map[string]query{
+func (d desk) queries() map[string]service.Query {
+	return map[string]service.Query{
 		"query.orders.at":   d.at,
 		"query.orders.diff": d.diff,
 	}

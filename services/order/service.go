@@ -2,7 +2,6 @@ package order
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
@@ -19,12 +18,10 @@ const (
 const (
 	stateVersion = 1 // of State in snapshots; another one makes old snapshots ignored
 	prices       = "order prices"
-	closeTimeout = 5 * time.Second
 )
 
 // Config is the service's wiring. The zero value works.
 type Config struct {
-	Owner       string        // names this instance in the lease of the reactions
 	Lease       time.Duration // see [esjs.SubscriptionConfig]
 	Concurrency int           // commands handled at once; default 256
 	CacheSize   int           // orders kept in memory; default 10,000
@@ -52,20 +49,14 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	orders, err := esjs.NewCommandHandler(ctx, s.env.Store, Aggregate(codec), esjs.HandlerConfig[State]{
+	orders, closeOrders, err := service.OpenHandler(ctx, s.env, Aggregate(codec), esjs.HandlerConfig[State]{
 		CacheSize: s.cfg.CacheSize,
 		Snapshots: &esjs.SnapshotPolicy[State]{Bucket: BucketSnapshots, StateVersion: stateVersion, Terminal: State.Ended},
 	})
 	if err != nil {
-		return fmt.Errorf("orders: %w", err)
+		return err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-		defer cancel()
-		if err := orders.Close(closing); err != nil {
-			s.env.Log.Warn().Err(err).Msg("snapshots that waited were not written; the next loads take longer")
-		}
-	}()
+	defer closeOrders()
 	products := newCatalog(s.env.Store, codec)
 	d := desk{orders: orders, products: products}
 	return service.Group(ctx,
@@ -88,26 +79,18 @@ func (s *Service) Run(ctx context.Context) error {
 // recognised by its id, which is the command id of what it caused; one that an
 // order refuses is tried again for some minutes, and then its order is parked.
 func (s *Service) react(ctx context.Context, codec *esjs.Codec[events.Event], orders *handler) error {
-	return esjs.Subscribe(ctx, s.env.Store, esjs.SubscriptionConfig[events.Event]{
-		Name:     "order",
-		Codec:    codec,
-		Query:    esjs.Query{Categories: []string{events.CategoryFulfilment}},
-		Bucket:   BucketSubscriptions,
-		Owner:    s.cfg.Owner,
-		Lease:    s.cfg.Lease,
-		Workers:  s.cfg.Workers,
-		Observer: s.env.Observer(),
-	}, func(ctx context.Context, e esjs.Recorded[events.Event]) error {
+	return service.React(ctx, s.env, esjs.SubscriptionConfig[events.Event]{
+		Name:    "order",
+		Codec:   codec,
+		Query:   esjs.Query{Categories: []string{events.CategoryFulfilment}},
+		Bucket:  BucketSubscriptions,
+		Lease:   s.cfg.Lease,
+		Workers: s.cfg.Workers,
+	}, func(ctx context.Context, e esjs.Recorded[events.Event], caused esjs.Metadata) error {
 		if !concerns(e.Event) {
 			return nil
 		}
-		order := e.Stream.Key
-		_, err := orders.Handle(ctx, order, Reaction{Event: e.Event}, esjs.WithMetadata(esjs.Metadata{
-			CommandID:     e.ID,
-			CausationID:   e.ID,
-			CorrelationID: order,
-			TraceParent:   e.Metadata.TraceParent,
-		}))
+		_, err := orders.Handle(ctx, e.Stream.Key, Reaction{Event: e.Event}, esjs.WithMetadata(caused))
 		return err
 	})
 }

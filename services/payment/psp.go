@@ -111,33 +111,21 @@ func wireName(op events.PaymentOperation) string {
 	return string(op)
 }
 
-// keyReused is the PSP's complaint that a key came with another request
-// before: what the first one did is not known here.
-const keyReused = "idempotency_key_reused"
-
 func (p psp) call(ctx context.Context, c service.PartnerCall) (Answer, error) {
 	var body reply
 	err := p.partner.Call(ctx, c, &body)
-	if err == nil {
-		return Answer{Kind: Done, Account: body.Payment.read()}, nil
-	}
-	if ctx.Err() != nil {
-		return Answer{}, ctx.Err()
-	}
 	var no *service.PartnerRefusal
-	if !errors.As(err, &no) {
-		return Answer{Kind: Unknown, Error: err.Error()}, nil
-	}
-	readable := json.Unmarshal(no.Body, &body) == nil && body.Error.Code != ""
 	switch {
-	case !readable:
-		return Answer{Kind: Unknown, Error: no.Error() + ", without a code"}, nil
-	case body.Error.Code == keyReused:
-		return Answer{Kind: Unknown, Error: no.Error()}, nil
+	case err == nil:
+		return Answer{Kind: Done, Account: body.Payment.read()}, nil
+	case ctx.Err() != nil:
+		return Answer{}, ctx.Err()
+	case !errors.As(err, &no):
+		return Answer{Kind: Unknown, Error: err.Error()}, nil
 	case no.Status == http.StatusNotFound:
 		return Answer{Kind: Missing}, nil
 	default:
-		return Answer{Kind: Refused, Account: body.Payment.read(), Code: body.Error.Code, Class: body.Error.Class}, nil
+		return Answer{Kind: Refused, Account: body.Payment.read(), Code: no.Code, Class: body.Error.Class}, nil
 	}
 }
 

@@ -2,9 +2,6 @@ package payment
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -19,18 +16,12 @@ const (
 	BucketSubscriptions = "SUBSCRIPTIONS_payment"
 )
 
-// Config of the service. PSPURL is required; the zero value of the rest works.
+// Config of the service. The partner's URL is required; the zero value of the
+// rest works.
 type Config struct {
-	PSPURL         string        // of the PSP's API, for example http://127.0.0.1:8090/psp/v1
-	PSPTimeout     time.Duration // of one call; default 5 s
-	PSPConcurrency int           // calls at the same time; default 32
-
-	WebhookListen   string       // host:port for the PSP's webhooks; default 127.0.0.1:0
-	WebhookListener net.Listener // used instead of WebhookListen when it is set; Run closes it
-	WebhookSecret   []byte       // shared with the PSP; without it webhooks are refused
-
-	Owner string        // of the subscription's lease; default a name of its own
-	Lease time.Duration // see [esjs.SubscriptionConfig]
+	PSP      service.PartnerConfig
+	Webhooks service.WebhookConfig // of the PSP
+	Lease    time.Duration         // see [esjs.SubscriptionConfig]
 }
 
 // Service is the payment service.
@@ -39,67 +30,31 @@ type Service struct {
 	cfg      Config
 	psp      psp
 	payments *esjs.CommandHandler[State, Command, events.Event]
-	bound    chan struct{} // closed when addr is set
-	addr     string
 }
 
 // New prepares the service.
 func New(env *service.Env, cfg Config) *Service {
-	if cfg.WebhookListen == "" {
-		cfg.WebhookListen = "127.0.0.1:0"
-	}
-	return &Service{
-		env: env,
-		cfg: cfg,
-		psp: psp{service.NewPartner(service.PartnerConfig{
-			URL: cfg.PSPURL, Timeout: cfg.PSPTimeout, Concurrency: cfg.PSPConcurrency,
-		})},
-		bound: make(chan struct{}),
-	}
-}
-
-// Addr returns host:port of the webhook endpoint once Run listens.
-func (s *Service) Addr(ctx context.Context) (string, error) {
-	select {
-	case <-s.bound:
-		return s.addr, nil
-	case <-ctx.Done():
-		return "", fmt.Errorf("payment: not listening: %w", ctx.Err())
-	}
+	return &Service{env: env, cfg: cfg, psp: psp{service.NewPartner(cfg.PSP)}}
 }
 
 // Run serves until ctx ends or it cannot go on, and says why.
-func (s *Service) Run(ctx context.Context) (err error) {
-	s.env.Health.Await("payment webhooks")
+func (s *Service) Run(ctx context.Context) error {
 	codec, err := esjs.NewCodecFrom(events.Types)
 	if err != nil {
-		return fmt.Errorf("payment: %w", err)
+		return err
 	}
-	listener := s.cfg.WebhookListener
-	if listener == nil {
-		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.WebhookListen); err != nil {
-			return fmt.Errorf("payment: webhooks: %w", err)
-		}
-	}
-	s.payments, err = esjs.NewCommandHandler(ctx, s.env.Store, Aggregate(codec), esjs.HandlerConfig[State]{
+	var closePayments func()
+	s.payments, closePayments, err = service.OpenHandler(ctx, s.env, Aggregate(codec), esjs.HandlerConfig[State]{
 		Snapshots: &esjs.SnapshotPolicy[State]{Bucket: BucketSnapshots, StateVersion: stateVersion, Terminal: State.terminal},
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("payment: %w", err), listener.Close())
+		return err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		err = errors.Join(err, s.payments.Close(closing))
-	}()
-	s.addr = listener.Addr().String()
-	close(s.bound)
-	s.env.Health.Set("payment webhooks", nil)
-
+	defer closePayments()
 	return service.Group(ctx,
-		service.Named("payment requests", func(ctx context.Context) error { return s.subscribe(ctx, codec) }),
+		service.Named("payment requests", func(ctx context.Context) error { return s.react(ctx, codec) }),
 		service.Named("payment webhooks", func(ctx context.Context) error {
-			return service.ServeHTTP(ctx, listener, service.Webhooks{Env: s.env, Secret: s.cfg.WebhookSecret, Handle: s.notice})
+			return s.env.ServeWebhooks(ctx, s.cfg.Webhooks, s.notice)
 		}),
 	)
 }
@@ -114,19 +69,17 @@ func Aggregate(codec *esjs.Codec[events.Event]) esjs.Aggregate[State, Command, e
 	}
 }
 
-// subscribe reacts to what fulfilment asks for, one order at a time in order.
-func (s *Service) subscribe(ctx context.Context, codec *esjs.Codec[events.Event]) error {
-	return esjs.Subscribe(ctx, s.env.Store, esjs.SubscriptionConfig[events.Event]{
-		Name:     "payment",
-		Codec:    codec,
-		Query:    esjs.Query{Categories: []string{events.CategoryFulfilment}, Types: requestTypes()},
-		Bucket:   BucketSubscriptions,
-		Owner:    s.cfg.Owner,
-		Lease:    s.cfg.Lease,
-		Observer: s.env.Observer(),
-	}, func(ctx context.Context, e esjs.Recorded[events.Event]) error {
+// react does what fulfilment asks for, one order at a time in order.
+func (s *Service) react(ctx context.Context, codec *esjs.Codec[events.Event]) error {
+	return service.React(ctx, s.env, esjs.SubscriptionConfig[events.Event]{
+		Name:   "payment",
+		Codec:  codec,
+		Query:  esjs.Query{Categories: []string{events.CategoryFulfilment}, Types: requestTypes()},
+		Bucket: BucketSubscriptions,
+		Lease:  s.cfg.Lease,
+	}, func(ctx context.Context, e esjs.Recorded[events.Event], caused esjs.Metadata) error {
 		if ask, ours := readRequest(e.Event); ours {
-			return s.handle(ctx, ask, e.ID)
+			return s.handle(ctx, ask, caused)
 		}
 		return nil
 	})
@@ -171,9 +124,8 @@ func readRequest(e events.Event) (Ask, bool) {
 
 // handle stores the attempt, asks the PSP, and stores its answer. It can be
 // repeated from the start after a crash at any point.
-func (s *Service) handle(ctx context.Context, ask Ask, inputID string) error {
-	metadata := esjs.Metadata{CommandID: inputID, CausationID: inputID, CorrelationID: ask.OrderID}
-	asked, err := s.payments.Handle(ctx, ask.PaymentID, ask, esjs.WithMetadata(metadata))
+func (s *Service) handle(ctx context.Context, ask Ask, caused esjs.Metadata) error {
+	asked, err := s.payments.Handle(ctx, ask.PaymentID, ask, esjs.WithMetadata(caused))
 	if err != nil {
 		return err
 	}
@@ -190,8 +142,8 @@ func (s *Service) handle(ctx context.Context, ask Ask, inputID string) error {
 		s.env.Log.Warn().Str("order", ask.OrderID).Str("payment", ask.PaymentID).Str("operation", string(ask.Op)).
 			Str("error", answer.Error).Msg("outcome at the payment provider is unknown")
 	}
-	metadata.CommandID = inputID + ":answer"
-	_, err = s.payments.Handle(ctx, ask.PaymentID, Tell{Ask: ask, Answer: answer}, esjs.WithMetadata(metadata))
+	caused.CommandID += ":answer"
+	_, err = s.payments.Handle(ctx, ask.PaymentID, Tell{Ask: ask, Answer: answer}, esjs.WithMetadata(caused))
 	return err
 }
 

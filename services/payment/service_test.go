@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -122,19 +123,17 @@ func (w *world) start(cfg payment.Config) *running {
 	env := &service.Env{
 		Name: "payment", Dial: dial, Store: store, Log: zerolog.Nop(), Metrics: service.NewMetrics(), Health: service.NewHealth(),
 	}
-	cfg.PSPURL, cfg.WebhookSecret = w.pspURL+"/psp/v1", secret
-	if cfg.PSPTimeout == 0 {
-		cfg.PSPTimeout = 200 * time.Millisecond
-	}
-	s := payment.New(env, cfg)
-	go func() { r.ended <- s.Run(ctx) }()
-	waiting, stop := context.WithTimeout(ctx, patience)
-	defer stop()
-	addr, err := s.Addr(waiting)
+	own, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r.webhooks = "http://" + addr
+	r.webhooks = "http://" + own.Addr().String()
+	cfg.PSP.URL, cfg.Webhooks = w.pspURL+"/psp/v1", service.WebhookConfig{Listener: own, Secret: secret}
+	if cfg.PSP.Timeout == 0 {
+		cfg.PSP.Timeout = 200 * time.Millisecond
+	}
+	s := payment.New(env, cfg)
+	go func() { r.ended <- s.Run(ctx) }()
 	return r
 }
 
@@ -354,7 +353,7 @@ func TestACrashBetweenTheEffectAndItsEventCapturesOnce(t *testing.T) {
 	defer front.Close()
 	w.pspURL = front.URL
 
-	victim = w.start(payment.Config{PSPTimeout: patience, Lease: time.Second})
+	victim = w.start(payment.Config{PSP: service.PartnerConfig{Timeout: patience}, Lease: time.Second})
 	want[events.PaymentAuthorized](t, w.authorize("a1", "card-ok"))
 	w.request("o", events.CaptureRequested{Request: req("c1"), PaymentID: "p", Amount: money(t, "24.90")})
 	<-died

@@ -20,7 +20,7 @@ type status struct {
 }
 
 // list answers where every view is.
-func list(projectors []*projector) query {
+func list(projectors []*projector) service.Query {
 	return func(_ context.Context, body []byte) (any, error) {
 		if len(body) > 0 {
 			if err := service.Decode(body, &struct{}{}); err != nil {

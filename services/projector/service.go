@@ -34,13 +34,10 @@ type Service struct {
 // ("" asks for none).
 type view struct {
 	projection func(*esjs.Codec[events.Event]) esjs.Projection[*sql.Tx, events.Event]
-	queries    func(db *sql.DB, wait func(ctx context.Context, minRevision string) error) map[string]query
+	queries    func(db *sql.DB, wait func(ctx context.Context, minRevision string) error) map[string]service.Query
 }
 
-type (
-	query     = func(ctx context.Context, body []byte) (any, error)
-	projector = esjs.Projector[*sql.Tx, events.Event]
-)
+type projector = esjs.Projector[*sql.Tx, events.Event]
 
 func views() []view {
 	return []view{
@@ -77,7 +74,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var (
 		sink       = sqlsink.New(db)
 		projectors []*projector
-		handlers   = make(map[string]query)
+		handlers   = make(map[string]service.Query)
 		runs       []func(context.Context) error
 	)
 	for _, v := range views() {

@@ -33,9 +33,6 @@ type account struct {
 // reply is the body of the carrier's answers.
 type reply struct {
 	Shipment account `json:"shipment"`
-	Error    struct {
-		Code string `json:"code"`
-	} `json:"error"`
 }
 
 // item is what a parcel holds, on the wire.
@@ -69,25 +66,18 @@ func (c carrier) ask(ctx context.Context, a Ask) (Answer, error) {
 		Key:    key,
 		Body:   body,
 	}, &answer)
-	if err == nil {
-		return Answer{Kind: Done, Account: answer.Shipment.read()}, nil
-	}
 	var no *service.PartnerRefusal
-	if !errors.As(err, &no) {
+	switch {
+	case err == nil:
+		return Answer{Kind: Done, Account: answer.Shipment.read()}, nil
+	case !errors.As(err, &no):
 		return Answer{}, err
+	case no.Status == http.StatusNotFound:
+		return Answer{Kind: Missing, Code: no.Code}, nil
+	default:
+		return Answer{Kind: Refused, Code: no.Code}, nil
 	}
-	if unreadable := json.Unmarshal(no.Body, &answer); unreadable != nil || answer.Error.Code == "" || answer.Error.Code == keyReused {
-		return Answer{}, err
-	}
-	if no.Status == http.StatusNotFound {
-		return Answer{Kind: Missing, Code: answer.Error.Code}, nil
-	}
-	return Answer{Kind: Refused, Code: answer.Error.Code}, nil
 }
-
-// keyReused is the carrier's complaint that a key came with another request
-// before: what the first one did is not known here.
-const keyReused = "idempotency_key_reused"
 
 func (a account) read() Account {
 	return Account{

@@ -2,9 +2,6 @@ package shipping
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -19,22 +16,16 @@ const (
 	BucketSubscriptions = "SUBSCRIPTIONS_shipping"
 )
 
-// Config of the service. CarrierURL is required; the zero value of the rest works.
+// Config of the service. The partner's URL is required; the zero value of the
+// rest works.
 type Config struct {
-	CarrierURL         string        // of the carrier's API, for example http://127.0.0.1:8090/carrier/v1
-	CarrierTimeout     time.Duration // of one call; default 5 s
-	CarrierConcurrency int           // calls at the same time; default 32
-	// CarrierRetry is the pause before a carrier that could not be reached is
-	// asked again about a dispatch or a cancellation: for these only the carrier
-	// knows the answer. Default 5 s.
-	CarrierRetry time.Duration
-
-	WebhookListen   string       // host:port for the carrier's webhooks; default 127.0.0.1:0
-	WebhookListener net.Listener // used instead of WebhookListen when it is set; Run closes it
-	WebhookSecret   []byte       // shared with the carrier; without it webhooks are refused
-
-	Owner string        // of the subscription's lease; default a name of its own
-	Lease time.Duration // see [esjs.SubscriptionConfig]
+	Carrier service.PartnerConfig
+	// Retry is the pause before a carrier that could not be reached is asked
+	// again about a dispatch or a cancellation: for these only the carrier knows
+	// the answer. Default 5 s.
+	Retry    time.Duration
+	Webhooks service.WebhookConfig // of the carrier
+	Lease    time.Duration         // see [esjs.SubscriptionConfig]
 }
 
 // Service is the shipping service.
@@ -43,70 +34,34 @@ type Service struct {
 	cfg       Config
 	carrier   carrier
 	shipments *esjs.CommandHandler[State, Command, events.Event]
-	bound     chan struct{} // closed when addr is set
-	addr      string
 }
 
 // New prepares the service.
 func New(env *service.Env, cfg Config) *Service {
-	if cfg.WebhookListen == "" {
-		cfg.WebhookListen = "127.0.0.1:0"
+	if cfg.Retry == 0 {
+		cfg.Retry = 5 * time.Second
 	}
-	if cfg.CarrierRetry == 0 {
-		cfg.CarrierRetry = 5 * time.Second
-	}
-	return &Service{
-		env: env,
-		cfg: cfg,
-		carrier: carrier{service.NewPartner(service.PartnerConfig{
-			URL: cfg.CarrierURL, Timeout: cfg.CarrierTimeout, Concurrency: cfg.CarrierConcurrency,
-		})},
-		bound: make(chan struct{}),
-	}
-}
-
-// Addr returns host:port of the webhook endpoint once Run listens.
-func (s *Service) Addr(ctx context.Context) (string, error) {
-	select {
-	case <-s.bound:
-		return s.addr, nil
-	case <-ctx.Done():
-		return "", fmt.Errorf("shipping: not listening: %w", ctx.Err())
-	}
+	return &Service{env: env, cfg: cfg, carrier: carrier{service.NewPartner(cfg.Carrier)}}
 }
 
 // Run serves until ctx ends or it cannot go on, and says why.
-func (s *Service) Run(ctx context.Context) (err error) {
-	s.env.Health.Await("shipping webhooks")
+func (s *Service) Run(ctx context.Context) error {
 	codec, err := esjs.NewCodecFrom(events.Types)
 	if err != nil {
-		return fmt.Errorf("shipping: %w", err)
+		return err
 	}
-	listener := s.cfg.WebhookListener
-	if listener == nil {
-		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.WebhookListen); err != nil {
-			return fmt.Errorf("shipping: webhooks: %w", err)
-		}
-	}
-	s.shipments, err = esjs.NewCommandHandler(ctx, s.env.Store, Aggregate(codec), esjs.HandlerConfig[State]{
+	var closeShipments func()
+	s.shipments, closeShipments, err = service.OpenHandler(ctx, s.env, Aggregate(codec), esjs.HandlerConfig[State]{
 		Snapshots: &esjs.SnapshotPolicy[State]{Bucket: BucketSnapshots, StateVersion: stateVersion, Terminal: State.terminal},
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("shipping: %w", err), listener.Close())
+		return err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		err = errors.Join(err, s.shipments.Close(closing))
-	}()
-	s.addr = listener.Addr().String()
-	close(s.bound)
-	s.env.Health.Set("shipping webhooks", nil)
-
+	defer closeShipments()
 	return service.Group(ctx,
-		service.Named("shipping requests", func(ctx context.Context) error { return s.subscribe(ctx, codec) }),
+		service.Named("shipping requests", func(ctx context.Context) error { return s.react(ctx, codec) }),
 		service.Named("shipping webhooks", func(ctx context.Context) error {
-			return service.ServeHTTP(ctx, listener, service.Webhooks{Env: s.env, Secret: s.cfg.WebhookSecret, Handle: s.notice})
+			return s.env.ServeWebhooks(ctx, s.cfg.Webhooks, s.notice)
 		}),
 	)
 }
@@ -121,19 +76,17 @@ func Aggregate(codec *esjs.Codec[events.Event]) esjs.Aggregate[State, Command, e
 	}
 }
 
-// subscribe reacts to what fulfilment asks for, one order at a time in order.
-func (s *Service) subscribe(ctx context.Context, codec *esjs.Codec[events.Event]) error {
-	return esjs.Subscribe(ctx, s.env.Store, esjs.SubscriptionConfig[events.Event]{
-		Name:     "shipping",
-		Codec:    codec,
-		Query:    esjs.Query{Categories: []string{events.CategoryFulfilment}, Types: requestTypes()},
-		Bucket:   BucketSubscriptions,
-		Owner:    s.cfg.Owner,
-		Lease:    s.cfg.Lease,
-		Observer: s.env.Observer(),
-	}, func(ctx context.Context, e esjs.Recorded[events.Event]) error {
+// react does what fulfilment asks for, one order at a time in order.
+func (s *Service) react(ctx context.Context, codec *esjs.Codec[events.Event]) error {
+	return service.React(ctx, s.env, esjs.SubscriptionConfig[events.Event]{
+		Name:   "shipping",
+		Codec:  codec,
+		Query:  esjs.Query{Categories: []string{events.CategoryFulfilment}, Types: requestTypes()},
+		Bucket: BucketSubscriptions,
+		Lease:  s.cfg.Lease,
+	}, func(ctx context.Context, e esjs.Recorded[events.Event], caused esjs.Metadata) error {
 		if ask, ours := readRequest(e.Event); ours {
-			return s.handle(ctx, ask, e.ID)
+			return s.handle(ctx, ask, caused)
 		}
 		return nil
 	})
@@ -172,9 +125,8 @@ func readRequest(e events.Event) (Ask, bool) {
 
 // handle asks the carrier and stores its answer. It can be repeated from the
 // start after a crash at any point: the carrier knows the shipment by our id.
-func (s *Service) handle(ctx context.Context, ask Ask, inputID string) error {
-	metadata := esjs.Metadata{CommandID: inputID, CausationID: inputID, CorrelationID: ask.OrderID}
-	asked, err := s.shipments.Handle(ctx, ask.ShipmentID, ask, esjs.WithMetadata(metadata))
+func (s *Service) handle(ctx context.Context, ask Ask, caused esjs.Metadata) error {
+	asked, err := s.shipments.Handle(ctx, ask.ShipmentID, ask, esjs.WithMetadata(caused))
 	if err != nil || !ask.NeedsCarrier(asked.State) {
 		return err
 	}
@@ -186,11 +138,11 @@ func (s *Service) handle(ctx context.Context, ask Ask, inputID string) error {
 		s.env.Log.Warn().Str("order", ask.OrderID).Str("shipment", ask.ShipmentID).Str("operation", string(ask.Op)).
 			Err(err).Msg("outcome at the carrier is unknown")
 		if ask.Op != Book {
-			return esjs.RetryAfter(s.cfg.CarrierRetry, err)
+			return esjs.RetryAfter(s.cfg.Retry, err)
 		}
 	}
-	metadata.CommandID = inputID + ":answer"
-	_, err = s.shipments.Handle(ctx, ask.ShipmentID, Tell{Ask: ask, Answer: answer}, esjs.WithMetadata(metadata))
+	caused.CommandID += ":answer"
+	_, err = s.shipments.Handle(ctx, ask.ShipmentID, Tell{Ask: ask, Answer: answer}, esjs.WithMetadata(caused))
 	return err
 }
 

@@ -61,18 +61,19 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.url = "http://" + own.Addr().String()
-	s := shipping.New(&service.Env{
-		Name: "shipping", Dial: server.Dial(), Store: w.store, Log: zerolog.Nop(),
-		Metrics: service.NewMetrics(), Health: service.NewHealth(),
-	}, shipping.Config{CarrierURL: w.url + "/carrier/v1", CarrierTimeout: 200 * time.Millisecond, CarrierRetry: 10 * time.Millisecond, WebhookSecret: secret})
-	run("shipping", s.Run)
-	waiting, stop := context.WithTimeout(ctx, patience)
-	defer stop()
-	addr, err := s.Addr(waiting)
+	hooks, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.hooks = "http://" + addr
+	w.hooks = "http://" + hooks.Addr().String()
+	run("shipping", shipping.New(&service.Env{
+		Name: "shipping", Dial: server.Dial(), Store: w.store, Log: zerolog.Nop(),
+		Metrics: service.NewMetrics(), Health: service.NewHealth(),
+	}, shipping.Config{
+		Carrier:  service.PartnerConfig{URL: w.url + "/carrier/v1", Timeout: 200 * time.Millisecond},
+		Retry:    10 * time.Millisecond,
+		Webhooks: service.WebhookConfig{Listener: hooks, Secret: secret},
+	}).Run)
 	w.carrier, err = partners.New(partners.Config{
 		Listener: own, Dir: t.TempDir(), CarrierWebhookURL: w.hooks, WebhookSecret: secret,
 		Retry: time.Millisecond, Hang: patience,

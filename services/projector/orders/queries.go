@@ -21,8 +21,8 @@ const (
 
 // Queries returns the view's endpoints by subject. wait blocks until the view
 // has passed the revision that it is given; "" asks for none.
-func Queries(db *sql.DB, wait func(ctx context.Context, minRevision string) error) map[string]func(context.Context, []byte) (any, error) {
-	return map[string]func(context.Context, []byte) (any, error){
+func Queries(db *sql.DB, wait func(ctx context.Context, minRevision string) error) map[string]service.Query {
+	return map[string]service.Query{
 		"query.orders.get": func(ctx context.Context, body []byte) (any, error) {
 			var request struct {
 				OrderID     string `json:"order_id"`

@@ -1,0 +1,33 @@
+package service
+
+import (
+	"context"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+)
+
+// React calls handle for every event that cfg subscribes to, as [esjs.Subscribe]
+// does, with the metadata of what the event causes. The service observes the
+// subscription.
+func React[E esjs.Event](
+	ctx context.Context, env *Env, cfg esjs.SubscriptionConfig[E],
+	handle func(ctx context.Context, e esjs.Recorded[E], caused esjs.Metadata) error,
+) error {
+	cfg.Observer = env.Observer()
+	return esjs.Subscribe(ctx, env.Store, cfg, func(ctx context.Context, e esjs.Recorded[E]) error {
+		return handle(ctx, e, CausedBy(e.Record))
+	})
+}
+
+// CausedBy is the metadata of what an event causes. The event's id is the
+// command's, so that an event that comes again changes nothing. Its correlation
+// goes on; without one it is the key of its stream.
+func CausedBy(e esjs.Record) esjs.Metadata {
+	correlation := e.Metadata.CorrelationID
+	if correlation == "" {
+		correlation = e.Stream.Key
+	}
+	return esjs.Metadata{
+		CommandID: e.ID, CausationID: e.ID, CorrelationID: correlation, TraceParent: e.Metadata.TraceParent,
+	}
+}
