@@ -1,36 +1,115 @@
-// Package esjs is event sourcing on NATS JetStream.
+// Package esjs is an event store on NATS JetStream, and what is needed to build
+// event-sourced programs on it: aggregates, subscriptions, projections,
+// processes and timers. It needs nats-server [MinServerVersion] or newer and
+// nothing else.
 //
-// Every aggregate has a subject of its own in one stream, and one message is one
-// commit: the events that one decision produced, all or nothing, as a JSON array
-// of CloudEvents. Each commit carries pointers to the aggregate's earlier ones,
-// so a load is independent of the stream's size and never needs a consumer.
+// # Model
 //
-// # Writing
+//	      command                                      query
+//	         |                                           ^
+//	         v                                           |
+//	   CommandHandler                           rows + checkpoint (a Sink)
+//	     Aggregate: Apply, Decide                        ^
+//	      ^            |                                 |
+//	 load |            | append, expecting a Revision    | Projection: Apply
+//	      |            v                                 |
+//	+-----+----------------------------------------------+-----------+
+//	|  the store: commits of all aggregates in one order             |
+//	|  ev.order.o-1   [1 2 3] [4]     [5 6]                          |
+//	|  ev.order.o-2           [1]     [2]    [3]                     |
+//	+-----+----------------------------+-----------------------^-----+
+//	      |                            |                       | append
+//	      v                            v                       |
+//	  Subscription                  Process: Apply, React -----+
+//	   handler: mails,                 ^            |
+//	   other commands            fired |            | set
+//	                                   +-- Timers <-+
 //
-// An [Aggregate] is three pure functions' worth of domain. A [CommandHandler]
-// loads it, decides, and appends guarded by what it loaded; when another writer
-// was faster it loads what is new and decides again. [Store.Append] is beneath
-// it, [Store.AppendAll] stores commits of several aggregates together. Whatever
-// the server answers, an append ends as stored, as refused or, if it cannot be
-// found out in time, as [ErrUnknownOutcome]; never as a guess.
+// An [Event] is the payload of a fact; it is stored under a name that a person
+// has written, and that never changes. A [Record] is a stored event with its
+// envelope: id, version, time, [Metadata]. The envelope is a CloudEvent, so other
+// tools read it.
 //
-// # Reading
+// A [Commit] is the 1 to n events that one decision caused for one aggregate.
+// It is one message and is stored whole or not at all. A [StreamID], category and
+// key, names the aggregate whose commits are under one subject.
 //
-// [Store.Read] and [Store.ReadAll] iterate what is stored, [AtVersion] and [AsOf]
-// load an aggregate as it was. Every load checks that versions are gapless, and
-// fails with a *[CorruptError] instead of returning a wrong state.
+// A [Revision] is what a writer knew of an aggregate: the number of its events,
+// which is its version, and where the last of them is stored. An append says what it
+// expects ([AtRevision], [ExpectVersion], [NoStream], [Any]) and is refused with
+// a *[ConflictError] when that is not so. A [Position] is a place in the store's
+// one order of all commits.
 //
-// # Reacting
+// An [Aggregate] is a name, a [Codec] and two pure functions: Apply folds events into state, Decide
+// turns a command into events or refuses it. A [CommandHandler] loads the
+// aggregate, decides, appends, and decides again when another writer was faster.
 //
-// [Subscribe] delivers events, history first and then live, in order per key,
-// always, and different keys in parallel. A [Projection] stores rows and
-// position in one transaction. A [Process] is a state machine of its own events
-// that reacts to others' events and to timers.
+// A subscription ([Subscribe], [SubscribeBatch]) gives events to a handler,
+// history first and then live. A [Projection] turns events into rows of a
+// [Sink]; package sqlsink has one for SQLite. A [Process] is an event-sourced
+// state machine over events of other aggregates and over [Timers].
 //
-// # Running
+// # What is guaranteed
 //
-// [Provision] and [ProvisionBucket] create what must exist, [Open] verifies it.
-// The server needs JetStream, at least version [MinServerVersion], and
-// sync_interval: always, because an acknowledged event must survive a power
-// failure.
+//   - An append that returned without an error is stored once, whole. Every error but
+//     [ErrUnknownOutcome] means that nothing was stored, [ErrConflict] included: it is final. How
+//     safe stored is against a loss of power is the server's configuration: see
+//     docs/esjs/consistency.md.
+//   - Versions of an aggregate are 1, 2, 3 …, and its events' times never decrease. Reads check
+//     that there is no gap, and name the place with a *[CorruptError] when there is one.
+//   - A decision on an old state never takes effect: one that writes is guarded by its
+//     expectation, one that writes nothing is confirmed with the leader before it is answered.
+//   - A command whose id is among the newest 128 that wrote something to the aggregate gets its
+//     first result again and writes nothing.
+//   - A subscription handles the events of a key in order, also after a retry, a
+//     crash or a takeover, each at least once, and leaves none out: what cannot be
+//     handled is parked with all that comes later for its key, until [ReleaseParked].
+//   - A projection applies each event exactly once: rows and checkpoint change
+//     in one transaction.
+//   - A process consumes each input that causes events exactly once, because the input is
+//     recorded in the commit that it caused. A timer never fires early.
+//
+// # Where to start
+//
+// The package example runs as it is: it is a whole aggregate. docs/esjs/tutorial.md
+// adds a projection in ten minutes; next to it are guides on consistency, on
+// changing schemas and on copying from other stores. Package esjstest runs a real server inside
+// a test, and tells what an aggregate decides as given, when, then.
+//
+// # Setting up
+//
+// [Provision] creates the store's stream, [ProvisionBucket] the KV buckets that
+// snapshots, subscriptions and processes name in their configuration, and
+// [ProvisionTimers] the stream of timers. They need the right to create streams;
+// may be called again; and refuse a stream that is not as it must be. [Open] needs less: it
+// verifies the stream and changes nothing.
+//
+// A [Store] is safe for concurrent use and meant to be one per program. It opens
+// six connections, because a read that is answered on the connection that
+// appends delays the appends behind it.
+//
+// # Errors
+//
+// Errors are matched with errors.Is and errors.As, never by their text; the
+// variables and types are listed below. A Decide function says no with a
+// *[Rejection]. Calls try again, as long as that helps, until their context
+// ends: give it a deadline.
+//
+// # Units and limits
+//
+//   - A category is 1 to 64 bytes of [a-z0-9-], a key 1 to 255 bytes of UTF-8.
+//   - A commit is at most the server's max_payload (1 MiB unless configured) less 256 bytes;
+//     more is an [ErrTooLarge].
+//   - AppendAll takes at most 1000 aggregates, and a Store has at most 40 such
+//     batches under way; more wait.
+//   - Times are stored in UTC with nanoseconds.
+//   - A stream holds [Config].MaxBytes, 1 GiB unless configured, which the server
+//     reserves; then appends are refused with [ErrStoreFull]. A bucket holds 64 MiB.
+//   - A load takes one round trip when the snapshot is current, and one more for each 64
+//     commits after it, whatever the size of the stream.
+//   - A fired timer can be read for 7 days. A process that was stopped for longer arms
+//     it again when it starts; a [Timers] subscription does not.
+//
+// Nothing here deletes or encrypts an event. A store is one stream, so it writes
+// as fast as one stream does.
 package esjs
