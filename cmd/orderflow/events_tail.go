@@ -41,11 +41,7 @@ func (s *shellFlags) tail(cmd *cobra.Command, store *esjs.Store, categories []st
 	if err != nil {
 		return err
 	}
-	types := make([]esjs.EventType[events.Event], len(events.Types))
-	for i, t := range events.Types {
-		types[i] = esjs.EventType[events.Event](t)
-	}
-	codec, err := esjs.NewCodec(types...)
+	codec, err := esjs.NewCodecFrom(events.Types)
 	if err != nil {
 		return err
 	}
