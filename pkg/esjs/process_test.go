@@ -383,14 +383,14 @@ func TestTwoActiveProcessesMakeOneCommitPerInput(t *testing.T) {
 		const n = 20
 		for i := range n {
 			order := fmt.Sprint("o-", i)
-			r.place(t, order, 200*time.Millisecond)
 			if i%2 == 0 {
 				r.arrive(t, order, "left")
 			}
+			r.place(t, order, 200*time.Millisecond)
 		}
 		want := func(i int) []string {
 			if i%2 == 0 {
-				return []string{"AssemblyStarted", "PartNoted", "Reminded", "GivenUp"}
+				return []string{"PartNoted", "AssemblyStarted", "Reminded", "GivenUp"}
 			}
 			return []string{"AssemblyStarted", "Reminded", "GivenUp"}
 		}
@@ -504,9 +504,11 @@ func TestManyInstancesAtTheSameTime(t *testing.T) {
 				for i := w; i < n; i += 4 {
 					order := fmt.Sprint("o-", i)
 					r.arrive(t, order, "left")
-					r.place(t, order, 500*time.Millisecond)
 					if i%2 == 0 {
+						r.place(t, order, time.Hour)
 						r.arrive(t, order, "right")
+					} else {
+						r.place(t, order, 500*time.Millisecond)
 					}
 				}
 			})

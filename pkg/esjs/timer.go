@@ -76,8 +76,10 @@ func OpenTimers(ctx context.Context, store *Store, service string) (*Timers, err
 }
 
 // Set arms a timer of id. It returns nil when the timer is armed, was armed
-// before, or has fired already: then nothing changes. A time that has passed fires at
-// once. Set tries until ctx ends; it is repeated without harm after any error.
+// before, or has fired already: then nothing changes. A time that has passed
+// fires at once; a timer that is set while it fires may fire a second time. Set
+// tries until ctx ends, and is repeated without harm after any error: those are
+// [ErrInvalid] for what no server could carry, [ErrRefused], and [ErrUnknownOutcome].
 func (t *Timers) Set(ctx context.Context, id StreamID, timer Timer) error {
 	if err := timer.check(); err != nil {
 		return err
