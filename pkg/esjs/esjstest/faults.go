@@ -42,7 +42,8 @@ func (d *Deployment) Faults() *Faults {
 
 // Dial opens connections that the faults apply to.
 func (f *Faults) Dial() esjs.Dial {
-	return f.deployment.dial(f.deployment.URL(), nats.SetCustomDialer(dialer{f}))
+	return f.deployment.dial(f.deployment.URL(), nats.SetCustomDialer(dialer{f}),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // the connections are meant to break
 }
 
 // LoseAcks breaks the connection when the answers of the next n appends come
