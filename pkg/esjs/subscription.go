@@ -136,6 +136,7 @@ func (s *subscription[T]) sessions(ctx context.Context) error {
 type running[T any] struct {
 	*subscription[T]
 	lease    *lease
+	taken    uint64 // the revision of the bucket at which the lease was taken
 	queue    *queue[T]
 	parking  *parking
 	start    place
@@ -165,6 +166,7 @@ func (s *subscription[T]) session(ctx, work context.Context, l *lease, at place)
 	var delivery, workers, keeper sync.WaitGroup
 	stopKeeper := func() {}
 	if l != nil {
+		r.taken = l.revision // the keeper's from here on
 		stop, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		stopKeeper = cancel
 		keeper.Go(func() { l.keep(stop, work, r.progress, r.queue.place) })
@@ -223,8 +225,7 @@ func (r *running[T]) prepare(ctx context.Context, delivery *sync.WaitGroup) bool
 		wake:  r.queue.wake,
 	}
 	// What the previous owner parked was written before the lease was taken.
-	taken := r.lease.revision
-	delivery.Go(func() { r.failed(ctx, r.parking.watch(ctx, taken, sync.OnceFunc(func() { close(known) }))) })
+	delivery.Go(func() { r.failed(ctx, r.parking.watch(ctx, r.taken, sync.OnceFunc(func() { close(known) }))) })
 	select {
 	case <-known:
 		return true
