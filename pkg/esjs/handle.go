@@ -284,13 +284,17 @@ func (h *CommandHandler[S, C, E]) follow(known *folded[S], m Metadata, out Appen
 }
 
 // remember caches f unless as much or more is cached, and stores a snapshot
-// when the policy says so.
-func (h *CommandHandler[S, C, E]) remember(id StreamID, f *folded[S]) {
+// when the policy says so. It returns what to go on with.
+func (h *CommandHandler[S, C, E]) remember(id StreamID, f *folded[S]) *folded[S] {
 	if cached, ok := h.cache.Get(id.Key); ok && cached.revision.sequence >= f.revision.sequence {
-		return
+		return f
 	}
-	h.cache.Add(id.Key, f)
 	if h.snapshots != nil && h.snapshots.due(f) {
 		h.snapshots.queue(id, f)
+		counted := *f
+		counted.snapshot.commits = 0
+		f = &counted
 	}
+	h.cache.Add(id.Key, f)
+	return f
 }

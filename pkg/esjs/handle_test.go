@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -373,5 +374,37 @@ func TestManyCallersOfOneAggregate(t *testing.T) {
 	wg.Wait()
 	if loaded, err := h.Load(ctx, "a", esjs.Fresh()); err != nil || loaded.State.Total != callers/2*each {
 		t.Fatalf("%+v, %v", loaded, err)
+	}
+}
+
+// An aggregate that was read with more commits than the policy allows gets its
+// snapshot then, whatever their number, and the next one as many commits later.
+func TestASnapshotIsDueAfterALongLoad(t *testing.T) {
+	d := esjstest.Server(t)
+	ctx, s := testContext(t), d.Store(t)
+	for range 25 {
+		if _, err := s.Append(ctx, account("a"), esjs.Any(), deposited{Amount: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := newHandler(t, d, s, esjs.HandlerConfig[balance]{Snapshots: &esjs.SnapshotPolicy[balance]{Bucket: snapshotBucket, Every: 10}})
+	if _, err := h.Load(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	first := snapshot(t, d, "a")
+	if !strings.Contains(string(first.Value()), `"version":25`) {
+		t.Fatalf("the snapshot after the load is %s", first.Value())
+	}
+	for range 19 {
+		if _, err := h.Handle(ctx, "a", 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	second := snapshot(t, d, "a")
+	if !strings.Contains(string(second.Value()), `"version":35`) || second.Revision() != first.Revision()+1 {
+		t.Fatalf("the snapshot after 19 commands is %s at revision %d, the first one was at %d", second.Value(), second.Revision(), first.Revision())
 	}
 }

@@ -120,8 +120,7 @@ func (h *CommandHandler[S, C, E]) current(ctx context.Context, id StreamID) (*fo
 	if err != nil {
 		return nil, err
 	}
-	h.remember(id, f)
-	return f, nil
+	return h.remember(id, f), nil
 }
 
 // load reads the aggregate in one round trip when its snapshot is current: the
@@ -267,8 +266,7 @@ func (h *CommandHandler[S, C, E]) refreshFrom(ctx context.Context, id StreamID, 
 	if err != nil {
 		return nil, err
 	}
-	h.remember(id, f)
-	return f, nil
+	return h.remember(id, f), nil
 }
 
 // tail returns the aggregate's last commit from a replica, or from the leader

@@ -36,7 +36,7 @@ const (
 // snapshotMark is what is known of an aggregate's stored snapshot.
 type snapshotMark struct {
 	sequence uint64 // in the KV bucket's stream; the next write is guarded by it
-	commits  int    // folded since
+	commits  int    // folded since, or since one was last queued
 }
 
 // snapshotBody is a stored snapshot. Snapshots can be thrown away, so this form
@@ -133,7 +133,7 @@ func (s *snapshotter[S]) due(f *folded[S]) bool {
 	if f.snapshot.commits == 0 || s.policy.Every < 0 {
 		return false
 	}
-	return f.snapshot.commits%s.policy.Every == 0 || (s.policy.Terminal != nil && s.policy.Terminal(f.state))
+	return f.snapshot.commits >= s.policy.Every || (s.policy.Terminal != nil && s.policy.Terminal(f.state))
 }
 
 // leave is told that f leaves the cache.
