@@ -187,7 +187,7 @@ func (s *Store) replicaCommits(ctx context.Context, id StreamID, sequences []uin
 			return nil, err
 		}
 	}
-	c.wait(answerTimeout)
+	c.wait()
 	for range sequences {
 		i, answer, err := c.next(ctx)
 		if err != nil && !errors.Is(err, nats.ErrNoResponders) {

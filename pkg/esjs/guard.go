@@ -137,7 +137,7 @@ func (s *Store) bothTails(ctx context.Context, a, b StreamID) (tailA, tailB Comm
 		return tailA, tailB, err
 	}
 	c.open = 3 // two commits and the end
-	c.wait(answerTimeout)
+	c.wait()
 	for {
 		_, msg, err := c.next(ctx)
 		if err != nil {

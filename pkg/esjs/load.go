@@ -167,7 +167,7 @@ func (h *CommandHandler[S, C, E]) read(ctx context.Context, id StreamID) (tail C
 		}
 		waiting++
 	}
-	c.wait(answerTimeout)
+	c.wait()
 	for ; waiting > 0; waiting-- {
 		tag, msg, answerErr := c.next(ctx)
 		switch {

@@ -112,8 +112,8 @@ func (c *call) send(msg *nats.Msg, tag int) error {
 	return nil
 }
 
-// wait sets how long the answers may take from now on.
-func (c *call) wait(timeout time.Duration) { c.timer.Reset(timeout) }
+// wait gives the answers [answerTimeout] from now on.
+func (c *call) wait() { c.timer.Reset(answerTimeout) }
 
 // next returns one of the answers and its tag. Errors: errDisconnected,
 // errNoAnswer, ctx's error; they end the call. nats.ErrNoResponders belongs to
@@ -185,7 +185,7 @@ func (r *requester) do(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 	if err := c.send(msg, 0); err != nil {
 		return nil, err
 	}
-	c.wait(answerTimeout)
+	c.wait()
 	_, answer, err := c.next(ctx)
 	if err != nil {
 		return nil, err
