@@ -35,10 +35,15 @@ func balances() (esjs.Projection[*sql.Tx, esjs.Event], error) {
 	}, err
 }
 
-// showBalances projects the gift cards into the SQLite database in the file
-// path, and reads them with plain SQL.
-func showBalances(ctx context.Context, store *esjs.Store, path string) error {
-	db, err := sqlsink.OpenSQLite(path)
+// showBalances projects the gift cards into a SQLite database, and reads them
+// with plain SQL.
+func showBalances(ctx context.Context, store *esjs.Store) error {
+	dir, err := os.MkdirTemp("", "balances-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	db, err := sqlsink.OpenSQLite(filepath.Join(dir, "views.db"))
 	if err != nil {
 		return err
 	}
@@ -84,12 +89,7 @@ func ExampleProjection() {
 		if err := useCard(ctx, store); err != nil {
 			return err
 		}
-		dir, err := os.MkdirTemp("", "balances-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
-		return showBalances(ctx, store, filepath.Join(dir, "views.db"))
+		return showBalances(ctx, store)
 	})
 	// Output:
 	// version 1: 5000 cents
