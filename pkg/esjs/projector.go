@@ -74,7 +74,8 @@ func (p *Projector[T, E]) Run(ctx context.Context) error {
 
 // WaitFor blocks until the projection has passed pos, and then returns nil, or
 // until ctx ends, and then returns its error. What is stored at pos is then
-// visible in the sink, unless its key is parked.
+// visible in the sink, unless its key is parked. A projector that waits for the
+// lease does not move: ask the active one.
 func (p *Projector[T, E]) WaitFor(ctx context.Context, pos Position) error {
 	for {
 		p.mu.Lock()

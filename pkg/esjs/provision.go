@@ -37,7 +37,8 @@ func streamConfig(cfg Config) jetstream.StreamConfig {
 	}
 }
 
-// Provision creates the store's stream, or raises its limits, as cfg says.
+// Provision creates the store's stream, or sets its limits, as cfg says: a limit
+// on bytes that is below what is stored makes the store full.
 // Everything else that differs is refused with [ErrConfig], because changing it
 // under stored events could lose them. It needs the right to create streams,
 // which services do not need.

@@ -75,7 +75,8 @@ func ExpectVersion(n uint64) Expectation {
 func NoStream() Expectation { return Expectation{} }
 
 // Any expects nothing: it reads the tail, appends guarded by it, and tries
-// again when another writer was faster, until ctx ends.
+// again when another writer was faster, until ctx ends. An append whose outcome
+// is unknown is stored twice when it is repeated with Any.
 func Any() Expectation { return Expectation{kind: expectAny} }
 
 // String returns the position's text, for example "0-1871"; [ParsePosition] reads it.
