@@ -69,14 +69,18 @@ func NewCodec[E Event](types ...EventType[E]) (*Codec[E], error) {
 	return c, nil
 }
 
-// NewCodecFrom is [NewCodec] for a list whose elements have the fields of
-// [EventType] and a type of their own, as a package of event types keeps it that
-// does not import esjs.
-func NewCodecFrom[E Event, T ~struct {
-	Name          string
-	SchemaVersion int
-	Decode        func([]byte, func([]byte, any) error) (E, error)
-}](list []T) (*Codec[E], error) {
+// EventTypeFields is a type with the fields of [EventType].
+type EventTypeFields[E Event] interface {
+	~struct {
+		Name          string
+		SchemaVersion int
+		Decode        func([]byte, func([]byte, any) error) (E, error)
+	}
+}
+
+// NewCodecFrom is [NewCodec] for a list of another type, as a package of event
+// types keeps it that does not import esjs.
+func NewCodecFrom[E Event, T EventTypeFields[E]](list []T) (*Codec[E], error) {
 	types := make([]EventType[E], len(list))
 	for i, t := range list {
 		types[i] = EventType[E](t)

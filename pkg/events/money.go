@@ -70,6 +70,16 @@ func ParseMoney(amount, currency string) (Money, error) {
 	return Money{minor: minor, currency: currency}, nil
 }
 
+// MustMoney is [ParseMoney] for amounts that are written in a program; it panics
+// when one is wrong.
+func MustMoney(amount, currency string) Money {
+	m, err := ParseMoney(amount, currency)
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
 // Minor returns the amount in minor units.
 func (m Money) Minor() int64 { return m.minor }
 

@@ -192,3 +192,15 @@ func TestSplitGivesTheLargestRemaindersTheirUnit(t *testing.T) {
 		t.Errorf("weights beyond 64 bits: %v", err)
 	}
 }
+
+func TestMustMoneyPanicsOnAMistake(t *testing.T) {
+	if got := events.MustMoney("24.9", "EUR").Amount(); got != "24.90" {
+		t.Errorf("got %s", got)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("an amount with too many decimals was taken")
+		}
+	}()
+	events.MustMoney("24.905", "EUR")
+}

@@ -71,6 +71,9 @@ var pureFiles = []string{"state.go", "states.go", "decide.go", "table.go"}
 
 func isPure(f file) bool { return f.service() != "" && slices.Contains(pureFiles, f.name()) }
 
+// serviceTests is what the tests of services have in common.
+const serviceTests = "internal/service/servicetest"
+
 func rules() []rule {
 	product := func(dir string) func(file) bool {
 		return func(f file) bool { return f.inside(dir) && !f.test() }
@@ -101,7 +104,7 @@ func rules() []rule {
 			reason:  "it holds what every service needs; what one event means belongs to the service that decides or reads it",
 			applies: func(f file) bool { return f.inside("internal/service") },
 			forbids: func(_ file, imported string) bool {
-				return isOwn(imported) && own(imported) != "internal/service" && !strings.HasPrefix(own(imported), "pkg/esjs")
+				return isOwn(imported) && own(imported) != "internal/service" && own(imported) != serviceTests && !strings.HasPrefix(own(imported), "pkg/esjs")
 			},
 		},
 		{
@@ -110,6 +113,9 @@ func rules() []rule {
 			applies: func(f file) bool { return f.service() != "" },
 			forbids: func(f file, imported string) bool {
 				if !isOwn(imported) || own(imported) == "pkg/events" || own(imported) == "internal/service" || strings.HasPrefix(own(imported), "pkg/esjs") {
+					return false
+				}
+				if f.test() && own(imported) == serviceTests {
 					return false
 				}
 				other := serviceOf(own(imported))
@@ -132,6 +138,12 @@ func rules() []rule {
 					strings.HasPrefix(imported, "github.com/nats-io/") || strings.HasPrefix(imported, "github.com/rs/zerolog") ||
 					own(imported) == "internal/service"
 			},
+		},
+		{
+			name:    serviceTests + " is for tests alone",
+			reason:  "it runs a nats-server inside the process and ends the test when something is amiss",
+			applies: func(f file) bool { return !f.test() },
+			forbids: func(_ file, imported string) bool { return own(imported) == serviceTests },
 		},
 		{
 			name:    "only cmd/orderflow and the tests of the whole know every service",
@@ -206,6 +218,7 @@ func TestRulesRefuseWhatTheyAreFor(t *testing.T) {
 		"sibling":  {"services/order/service.go", module + "/services/payment"},
 		"partners": {"services/partners/psp.go", module + "/pkg/events"},
 		"pure":     {"services/order/decide.go", "context"},
+		"tests":    {"services/order/service.go", module + "/" + serviceTests},
 		"all":      {"docs/example.go", module + "/services/order"},
 	} {
 		f := file{path: c.path}
