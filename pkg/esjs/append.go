@@ -25,11 +25,13 @@ type Write struct {
 
 // Appended is what an append stored.
 type Appended struct {
-	Revision Revision
-	EventIDs []string
+	Revision Revision // of the aggregate after it
+	EventIDs []string // in the order of the events
 }
 
-// Append stores events as one commit of the aggregate, in one round trip.
+// Append stores events as one commit of the aggregate, in one round trip, and
+// one more to read the last commit where expect is [ExpectVersion], [Any] or a
+// parsed revision. It tries until the outcome is known or ctx ends.
 // Errors: *[ConflictError], [ErrTooLarge], [ErrStoreFull], [ErrUnknownOutcome],
 // [ErrRefused], [ErrInvalid]; all but [ErrUnknownOutcome] mean that nothing was stored.
 func (s *Store) Append(ctx context.Context, id StreamID, expect Expectation, events ...Event) (Appended, error) {

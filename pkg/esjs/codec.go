@@ -15,8 +15,9 @@ type EventType[E Event] struct {
 	SchemaVersion int // 0 means 1
 
 	// Decode turns stored data into the event. unmarshal is the codec's JSON
-	// decoder: it refuses duplicate names, invalid UTF-8 and names of another
-	// case, and passes over unknown names, which a newer writer may have added.
+	// decoder: it refuses duplicate names and invalid UTF-8, and passes over
+	// unknown names, which a newer writer may have added. A name of another case
+	// is another name.
 	Decode func(data []byte, unmarshal func([]byte, any) error) (E, error)
 }
 

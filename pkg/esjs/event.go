@@ -25,12 +25,14 @@ type Event interface {
 }
 
 // Versioned is an [Event] whose stored schema has a version other than 1.
+// Versions are 1, 2, 3 …; see [Upcaster] for how older ones are read.
 type Versioned interface {
 	Event
 	SchemaVersion() int
 }
 
-// Metadata travels with every event of a commit. Every field is optional.
+// Metadata travels with every event of a commit. Every field is optional. Text
+// that is not UTF-8 is refused with [ErrInvalid].
 type Metadata struct {
 	CorrelationID string
 	CausationID   string // id of the event that caused this one
@@ -56,8 +58,8 @@ type Record struct {
 	Type          string
 	SchemaVersion int
 	Stream        StreamID
-	Version       uint64 // 1, 2, 3 … within the stream, without gaps
-	Time          time.Time
+	Version       uint64    // 1, 2, 3 … within the stream, without gaps
+	Time          time.Time // UTC, in nanoseconds; never below the stream's previous one
 	Metadata      Metadata
 	Data          json.RawMessage
 	Position      Position // of the commit that holds the event

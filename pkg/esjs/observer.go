@@ -20,8 +20,12 @@ type Observer interface {
 	// WindowFull tells that delivery waits, or goes on, because as many
 	// commits as the window allows are delivered and not finished.
 	WindowFull(subscription string, full bool)
+	// TimerLate is called before a fired timer is handled: how much later than
+	// its time the server fired it.
 	TimerLate(subscription string, late time.Duration)
-	Unexpected(process, state, input string) // a pair that the transition table does not know
+	// Unexpected is called for a pair of state and input that the process does
+	// not know; see [UnexpectedError].
+	Unexpected(process, state, input string)
 }
 
 // silent is the observer of those who gave none.

@@ -53,9 +53,10 @@ type Input[In Event] struct {
 }
 
 // ProcessConfig is a process's wiring. Service, Bucket and Instances are
-// required; the zero value of the rest works.
+// required; the zero value of the rest works. Owner, Workers, Lease and Retry are
+// those of [SubscriptionConfig].
 type ProcessConfig struct {
-	Service   string // names the timer subjects: timer.<service>.>
+	Service   string // names the timer subjects: timer.<service>.>; 1 to 64 bytes of [a-z0-9-]
 	Bucket    string // KV bucket of positions, leases and parked instances
 	Instances string // KV bucket of open instances; it can be rebuilt
 	Owner     string

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Run consumes inputs and fired timers until ctx ends or it cannot go on. One
+// Run consumes inputs and fired timers until ctx ends, and then returns nil, or
+// until it cannot go on, and says why with the errors of [Subscribe]. One
 // instance of the process is active at a time; others wait to take over. When
 // two are active nevertheless, the expectation of their appends lets one commit
 // through for each input.

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Query selects events of the whole store. The zero Query selects all.
+// Query selects events of the whole store: those for which every field that is
+// set holds. The zero Query selects all.
 type Query struct {
 	Categories []string
 	Streams    []StreamID // in addition to Categories

@@ -31,7 +31,8 @@ type Parked struct {
 
 // Subscriptions reads the state of all subscriptions of a bucket, ordered by
 // name and with their parked keys. It is a snapshot for people and metrics:
-// positions are up to a quarter of the lease old.
+// positions are up to a quarter of the lease old. It fails with [ErrConfig] when
+// the bucket holds what is not a subscription's, and with what the connection says.
 func Subscriptions(ctx context.Context, store *Store, bucketName string) ([]SubscriptionStatus, error) {
 	leases, parked, err := readEntries(ctx, bucket{store: store, name: bucketName})
 	if err != nil {

@@ -38,9 +38,10 @@ func DialURL(url string, opts ...nats.Option) Dial {
 type Config struct {
 	Stream   string // default "EVENTS"
 	Prefix   string // default "ev"
-	Replicas int    // default 1
-	// MaxBytes limits the event stream; the server reserves it when the stream
-	// is created. Default 1 GiB.
+	Replicas int    // of the stream: 1, 3 or 5; default 1
+	// MaxBytes limits the event stream, in bytes; the server reserves it when the
+	// stream is created. A full stream refuses appends with [ErrStoreFull].
+	// Default 1 GiB.
 	MaxBytes int64
 }
 
@@ -91,7 +92,8 @@ type Store struct {
 
 // Open connects to a provisioned store and verifies it: a stream whose
 // configuration differs from what the store needs is refused with [ErrConfig]
-// and the difference, field by field.
+// and the difference, field by field, and so are a server that is too old or has no
+// JetStream. Other errors are dial's and the connection's. Close the store.
 func Open(ctx context.Context, dial Dial, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	seen, err := lru.New[StreamID, uint64](seenSize)
@@ -152,7 +154,7 @@ func (s *Store) Close() {
 
 // Conn returns the store's connection for subscriptions; loads and appends do
 // not use it. It serves what belongs to the same program: command endpoints,
-// KV buckets.
+// KV buckets. [Store.Close] closes it.
 func (s *Store) Conn() *nats.Conn { return s.general.nc }
 
 // reader returns the next read connection in turn.
