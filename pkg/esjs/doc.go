@@ -46,8 +46,9 @@
 //
 // A subscription ([Subscribe], [SubscribeBatch]) gives events to a handler,
 // history first and then live. A [Projection] turns events into rows of a
-// [Sink]; package sqlsink has one for SQLite. A [Process] is an event-sourced
-// state machine over events of other aggregates and over [Timers].
+// [Sink]; package sqlsink has one for SQLite, package kvsink one for a KV bucket.
+// A [Process] is an event-sourced state machine over events of other aggregates
+// and over [Timers].
 //
 // # What is guaranteed
 //
@@ -64,10 +65,21 @@
 //   - A subscription handles the events of a key in order, also after a retry, a
 //     crash or a takeover, each at least once, and leaves none out: what cannot be
 //     handled is parked with all that comes later for its key, until [ReleaseParked].
-//   - A projection applies each event exactly once: rows and checkpoint change
-//     in one transaction.
+//   - A projection applies each event exactly once: in an SQL database rows and checkpoint
+//     change in one transaction, in a KV bucket each row knows which events it has had.
 //   - A process consumes each input that causes events exactly once, because the input is
 //     recorded in the commit that it caused. A timer never fires early.
+//
+// # Rules over several aggregates
+//
+// One append protects one aggregate. A rule over two is kept by [Store.AppendAll]
+// with writes to both, or with a write to one and the other [Unchanged]: without
+// that guard two writers, each right about what it had read, break the rule
+// together. A value that nobody else may have is the key of an aggregate, and is
+// claimed by an append that expects it free, together with what claims it (see the
+// example on uniqueness). Where the value is personal make the key from a keyed
+// hash of it: keys stand in subjects, which nothing erases. Both are atomic
+// batches, which cost more than an append.
 //
 // # Where to start
 //
