@@ -39,7 +39,9 @@ func (p Projection[T, E]) check() error {
 }
 
 // Sink stores a projection's rows together with its checkpoint. Implementations
-// are sqlsink.Sink and what users write; esjstest.TestSink proves them.
+// are sqlsink.Sink, kvsink.Sink and what users write; esjstest.TestSink proves
+// them. A KV bucket has no transaction: kvsink says what it promises when a
+// Commit is cut off in its middle.
 type Sink[T any] interface {
 	// Open creates what is missing, calls init once in a new sink, and returns
 	// the stored checkpoint and the parked keys.
