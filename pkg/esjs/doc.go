@@ -60,6 +60,7 @@
 //     that there is no gap, and name the place with a *[CorruptError] when there is one.
 //   - A decision on an old state never takes effect: one that writes is guarded by its
 //     expectation, one that writes nothing is confirmed with the leader before it is answered.
+//   - [Store.AppendAll] stores commits of several aggregates, or none of them.
 //   - A command whose id is among the newest 128 that wrote something to the aggregate gets its
 //     first result again and writes nothing.
 //   - A subscription handles the events of a key in order, also after a retry, a
@@ -109,7 +110,8 @@
 //
 // # Units and limits
 //
-//   - A category is 1 to 64 bytes of [a-z0-9-], a key 1 to 255 bytes of UTF-8.
+//   - A category is 1 to 64 bytes of [a-z0-9-], a key 1 to 255 bytes of UTF-8. The
+//     category "guard" is the store's own.
 //   - A commit is at most the server's max_payload (1 MiB unless configured) less 256 bytes;
 //     more is an [ErrTooLarge].
 //   - AppendAll takes at most 1000 aggregates, and a Store has at most 40 such

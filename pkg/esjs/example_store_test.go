@@ -225,38 +225,6 @@ func ExampleStore_ReadAll() {
 	// 0-4 giftcard/card-2 CardIssued
 }
 
-// A uniqueness rule is an aggregate whose key is the unique value: it is
-// claimed together with what it names, and the second claim is refused.
-func ExampleNoStream() {
-	withStore(func(ctx context.Context, _ esjs.Dial, store *esjs.Store) error {
-		register := func(customer, email string) error {
-			_, err := store.AppendAll(ctx,
-				esjs.Write{Stream: esjs.StreamID{Category: "email", Key: email}, Events: []esjs.Event{EmailClaimed{Customer: customer}}},
-				esjs.Write{Stream: esjs.StreamID{Category: "customer", Key: customer}, Events: []esjs.Event{CustomerRegistered{Email: email}}},
-			) // the zero Expect is NoStream
-			return err
-		}
-		if err := register("ada", "a@example.com"); err != nil {
-			return err
-		}
-		fmt.Println(register("alan", "a@example.com"))
-		_, err := store.Append(ctx, esjs.StreamID{Category: "customer", Key: "alan"}, esjs.NoStream(), CustomerRegistered{Email: "alan@example.com"})
-		return err // nothing of the refused registration is there
-	})
-	// Output: esjs: conflict: email/a@example.com is at version 1, not 0
-}
-
-type EmailClaimed struct {
-	Customer string `json:"customer"`
-}
-
-type CustomerRegistered struct {
-	Email string `json:"email"`
-}
-
-func (EmailClaimed) EventType() string       { return "EmailClaimed" }
-func (CustomerRegistered) EventType() string { return "CustomerRegistered" }
-
 func ExampleEscapeKey() {
 	token, err := esjs.EscapeKey("a@example.com")
 	fmt.Println(token, err)
