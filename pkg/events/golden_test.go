@@ -121,11 +121,7 @@ func fill(t *testing.T, v reflect.Value, field string) {
 		v.Set(reflect.ValueOf(time.Date(2026, 1, 2, 3, 4, 5, 678901234, time.UTC)))
 		return
 	case events.Money:
-		m, err := events.ParseMoney("24.90", "EUR")
-		if err != nil {
-			t.Fatal(err)
-		}
-		v.Set(reflect.ValueOf(m))
+		v.Set(reflect.ValueOf(events.MustMoney("24.90", "EUR")))
 		return
 	}
 	switch v.Kind() {

@@ -220,17 +220,8 @@ func manage(t *rapid.T, stock map[string]Stock, sku string, c StockCommand) int 
 }
 
 func TestCommandsAreRefusedInWords(t *testing.T) {
-	eur := func(amount string) events.Money {
-		m, err := events.ParseMoney(amount, "EUR")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
-	}
-	usd, err := events.ParseMoney("1.00", "USD")
-	if err != nil {
-		t.Fatal(err)
-	}
+	eur := func(amount string) events.Money { return events.MustMoney(amount, "EUR") }
+	usd := events.MustMoney("1.00", "USD")
 	listed := Product{Listed: true, Name: "Beans", Price: eur("24.90")}
 	stocked := Stock{Registered: true, OnHand: 5, Reserved: 3}
 	product := func(p Product, c ProductCommand) func() ([]events.Event, error) {

@@ -1,86 +1,41 @@
 package inventory_test
 
 import (
-	"context"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/internal/service/servicetest"
 	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/inventory"
 )
 
-const patience = 30 * time.Second // for what is expected to come at once
-
-// house is a server with a store and the inventory's buckets.
+// house is one with the inventory in it.
 type house struct {
-	t      testing.TB
-	server *esjstest.Deployment
-	store  *esjs.Store
-	codec  *esjs.Codec[events.Event]
+	*servicetest.House[events.Event]
 }
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	server := esjstest.Server(t)
-	h := &house{t: t, server: server, store: server.Store(t)}
-	for _, bucket := range []string{inventory.BucketSnapshots, inventory.BucketSubscriptions} {
-		h.check(esjs.ProvisionBucket(context.Background(), server.Dial(), bucket, 1))
-	}
-	types := make([]esjs.EventType[events.Event], len(events.Types))
-	for i, t := range events.Types {
-		types[i] = esjs.EventType[events.Event](t)
-	}
-	var err error
-	h.codec, err = esjs.NewCodec(types...)
-	h.check(err)
-	return h
-}
-
-func (h *house) check(err error) {
-	if err != nil {
-		h.t.Helper()
-		h.t.Fatal(err)
-	}
+	return &house{servicetest.New(t, events.Types, inventory.BucketSnapshots, inventory.BucketSubscriptions)}
 }
 
 // run starts an instance; stop ends it.
 func (h *house) run() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	s := inventory.New(&service.Env{
-		Name: "inventory", Dial: h.server.Dial(), Store: h.store, Log: zerolog.Nop(),
-		Metrics: service.NewMetrics(), Health: service.NewHealth(),
-	}, inventory.Config{})
-	go func() { ended <- s.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			h.t.Error(err)
-		}
-	})
-	h.t.Cleanup(stop)
-	return stop
+	return h.Run(inventory.New(h.Env("inventory"), inventory.Config{}).Run)
 }
 
 // receive puts goods on hand as the command would.
 func (h *house) receive(sku string, quantity int) {
-	h.t.Helper()
-	_, err := h.store.Append(context.Background(), esjs.StreamID{Category: events.CategoryStock, Key: sku}, esjs.NoStream(),
-		events.StockReceived{Quantity: quantity, OnHandAfter: quantity})
-	h.check(err)
+	h.T.Helper()
+	h.Append(events.CategoryStock, sku, events.StockReceived{Quantity: quantity, OnHandAfter: quantity})
 }
 
 // request appends an order's request to its fulfilment.
 func (h *house) request(order string, e events.Event) {
-	_, err := h.store.Append(context.Background(), esjs.StreamID{Category: events.CategoryFulfilment, Key: order}, esjs.Any(), e)
-	h.check(err)
+	h.T.Helper()
+	h.Append(events.CategoryFulfilment, order, e)
 }
 
 func (h *house) reserve(order string, attempt int, lines ...events.StockLine) {
@@ -93,39 +48,25 @@ func ask(order string, attempt int) events.Request {
 
 // answers returns the first n answers to reservations, by order, as they come.
 func (h *house) answers(n int) map[string][]events.Event {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	var mu sync.Mutex
+	h.T.Helper()
 	got, count := map[string][]events.Event{}, 0
-	err := esjs.Subscribe(ctx, h.store, esjs.SubscriptionConfig[events.Event]{
-		Name: "answers", Codec: h.codec, Query: esjs.Query{Categories: []string{events.CategoryReservation}},
-	}, func(_ context.Context, e esjs.Recorded[events.Event]) error {
-		mu.Lock()
-		defer mu.Unlock()
+	feed := h.Follow(esjs.Query{Categories: []string{events.CategoryReservation}})
+	feed.Find(fmt.Sprint(n, " answers"), func(e esjs.Recorded[events.Event]) bool {
 		got[e.Stream.Key] = append(got[e.Stream.Key], e.Event)
-		if count++; count == n {
-			cancel()
-		}
-		return nil
+		count++
+		return count == n
 	})
-	h.check(err)
-	if count < n {
-		h.t.Fatalf("%d answers of %d came: %v", count, n, got)
-	}
 	return got
 }
 
-// level returns a sku's level as its last event says, and checks that no event
-// of it ever went below zero.
+// level returns a sku's level as its events say, and checks that it never went
+// below zero.
 func (h *house) level(sku string) inventory.Stock {
-	h.t.Helper()
+	h.T.Helper()
 	var s inventory.Stock
-	for r, err := range h.store.Read(context.Background(), esjs.StreamID{Category: events.CategoryStock, Key: sku}, 0, 0) {
-		h.check(err)
-		e, err := h.codec.Decode(r)
-		h.check(err)
+	for _, e := range h.History(events.CategoryStock, sku) {
 		if s = inventory.ApplyStock(s, e.Event); s.Reserved < 0 || s.Reserved > s.OnHand {
-			h.t.Fatalf("%s at version %d: %+v", sku, r.Version, s)
+			h.T.Fatalf("%s at version %d: %+v", sku, e.Version, s)
 		}
 	}
 	return s
@@ -175,11 +116,9 @@ func TestARestartAnswersNothingTwice(t *testing.T) {
 	h.reserve("o-1", 1, events.StockLine{SKU: "a", Quantity: 4})
 	h.answers(1)
 	stop()
-	js := h.server.Connect(t)
 	// Without the stored position everything is delivered again.
-	if _, err := js.Request("$JS.API.STREAM.PURGE.KV_"+inventory.BucketSubscriptions, nil, patience); err != nil {
-		t.Fatal(err)
-	}
+	_, err := h.NC.Request("$JS.API.STREAM.PURGE.KV_"+inventory.BucketSubscriptions, nil, servicetest.Patience)
+	h.Check(err)
 	h.run()
 	h.request("o-1", events.StockCommitRequested{Request: ask("o-1", 2)})
 	answers := h.answers(2)["o-1"]
@@ -199,9 +138,7 @@ func TestARefusalIsNeverTakenFromAnOldLevel(t *testing.T) {
 	h.run()
 	h.reserve("o-1", 1, events.StockLine{SKU: "a", Quantity: 1})
 	h.answers(1) // the level is in memory now
-	_, err := h.store.Append(context.Background(), esjs.StreamID{Category: events.CategoryStock, Key: "a"}, esjs.Any(),
-		events.StockReceived{Quantity: 5, OnHandAfter: 6, ReservedAfter: 1})
-	h.check(err)
+	h.Append(events.CategoryStock, "a", events.StockReceived{Quantity: 5, OnHandAfter: 6, ReservedAfter: 1})
 	h.reserve("o-2", 1, events.StockLine{SKU: "a", Quantity: 5})
 	if e, ok := h.answers(2)["o-2"][0].(events.ReservationConfirmed); !ok {
 		t.Fatalf("answered %+v", e)

@@ -50,15 +50,7 @@ func fold(history ...events.Event) State {
 	return s
 }
 
-func money(amount, currency string) events.Money {
-	m, err := events.ParseMoney(amount, currency)
-	if err != nil {
-		panic(err)
-	}
-	return m
-}
-
-func eur(amount string) events.Money { return money(amount, "EUR") }
+func eur(amount string) events.Money { return events.MustMoney(amount, "EUR") }
 
 var (
 	beans  = Product{Name: "Beans", Price: eur("24.90"), Revision: "1-7", Listed: true}
@@ -123,7 +115,7 @@ func TestDrafting(t *testing.T) {
 	changedPrice := beans
 	changedPrice.Price = eur("25.90")
 	free, yen, delisted := beans, beans, beans
-	free.Price, yen.Price, delisted.Listed = eur("0.00"), money("500", "JPY"), false
+	free.Price, yen.Price, delisted.Listed = eur("0.00"), events.MustMoney("500", "JPY"), false
 
 	for _, sc := range []scenario{
 		{name: "create", when: Create{OrderID: "o-1", CustomerID: "c-1", Currency: "EUR"}, then: only(created)},

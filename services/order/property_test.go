@@ -122,7 +122,7 @@ func anyCommand(t *rapid.T) Command {
 	id := rapid.SampledFrom([]string{"", "l1", "l2", "l3"})
 	products := rapid.SampledFrom([]AddItem{
 		{SKU: "beans", Product: beans}, {SKU: "filter", Product: filter}, {SKU: "none"},
-		{SKU: "yen", Product: Product{Name: "Yen", Price: money("500", "JPY"), Listed: true}},
+		{SKU: "yen", Product: Product{Name: "Yen", Price: events.MustMoney("500", "JPY"), Listed: true}},
 		{SKU: "huge", Product: Product{Name: "Huge", Price: eur("9000000000000000.00"), Listed: true}},
 	})
 	switch rapid.IntRange(0, 9).Draw(t, "command") {

@@ -1,8 +1,6 @@
 package order_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,106 +11,41 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/rs/zerolog"
 
 	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/internal/service/servicetest"
 	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/order"
 )
 
-const patience = 20 * time.Second // for what is expected to come at once
-
-// house is a server with a store and the order service's buckets.
+// house is one with the order service in it.
 type house struct {
-	t      *testing.T
-	server *esjstest.Deployment
-	store  *esjs.Store
-	nc     *nats.Conn
+	*servicetest.House[events.Event]
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	server := esjstest.Server(t)
-	h := &house{t: t, server: server, store: server.Store(t), nc: server.Connect(t)}
-	for _, bucket := range []string{order.BucketSnapshots, order.BucketSubscriptions} {
-		if err := esjs.ProvisionBucket(t.Context(), server.Dial(), bucket, 1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return h
+	return &house{servicetest.New(t, events.Types, order.BucketSnapshots, order.BucketSubscriptions)}
 }
 
 // run starts the service and returns when it is ready. stop ends it.
 func (h *house) run() (stop func()) {
-	h.t.Helper()
-	env := &service.Env{
-		Name: "order", Dial: h.server.Dial(), Store: h.store, Log: zerolog.New(zerolog.NewTestWriter(h.t)),
-		Metrics: service.NewMetrics(), Health: service.NewHealth(),
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	s := order.New(env, order.Config{})
-	go func() { ended <- s.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			h.t.Errorf("the service ended with %v", err)
-		}
-	})
-	h.t.Cleanup(stop)
-	ready, done := context.WithTimeout(h.t.Context(), patience)
-	defer done()
-	if err := env.Health.Wait(ready); err != nil {
-		h.t.Fatal(err)
-	}
-	h.until("the endpoints answer", func() bool {
-		_, err := h.nc.Request("cmd.order.nobody.submit", []byte("{}"), patience)
-		return !errors.Is(err, nats.ErrNoResponders)
-	})
+	h.T.Helper()
+	env := h.Env("order")
+	env.Health.Await("order endpoints")
+	env.Health.Await("order-history endpoints")
+	stop = h.Run(order.New(env, order.Config{}).Run)
+	h.Ready(env)
 	return stop
 }
 
-// until waits for a condition that nothing announces.
-func (h *house) until(what string, condition func() bool) {
-	h.t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); {
-		if time.Now().After(deadline) {
-			h.t.Fatalf("%s: not within %v", what, patience)
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-h.t.Context().Done():
-			h.t.Fatal(what, h.t.Context().Err())
-		}
-	}
-}
-
-func (h *house) append(category, key string, e ...events.Event) {
-	h.t.Helper()
-	list := make([]esjs.Event, len(e))
-	for i := range e {
-		list[i] = e[i]
-	}
-	if _, err := h.store.Append(h.t.Context(), esjs.StreamID{Category: category, Key: key}, esjs.Any(), list...); err != nil {
-		h.t.Fatal(err)
-	}
-}
-
 func (h *house) list(sku, price string) {
-	h.t.Helper()
-	h.append(events.CategoryProduct, sku, events.ProductListed{Name: "The " + sku, Price: eur(h.t, price)})
+	h.T.Helper()
+	h.Append(events.CategoryProduct, sku, events.ProductListed{Name: "The " + sku, Price: eur(price)})
 }
 
-func eur(t *testing.T, amount string) events.Money {
-	t.Helper()
-	m, err := events.ParseMoney(amount, "EUR")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
+func eur(amount string) events.Money { return events.MustMoney(amount, "EUR") }
 
 type reply struct {
 	Version  uint64     `json:"version"`
@@ -125,38 +58,38 @@ type reply struct {
 }
 
 func (h *house) request(subject, body string, header ...string) reply {
-	h.t.Helper()
+	h.T.Helper()
 	msg := nats.NewMsg(subject)
 	msg.Data = []byte(body)
 	for i := 0; i+1 < len(header); i += 2 {
 		msg.Header.Set(header[i], header[i+1])
 	}
-	answer, err := h.nc.RequestMsg(msg, patience)
+	answer, err := h.NC.RequestMsg(msg, servicetest.Patience)
 	if err != nil {
-		h.t.Fatalf("%s: %v", subject, err)
+		h.T.Fatalf("%s: %v", subject, err)
 	}
 	var r reply
 	if err := json.Unmarshal(answer.Data, &r); err != nil {
-		h.t.Fatalf("%s answered %s: %v", subject, answer.Data, err)
+		h.T.Fatalf("%s answered %s: %v", subject, answer.Data, err)
 	}
 	if code := answer.Header.Get("Nats-Service-Error"); code != r.Code {
-		h.t.Errorf("%s answered %s with the error header %q", subject, answer.Data, code)
+		h.T.Errorf("%s answered %s with the error header %q", subject, answer.Data, code)
 	}
 	return r
 }
 
 // do sends a command that must succeed.
 func (h *house) do(id, verb, body string) reply {
-	h.t.Helper()
+	h.T.Helper()
 	r := h.request("cmd.order."+id+"."+verb, body)
 	if r.Code != "" {
-		h.t.Fatalf("%s %s: %s: %s", verb, body, r.Code, r.Detail)
+		h.T.Fatalf("%s %s: %s: %s", verb, body, r.Code, r.Detail)
 	}
 	return r
 }
 
 func (h *house) submit(id string) reply {
-	h.t.Helper()
+	h.T.Helper()
 	h.do(id, "create", `{"customer_id":"c-1","currency":"EUR"}`)
 	h.do(id, "add-item", `{"sku":"beans","quantity":2}`)
 	h.do(id, "set-shipping", `{"address_ref":"addr-1","country":"DE"}`)
@@ -166,24 +99,20 @@ func (h *house) submit(id string) reply {
 
 // history returns the names of an order's events.
 func (h *house) history(id string) []string {
-	h.t.Helper()
-	var names []string
-	for r, err := range h.store.Read(h.t.Context(), esjs.StreamID{Category: "order", Key: id}, 1, 0) {
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		names = append(names, r.Type)
-		if r.Metadata.CorrelationID != id {
-			h.t.Errorf("event %d of order %s has the correlation %q", r.Version, id, r.Metadata.CorrelationID)
+	h.T.Helper()
+	history := h.History(events.CategoryOrder, id)
+	for _, e := range history {
+		if e.Metadata.CorrelationID != id {
+			h.T.Errorf("event %d of order %s has the correlation %q", e.Version, id, e.Metadata.CorrelationID)
 		}
 	}
-	return names
+	return servicetest.Types(history)
 }
 
 func (h *house) ends(id, last string) []string {
-	h.t.Helper()
+	h.T.Helper()
 	var names []string
-	h.until("order "+id+" reaches "+last, func() bool {
+	h.Until("order "+id+" reaches "+last, func() bool {
 		names = h.history(id)
 		return slices.Contains(names, last)
 	})
@@ -200,12 +129,12 @@ var way = []string{
 }
 
 func (h *house) fulfil(id string, total events.Money) {
-	h.t.Helper()
-	h.append(events.CategoryFulfilment, id, events.FulfilmentStarted{OrderID: id}, events.ReservationRequested{Request: request(id, "r-1")})
-	h.append(events.CategoryFulfilment, id, events.ReservationSucceeded{OrderID: id, ReservationID: id})
-	h.append(events.CategoryFulfilment, id, events.AuthorizationSucceeded{OrderID: id, PaymentID: "p-1", Amount: total}, events.ConfirmationRequested{Request: request(id, "c-1")})
-	h.append(events.CategoryFulfilment, id, events.CaptureSucceeded{OrderID: id, PaymentID: "p-1", Amount: total})
-	h.append(events.CategoryFulfilment, id, events.DispatchConfirmed{OrderID: id, Tracking: []string{"T1"}}, events.CompletionRequested{Request: request(id, "d-1")})
+	h.T.Helper()
+	h.Append(events.CategoryFulfilment, id, events.FulfilmentStarted{OrderID: id}, events.ReservationRequested{Request: request(id, "r-1")})
+	h.Append(events.CategoryFulfilment, id, events.ReservationSucceeded{OrderID: id, ReservationID: id})
+	h.Append(events.CategoryFulfilment, id, events.AuthorizationSucceeded{OrderID: id, PaymentID: "p-1", Amount: total}, events.ConfirmationRequested{Request: request(id, "c-1")})
+	h.Append(events.CategoryFulfilment, id, events.CaptureSucceeded{OrderID: id, PaymentID: "p-1", Amount: total})
+	h.Append(events.CategoryFulfilment, id, events.DispatchConfirmed{OrderID: id, Tracking: []string{"T1"}}, events.CompletionRequested{Request: request(id, "d-1")})
 }
 
 func TestAnOrderFromDraftToCompleted(t *testing.T) {
@@ -213,10 +142,10 @@ func TestAnOrderFromDraftToCompleted(t *testing.T) {
 	h.list("beans", "24.90")
 	h.run()
 	submitted := h.submit("o-1")
-	if submitted.Version != 5 || len(submitted.EventIDs) != 1 || submitted.State.Status != order.Submitted || submitted.State.Total != eur(t, "49.80") {
+	if submitted.Version != 5 || len(submitted.EventIDs) != 1 || submitted.State.Status != order.Submitted || submitted.State.Total != eur("49.80") {
 		t.Errorf("submit answered %+v", submitted)
 	}
-	h.fulfil("o-1", eur(t, "49.80"))
+	h.fulfil("o-1", eur("49.80"))
 	if got := h.ends("o-1", "OrderCompleted"); !slices.Equal(got, way) {
 		t.Errorf("the order's events are %v", got)
 	}
@@ -239,8 +168,8 @@ func TestReactionsThatComeAgainChangeNothing(t *testing.T) {
 	h.run()
 	h.fulfil("o-9", h.submit("o-9").State.Total) // handled after everything before it was handled again, per worker
 	h.ends("o-9", "OrderCompleted")
-	h.until("everything was handled again", func() bool {
-		all, err := esjs.Subscriptions(t.Context(), h.store, order.BucketSubscriptions)
+	h.Until("everything was handled again", func() bool {
+		all, err := esjs.Subscriptions(t.Context(), h.Store, order.BucketSubscriptions)
 		return err == nil && len(all) == 1 && all[0].Lag == 0
 	})
 	for i := range 5 {
@@ -251,17 +180,11 @@ func TestReactionsThatComeAgainChangeNothing(t *testing.T) {
 }
 
 func (h *house) forgetPosition() {
-	h.t.Helper()
-	js, err := jetstream.New(h.nc)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if err := js.DeleteKeyValue(h.t.Context(), order.BucketSubscriptions); err != nil {
-		h.t.Fatal(err)
-	}
-	if err := esjs.ProvisionBucket(h.t.Context(), h.server.Dial(), order.BucketSubscriptions, 1); err != nil {
-		h.t.Fatal(err)
-	}
+	h.T.Helper()
+	js, err := jetstream.New(h.NC)
+	h.Check(err)
+	h.Check(js.DeleteKeyValue(h.T.Context(), order.BucketSubscriptions))
+	h.Check(esjs.ProvisionBucket(h.T.Context(), h.Server.Dial(), order.BucketSubscriptions, 1))
 }
 
 // A customer cancels while fulfilment asks for confirmation: the order itself
@@ -274,7 +197,7 @@ func TestCancellingRacesWithConfirming(t *testing.T) {
 	for i := range orders {
 		id := fmt.Sprintf("o-%d", i)
 		total := h.submit(id).State.Total
-		h.append(events.CategoryFulfilment, id, events.ReservationSucceeded{ReservationID: id}, events.AuthorizationSucceeded{PaymentID: "p-1", Amount: total})
+		h.Append(events.CategoryFulfilment, id, events.ReservationSucceeded{ReservationID: id}, events.AuthorizationSucceeded{PaymentID: "p-1", Amount: total})
 	}
 	outcomes := map[string]int{}
 	for i := range orders {
@@ -282,12 +205,12 @@ func TestCancellingRacesWithConfirming(t *testing.T) {
 		h.ends(id, "OrderPaymentAuthorized")
 		both := sync.WaitGroup{}
 		both.Go(func() {
-			h.append(events.CategoryFulfilment, id, events.ConfirmationRequested{Request: request(id, "c-1")})
+			h.Append(events.CategoryFulfilment, id, events.ConfirmationRequested{Request: request(id, "c-1")})
 		})
 		both.Go(func() { h.do(id, "cancel", `{"reason":"changed my mind"}`) })
 		both.Wait()
 		var names []string
-		h.until("an answer to the confirmation of "+id, func() bool {
+		h.Until("an answer to the confirmation of "+id, func() bool {
 			names = h.history(id)
 			return slices.Contains(names, "OrderConfirmed") || slices.Contains(names, "OrderConfirmationRefused")
 		})
@@ -310,15 +233,15 @@ func TestPricesAreTheServicesOwn(t *testing.T) {
 	h.list("filter", "3.00") // a moment ago
 	h.do("o-1", "add-item", `{"sku":"filter","quantity":1}`)
 	first := h.do("o-1", "add-item", `{"sku":"beans","quantity":1}`)
-	if l := first.State.Lines[1]; l.UnitPrice != eur(t, "24.90") || l.Name != "The beans" {
+	if l := first.State.Lines[1]; l.UnitPrice != eur("24.90") || l.Name != "The beans" {
 		t.Errorf("the line is %+v", l)
 	}
-	h.append(events.CategoryProduct, "beans", events.ProductPriceChanged{Price: eur(t, "25.90")})
-	h.until("the new price is known", func() bool {
+	h.Append(events.CategoryProduct, "beans", events.ProductPriceChanged{Price: eur("25.90")})
+	h.Until("the new price is known", func() bool {
 		return h.request("cmd.order.o-1.add-item", `{"sku":"beans","quantity":1}`).Code == "price_changed"
 	})
-	h.append(events.CategoryProduct, "filter", events.ProductDelisted{})
-	h.until("the end of the product is known", func() bool {
+	h.Append(events.CategoryProduct, "filter", events.ProductDelisted{})
+	h.Until("the end of the product is known", func() bool {
 		return h.request("cmd.order.o-1.add-item", `{"sku":"filter","quantity":1}`).Code == "delisted_sku"
 	})
 }
@@ -423,12 +346,12 @@ func TestAnOrderAsItWas(t *testing.T) {
 }
 
 func (h *house) ask(subject, body string, into any) {
-	h.t.Helper()
-	answer, err := h.nc.Request(subject, []byte(body), patience)
+	h.T.Helper()
+	answer, err := h.NC.Request(subject, []byte(body), servicetest.Patience)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	if err := json.Unmarshal(answer.Data, into, json.RejectUnknownMembers(true)); err != nil {
-		h.t.Fatalf("%s answered %s: %v", subject, answer.Data, err)
+		h.T.Fatalf("%s answered %s: %v", subject, answer.Data, err)
 	}
 }

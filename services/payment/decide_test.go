@@ -11,14 +11,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
-func eur(t testing.TB, amount string) events.Money {
-	t.Helper()
-	m, err := events.ParseMoney(amount, "EUR")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
+func eur(amount string) events.Money { return events.MustMoney(amount, "EUR") }
 
 func fold(history ...events.Event) State {
 	var s State
@@ -30,7 +23,7 @@ func fold(history ...events.Event) State {
 
 // step is one given/when/then; given grows from step to step in a story.
 func TestDecisions(t *testing.T) {
-	ten, six, five := eur(t, "10.00"), eur(t, "6.00"), eur(t, "5.00")
+	ten, six, five := eur("10.00"), eur("6.00"), eur("5.00")
 	expires := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 
 	authorize := Ask{PaymentID: "p", OrderID: "o", RequestID: "a1", Op: events.OperationAuthorize, Amount: ten, MethodRef: "card"}
@@ -133,9 +126,9 @@ func TestDecisions(t *testing.T) {
 		"a capture is stored before it is asked for": {
 			held, capture, []events.Event{captureAttempted}},
 		"a capture of more than is authorised is refused": {
-			held, of(capture, eur(t, "10.01")), []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "exceeds_authorization"}}},
+			held, of(capture, eur("10.01")), []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "exceeds_authorization"}}},
 		"a capture of another currency is refused": {
-			held, of(capture, usd(t, "10.00")), []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "currency_mismatch"}}},
+			held, of(capture, usd("10.00")), []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "currency_mismatch"}}},
 		"a capture of what is not authorised is refused": {
 			asked, capture, []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "not_authorized"}}},
 		"a capture of what is voided is refused": {
@@ -200,7 +193,7 @@ func TestDecisions(t *testing.T) {
 		"a refund keeps its amount": {
 			refunding, of(again(refund), five), []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1-again", RefundID: "rf1", Code: "amount_changed"}}},
 		"a refund of another currency is refused": {
-			paid, of(refund, usd(t, "1.00")), []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1", RefundID: "rf1", Code: "currency_mismatch"}}},
+			paid, of(refund, usd("1.00")), []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1", RefundID: "rf1", Code: "currency_mismatch"}}},
 		"an unknown refund is asked for again by the same key": {
 			refunding, again(refund),
 			[]events.Event{events.RefundAttempted{OrderID: "o", RequestID: "r1-again", RefundID: "rf1", Amount: six, Key: "p:refund:rf1", Attempt: 2}}},
@@ -270,14 +263,7 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-func usd(t testing.TB, amount string) events.Money {
-	t.Helper()
-	m, err := events.ParseMoney(amount, "USD")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
+func usd(amount string) events.Money { return events.MustMoney(amount, "USD") }
 
 func TestNewsOfAPaymentThatIsNotOursAreRefused(t *testing.T) {
 	_, err := Decide(State{}, News{PaymentID: "p", EventID: "e"})

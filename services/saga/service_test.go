@@ -5,84 +5,39 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/internal/service/servicetest"
 	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/saga"
 	"github.com/b144f99b/orderflow/services/saga/fulfilment"
 )
 
-const patience = 30 * time.Second // for what is expected to come at once
-
-// house is a server with a store and the saga's buckets.
+// house is one with the saga in it.
 type house struct {
-	t      *testing.T
-	server *esjstest.Deployment
-	store  *esjs.Store
-	codec  *esjs.Codec[events.Event]
+	*servicetest.House[events.Event]
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	server := esjstest.Server(t)
-	h := &house{t: t, server: server, store: server.Store(t)}
-	for _, bucket := range []string{saga.BucketSnapshots, saga.BucketSubscriptions, saga.BucketInstances} {
-		if err := esjs.ProvisionBucket(t.Context(), server.Dial(), bucket, 1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := esjs.ProvisionTimers(t.Context(), server.Dial(), 1); err != nil {
-		t.Fatal(err)
-	}
-	types := make([]esjs.EventType[events.Event], len(events.Types))
-	for i, typ := range events.Types {
-		types[i] = esjs.EventType[events.Event](typ)
-	}
-	var err error
-	if h.codec, err = esjs.NewCodec(types...); err != nil {
-		t.Fatal(err)
-	}
+	h := &house{servicetest.New(t, events.Types, saga.BucketSnapshots, saga.BucketSubscriptions, saga.BucketInstances)}
+	h.Check(esjs.ProvisionTimers(t.Context(), h.Server.Dial(), 1))
 	return h
 }
 
 // run starts a saga service; stop ends it and waits.
-func (h *house) run(cfg saga.Config) (stop func()) {
-	h.t.Helper()
-	env := &service.Env{
-		Name: "saga", Dial: h.server.Dial(), Store: h.store, Log: zerolog.New(zerolog.NewTestWriter(h.t)),
-		Metrics: service.NewMetrics(), Health: service.NewHealth(),
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- saga.New(env, cfg).Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			h.t.Errorf("the service ended with %v", err)
-		}
-	})
-	h.t.Cleanup(stop)
-	return stop
-}
+func (h *house) run(cfg saga.Config) (stop func()) { return h.Run(saga.New(h.Env("saga"), cfg).Run) }
 
 // answer is what the participants say to a request; nothing is silence.
 type answer func(key string, e events.Event) (esjs.StreamID, events.Event)
 
 // participants answer the saga's requests until the test ends.
 func (h *house) participants(says answer) {
-	h.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	var ended sync.WaitGroup
-	ended.Go(func() {
-		err := esjs.Subscribe(ctx, h.store, esjs.SubscriptionConfig[events.Event]{
-			Name: "participants", Codec: h.codec, Query: esjs.Query{Categories: []string{events.CategoryFulfilment}},
+	h.Run(func(ctx context.Context) error {
+		return esjs.Subscribe(ctx, h.Store, esjs.SubscriptionConfig[events.Event]{
+			Name: "participants", Codec: h.Codec, Query: esjs.Query{Categories: []string{events.CategoryFulfilment}},
 		}, func(ctx context.Context, r esjs.Recorded[events.Event]) error {
 			id, e := says(r.Stream.Key, r.Event)
 			if e == nil {
@@ -90,15 +45,11 @@ func (h *house) participants(says answer) {
 			}
 			return h.append(ctx, id, r.Stream.Key, e)
 		})
-		if err != nil {
-			h.t.Errorf("the participants ended with %v", err)
-		}
 	})
-	h.t.Cleanup(func() { cancel(); ended.Wait() })
 }
 
 func (h *house) append(ctx context.Context, id esjs.StreamID, order string, e events.Event) error {
-	_, err := h.store.AppendAll(ctx, esjs.Write{
+	_, err := h.Store.AppendAll(ctx, esjs.Write{
 		Stream: id, Expect: esjs.Any(), Events: []esjs.Event{e}, Metadata: esjs.Metadata{CorrelationID: order},
 	})
 	return err
@@ -106,17 +57,15 @@ func (h *house) append(ctx context.Context, id esjs.StreamID, order string, e ev
 
 // says appends an event of an order itself.
 func (h *house) says(order string, e events.Event) {
-	h.t.Helper()
-	if err := h.append(h.t.Context(), esjs.StreamID{Category: events.CategoryOrder, Key: order}, order, e); err != nil {
-		h.t.Fatal(err)
-	}
+	h.T.Helper()
+	h.Check(h.append(h.T.Context(), esjs.StreamID{Category: events.CategoryOrder, Key: order}, order, e))
 }
 
 // submit lets an order come as far as its submission.
 func (h *house) submit(order string) {
-	h.t.Helper()
+	h.T.Helper()
 	h.says(order, events.PaymentMethodSet{MethodRef: "card-1"})
-	total := eur(h.t, "24.90")
+	total := eur("24.90")
 	h.says(order, events.OrderSubmitted{
 		OrderID: order, CustomerID: "c-1", Currency: "EUR",
 		Lines:    []events.OrderLine{{LineID: "l1", SKU: "beans", Name: "Beans", Quantity: 1, UnitPrice: total}},
@@ -124,18 +73,11 @@ func (h *house) submit(order string) {
 	})
 }
 
-func eur(t *testing.T, amount string) events.Money {
-	t.Helper()
-	m, err := events.ParseMoney(amount, "EUR")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
+func eur(amount string) events.Money { return events.MustMoney(amount, "EUR") }
 
 // willing participants grant everything.
-func willing(t *testing.T) answer {
-	total := eur(t, "24.90")
+func willing() answer {
+	total := eur("24.90")
 	return func(key string, e events.Event) (esjs.StreamID, events.Event) {
 		order := esjs.StreamID{Category: events.CategoryOrder, Key: key}
 		reservation := esjs.StreamID{Category: events.CategoryReservation, Key: key}
@@ -196,35 +138,26 @@ func silence(eventType string) answer {
 
 // follow collects the types of an order's fulfilment until the last one is until.
 func (h *house) follow(order, until string) []string {
-	h.t.Helper()
+	h.T.Helper()
 	var seen []string
-	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
-	defer cancel()
-	err := esjs.Subscribe(ctx, h.store, esjs.SubscriptionConfig[events.Event]{
-		Name: "follow", Codec: h.codec, Query: esjs.Query{Streams: []esjs.StreamID{{Category: events.CategoryFulfilment, Key: order}}},
-	}, func(_ context.Context, r esjs.Recorded[events.Event]) error {
-		seen = append(seen, r.Type)
-		if r.Type == until {
-			cancel()
-		}
-		return nil
+	feed := h.Follow(esjs.Query{Streams: []esjs.StreamID{{Category: events.CategoryFulfilment, Key: order}}})
+	feed.Find("order "+order+" comes to "+until, func(e esjs.Recorded[events.Event]) bool {
+		seen = append(seen, e.Type)
+		return e.Type == until
 	})
-	if err != nil || len(seen) == 0 || !slices.Contains(seen, until) {
-		h.t.Fatalf("order %s did not come to %s (%v): %s", order, until, err, strings.Join(seen, ", "))
-	}
 	return seen
 }
 
 func (h *house) expect(got []string, want ...string) {
-	h.t.Helper()
+	h.T.Helper()
 	if !slices.Equal(got, want) {
-		h.t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), strings.Join(want, ", "))
+		h.T.Errorf("got  %s\nwant %s", strings.Join(got, ", "), strings.Join(want, ", "))
 	}
 }
 
 func TestAnOrderCompletes(t *testing.T) {
 	h := newHouse(t)
-	h.participants(willing(t))
+	h.participants(willing())
 	h.run(saga.Config{})
 	h.submit("o 1.ü") // a key that has to be escaped
 	got := h.follow("o 1.ü", "FulfilmentCompleted")
@@ -242,12 +175,9 @@ func TestAnOrderCompletes(t *testing.T) {
 		"FulfilmentCompleted")
 
 	// Every commit tells which input caused it, and that it is this order's.
-	for r, err := range h.store.Read(t.Context(), esjs.StreamID{Category: events.CategoryFulfilment, Key: "o 1.ü"}, 1, 0) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Metadata.CausationID == "" || r.Metadata.CorrelationID != "o 1.ü" {
-			t.Errorf("%s: %+v", r.Type, r.Metadata)
+	for _, e := range h.History(events.CategoryFulfilment, "o 1.ü") {
+		if e.Metadata.CausationID == "" || e.Metadata.CorrelationID != "o 1.ü" {
+			t.Errorf("%s: %+v", e.Type, e.Metadata)
 		}
 	}
 }
@@ -272,7 +202,7 @@ func TestAnOrderIsUndone(t *testing.T) {
 			}
 		}
 		return esjs.StreamID{}, nil
-	}, willing(t)))
+	}, willing()))
 	h.run(saga.Config{})
 	for _, order := range []string{"too-little", "declined", "cancelled"} {
 		h.submit(order)
@@ -297,7 +227,7 @@ func TestAnOrderIsUndone(t *testing.T) {
 // An inventory that says nothing: the timers carry the order to its end.
 func TestTimersCarryOn(t *testing.T) {
 	h := newHouse(t)
-	h.participants(unless(silence("ReservationRequested"), willing(t)))
+	h.participants(unless(silence("ReservationRequested"), willing()))
 	hasty := fulfilment.DefaultPolicy()
 	hasty.Version = 2
 	hasty.Reserve = fulfilment.Patience{First: 20 * time.Millisecond, Max: 40 * time.Millisecond, Attempts: 3}
@@ -316,7 +246,7 @@ func TestTimersCarryOn(t *testing.T) {
 // other decide nothing twice.
 func TestStopsAndReplicasChangeNothing(t *testing.T) {
 	h := newHouse(t)
-	h.participants(willing(t))
+	h.participants(willing())
 	h.run(saga.Config{Owner: "standby"})
 	const orders = 20
 	for round := range 4 {
@@ -341,10 +271,9 @@ func TestStopsAndReplicasChangeNothing(t *testing.T) {
 
 func TestPolicyIsChecked(t *testing.T) {
 	h := newHouse(t)
-	env := &service.Env{Name: "saga", Dial: h.server.Dial(), Store: h.store, Log: zerolog.Nop(), Metrics: service.NewMetrics(), Health: service.NewHealth()}
 	bad := fulfilment.DefaultPolicy()
 	bad.Book.Attempts = 0
-	err := saga.New(env, saga.Config{Policies: []fulfilment.Policy{bad}}).Run(t.Context())
+	err := saga.New(h.Env("saga"), saga.Config{Policies: []fulfilment.Policy{bad}}).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "book") {
 		t.Errorf("a policy without attempts was taken: %v", err)
 	}

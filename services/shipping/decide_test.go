@@ -20,10 +20,7 @@ func fold(history ...events.Event) State {
 }
 
 func TestDecisions(t *testing.T) {
-	cost, err := events.ParseMoney("4.90", "EUR")
-	if err != nil {
-		t.Fatal(err)
-	}
+	cost := events.MustMoney("4.90", "EUR")
 	eta := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	account := func(status string) Account {
 		return Account{Status: status, Carrier: "post", Tracking: "PP1", Cost: cost, ETA: eta}

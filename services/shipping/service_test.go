@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/internal/service/servicetest"
 	"github.com/b144f99b/orderflow/pkg/esjs"

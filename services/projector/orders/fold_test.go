@@ -23,13 +23,7 @@ func history(all ...events.Event) (o Order) {
 	return o
 }
 
-func euros(amount string) events.Money {
-	m, err := events.ParseMoney(amount, "EUR")
-	if err != nil {
-		panic(err)
-	}
-	return m
-}
+func euros(amount string) events.Money { return events.MustMoney(amount, "EUR") }
 
 func TestADraftShowsItsLinesAndTheirSum(t *testing.T) {
 	o := history(

@@ -31,10 +31,7 @@ func TestEveryEventOfATimelineHasASentenceOfItsOwn(t *testing.T) {
 }
 
 func TestSentencesSayWhatHappened(t *testing.T) {
-	price, err := events.ParseMoney("24.90", "EUR")
-	if err != nil {
-		t.Fatal(err)
-	}
+	price := events.MustMoney("24.90", "EUR")
 	until := time.Date(2026, 3, 1, 12, 30, 0, 0, time.FixedZone("", 3600))
 	for want, e := range map[string]events.Event{
 		"2 × Espresso beans 1 kg (beans-1kg) at 24.90 EUR each was added.": events.ItemAdded{SKU: "beans-1kg", Name: "Espresso beans 1 kg", Quantity: 2, UnitPrice: price},

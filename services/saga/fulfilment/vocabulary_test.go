@@ -17,23 +17,16 @@ var submittedAt = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 
 const orderID = "o-1"
 
-func euros(t rapid.TB, amount string) events.Money {
-	t.Helper()
-	m, err := events.ParseMoney(amount, "EUR")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
+func euros(amount string) events.Money { return events.MustMoney(amount, "EUR") }
 
 func submitted(t rapid.TB) events.OrderSubmitted {
 	return events.OrderSubmitted{
 		OrderID: orderID, CustomerID: "c-1", Currency: "EUR",
 		Lines: []events.OrderLine{
-			{LineID: "l1", SKU: "beans", Name: "Beans", Quantity: 2, UnitPrice: euros(t, "10.00")},
-			{LineID: "l2", SKU: "mug", Name: "Mug", Quantity: 1, UnitPrice: euros(t, "4.90")},
+			{LineID: "l1", SKU: "beans", Name: "Beans", Quantity: 2, UnitPrice: euros("10.00")},
+			{LineID: "l2", SKU: "mug", Name: "Mug", Quantity: 1, UnitPrice: euros("4.90")},
 		},
-		Subtotal: euros(t, "24.90"), Total: euros(t, "24.90"),
+		Subtotal: euros("24.90"), Total: euros("24.90"),
 		AddressRef: "addr-1", Country: "DE", MethodRef: "card-1", PriceVersion: "1-1",
 	}
 }
@@ -87,13 +80,13 @@ func words(t rapid.TB) map[string]func(State) events.Event {
 		},
 
 		"authorized": func(s State) events.Event {
-			return events.PaymentAuthorized{OrderID: orderID, RequestID: s.requestOf(authorize), AuthID: "a-1", Amount: euros(t, "24.90"), ExpiresAt: submittedAt.Add(7 * 24 * time.Hour)}
+			return events.PaymentAuthorized{OrderID: orderID, RequestID: s.requestOf(authorize), AuthID: "a-1", Amount: euros("24.90"), ExpiresAt: submittedAt.Add(7 * 24 * time.Hour)}
 		},
 		"authorized-other-amount": func(s State) events.Event {
-			return events.PaymentAuthorized{OrderID: orderID, RequestID: s.requestOf(authorize), AuthID: "a-1", Amount: euros(t, "24.00"), ExpiresAt: submittedAt.Add(7 * 24 * time.Hour)}
+			return events.PaymentAuthorized{OrderID: orderID, RequestID: s.requestOf(authorize), AuthID: "a-1", Amount: euros("24.00"), ExpiresAt: submittedAt.Add(7 * 24 * time.Hour)}
 		},
 		"authorized-briefly": func(s State) events.Event {
-			return events.PaymentAuthorized{OrderID: orderID, RequestID: s.requestOf(authorize), AuthID: "a-1", Amount: euros(t, "24.90"), ExpiresAt: submittedAt.Add(20 * time.Minute)}
+			return events.PaymentAuthorized{OrderID: orderID, RequestID: s.requestOf(authorize), AuthID: "a-1", Amount: euros("24.90"), ExpiresAt: submittedAt.Add(20 * time.Minute)}
 		},
 		"declined": func(s State) events.Event {
 			return events.PaymentDeclined{OrderID: orderID, RequestID: s.requestOf(authorize), Code: "stolen_card", Class: events.DeclineHard}
@@ -112,10 +105,10 @@ func words(t rapid.TB) map[string]func(State) events.Event {
 		},
 		"authorization-expired": func(State) events.Event { return events.AuthorizationExpired{OrderID: orderID} },
 		"captured": func(s State) events.Event {
-			return events.PaymentCaptured{OrderID: orderID, RequestID: s.requestOf(capture), CaptureID: "cp-1", Amount: euros(t, "24.90")}
+			return events.PaymentCaptured{OrderID: orderID, RequestID: s.requestOf(capture), CaptureID: "cp-1", Amount: euros("24.90")}
 		},
 		"captured-other-amount": func(s State) events.Event {
-			return events.PaymentCaptured{OrderID: orderID, RequestID: s.requestOf(capture), CaptureID: "cp-1", Amount: euros(t, "20.00")}
+			return events.PaymentCaptured{OrderID: orderID, RequestID: s.requestOf(capture), CaptureID: "cp-1", Amount: euros("20.00")}
 		},
 		"capture-failed": func(s State) events.Event {
 			return events.PaymentCaptureFailed{OrderID: orderID, RequestID: s.requestOf(capture), Code: "expired"}
@@ -133,11 +126,11 @@ func words(t rapid.TB) map[string]func(State) events.Event {
 			return events.PaymentRefunded{OrderID: orderID, RequestID: s.requestOf(refund), RefundID: identity(orderID, "refund", 1), Amount: s.Refund, TotalRefunded: s.Refund}
 		},
 		"disputed": func(State) events.Event {
-			return events.PaymentDisputed{OrderID: orderID, DisputeID: "d-1", Amount: euros(t, "24.90"), Reason: "unknown to the customer", PSPEventID: "evt-9"}
+			return events.PaymentDisputed{OrderID: orderID, DisputeID: "d-1", Amount: euros("24.90"), Reason: "unknown to the customer", PSPEventID: "evt-9"}
 		},
 
 		"booked": func(s State) events.Event {
-			return events.ShipmentBooked{OrderID: orderID, RequestID: s.requestOf(book), Carrier: "dhl", Tracking: "JD1", Cost: euros(t, "3.90"), ETA: submittedAt.Add(48 * time.Hour)}
+			return events.ShipmentBooked{OrderID: orderID, RequestID: s.requestOf(book), Carrier: "dhl", Tracking: "JD1", Cost: euros("3.90"), ETA: submittedAt.Add(48 * time.Hour)}
 		},
 		"no-carrier": func(s State) events.Event {
 			return events.ShipmentBookingFailed{OrderID: orderID, RequestID: s.requestOf(book), Code: "country_not_served"}

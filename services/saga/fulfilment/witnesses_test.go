@@ -105,7 +105,7 @@ func (w *world) paymentReads(e events.Event) {
 			// The provider answers no, and tells later that it was done.
 			p.captured = true
 			w.says(events.CategoryPayment, e.PaymentID, events.PaymentCaptureFailed{OrderID: orderID, RequestID: e.RequestID, Code: "error"})
-			w.says(events.CategoryPayment, e.PaymentID, events.PaymentCaptured{OrderID: orderID, CaptureID: "c", Amount: euros(w.t, "24.90"), PSPEventID: "evt"})
+			w.says(events.CategoryPayment, e.PaymentID, events.PaymentCaptured{OrderID: orderID, CaptureID: "c", Amount: euros("24.90"), PSPEventID: "evt"})
 			return
 		}
 		if p.authorized && !p.captured && !w.fails("capture lost on its way") {
@@ -148,7 +148,7 @@ func (w *world) tellAuthorization(id, request string) {
 	p := w.payment(id)
 	switch {
 	case p.authorized || p.captured:
-		w.says(events.CategoryPayment, id, events.PaymentAuthorized{OrderID: orderID, RequestID: request, AuthID: "a", Amount: euros(w.t, "24.90"), ExpiresAt: w.now.Add(20 * time.Hour)})
+		w.says(events.CategoryPayment, id, events.PaymentAuthorized{OrderID: orderID, RequestID: request, AuthID: "a", Amount: euros("24.90"), ExpiresAt: w.now.Add(20 * time.Hour)})
 	case p.declined:
 		class := events.DeclineHard
 		if w.chance("soft", 2) == 0 {
@@ -166,7 +166,7 @@ func (w *world) tellCapture(id, request string) {
 	p := w.payment(id)
 	switch {
 	case p.captured:
-		w.says(events.CategoryPayment, id, events.PaymentCaptured{OrderID: orderID, RequestID: request, CaptureID: "c", Amount: euros(w.t, "24.90")})
+		w.says(events.CategoryPayment, id, events.PaymentCaptured{OrderID: orderID, RequestID: request, CaptureID: "c", Amount: euros("24.90")})
 	case p.authorized:
 		w.says(events.CategoryPayment, id, events.PaymentNotFound{OrderID: orderID, RequestID: request, Op: events.OperationCapture})
 	default:
