@@ -11,70 +11,54 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/internal/service/servicetest"
 	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
+	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/gateway"
 	"github.com/go-json-experiment/json"
-	"github.com/rs/zerolog"
 )
-
-const patience = 20 * time.Second
 
 // rig is a gateway over HTTP in front of a server on which orders are answered
 // by commands and queries that say what they were asked.
 type rig struct {
+	*servicetest.House[events.Event]
 	url      string
 	env      *service.Env
 	received chan service.Command
-	server   *esjstest.Deployment
 }
 
 func newRig(t *testing.T, cfg gateway.Config) *rig {
 	t.Helper()
-	d := esjstest.Server(t)
-	r := &rig{server: d, received: make(chan service.Command, 100)}
-	r.env = &service.Env{
-		Name: "gateway", Dial: d.Dial(), Store: d.Store(t),
-		Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), Metrics: service.NewMetrics(), Health: service.NewHealth(),
-	}
+	r := &rig{House: servicetest.New(t, events.Types), received: make(chan service.Command, 100)}
+	r.env = r.Env("gateway")
 	g := gateway.New(r.env, cfg)
-	run(t, g.Run)
+	r.Run(g.Run)
 	mux := http.NewServeMux()
 	g.Routes(mux)
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)
 	r.url = web.URL
-	r.ready(t)
+	r.Ready(r.env)
 	return r
-}
-
-func (r *rig) ready(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := r.env.Health.Wait(ctx); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // serveOrders answers cmd.order.> and query.orders.get.
 func (r *rig) serveOrders(t *testing.T, answer func(service.Command) (service.Reply, error)) {
 	t.Helper()
-	env := &service.Env{
-		Name: "order", Store: r.server.Store(t), Log: r.env.Log, Metrics: service.NewMetrics(), Health: service.NewHealth(),
-	}
+	env := r.Env("order")
+	env.Store = r.Server.Store(t)
 	env.Health.Await("order endpoints")
 	env.Health.Await("projector endpoints")
 	handle := func(_ context.Context, cmd service.Command) (service.Reply, error) {
 		r.received <- cmd
 		return answer(cmd)
 	}
-	run(t, func(ctx context.Context) error {
+	r.Run(func(ctx context.Context) error {
 		return env.ServeCommands(ctx, service.Commands{Category: "order", Verbs: map[string]service.Answer{
 			"create": handle, "add-item": handle,
 		}})
 	})
-	run(t, func(ctx context.Context) error {
+	r.Run(func(ctx context.Context) error {
 		return env.ServeQueries(ctx, service.Queries{Name: "projector", Handlers: map[string]service.Query{
 			"query.orders.get": func(_ context.Context, body []byte) (any, error) {
 				var q struct {
@@ -91,24 +75,7 @@ func (r *rig) serveOrders(t *testing.T, answer func(service.Command) (service.Re
 			},
 		}})
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := env.Health.Wait(ctx); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func run(t *testing.T, f func(context.Context) error) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- f(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("ended with %v", err)
-		}
-	})
+	r.Ready(env)
 }
 
 type answer struct {
@@ -296,11 +263,10 @@ func TestNobodyThere(t *testing.T) {
 
 func TestNoAnswerInTime(t *testing.T) {
 	r := newRig(t, gateway.Config{Timeout: 50 * time.Millisecond})
-	nc := r.server.Connect(t)
-	if _, err := nc.SubscribeSync("cmd.order.>"); err != nil { // takes it and says nothing
+	if _, err := r.NC.SubscribeSync("cmd.order.>"); err != nil { // takes it and says nothing
 		t.Fatal(err)
 	}
-	if err := nc.Flush(); err != nil {
+	if err := r.NC.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	a := r.do(t, "POST", "/v1/orders/o-1/create", "", "Idempotency-Key", "k-1")
@@ -311,15 +277,8 @@ func TestNoAnswerInTime(t *testing.T) {
 
 func TestAGatewayWithoutNATSIsNotReady(t *testing.T) {
 	r := newRig(t, gateway.Config{Timeout: 50 * time.Millisecond})
-	r.server.Servers()[0].Shutdown()
-	deadline := time.After(patience)
-	for r.env.Health.Err() == nil {
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-deadline:
-			t.Fatal("still ready")
-		}
-	}
+	r.Server.Servers()[0].Shutdown()
+	r.Until("the gateway is not ready", func() bool { return r.env.Health.Err() != nil })
 	if err := r.env.Health.Err(); !strings.Contains(err.Error(), "nats connection") {
 		t.Errorf("not ready because %v", err)
 	}

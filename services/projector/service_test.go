@@ -1,7 +1,6 @@
 package projector_test
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -10,8 +9,8 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/internal/service/servicetest"
 	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/projector"
 	"github.com/b144f99b/orderflow/services/projector/orders"
@@ -19,10 +18,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
-	"github.com/rs/zerolog"
 )
-
-const patience = 30 * time.Second
 
 func TestAnOrderIsShownWithEverythingThatHappenedToIt(t *testing.T) {
 	r := newRig(t)
@@ -31,11 +27,11 @@ func TestAnOrderIsShownWithEverythingThatHappenedToIt(t *testing.T) {
 
 	var got orders.Order
 	r.ask(t, "query.orders.get", fmt.Sprintf(`{"order_id":"o 1","min_revision":%q}`, last), &got)
-	if got.State != orders.Completed || got.Version != 11 || got.CustomerID != "c-1" || got.Captured != euros(t, "49.80") ||
-		got.Total != euros(t, "49.80") || !slices.Equal(got.Tracking, []string{"TR-1"}) || got.EndedAt.IsZero() {
+	if got.State != orders.Completed || got.Version != 11 || got.CustomerID != "c-1" || got.Captured != euros("49.80") ||
+		got.Total != euros("49.80") || !slices.Equal(got.Tracking, []string{"TR-1"}) || got.EndedAt.IsZero() {
 		t.Errorf("the order is %+v", got)
 	}
-	if len(got.Lines) != 1 || got.Lines[0].Amount != euros(t, "49.80") || got.Lines[0].Name != "Espresso beans 1 kg" {
+	if len(got.Lines) != 1 || got.Lines[0].Amount != euros("49.80") || got.Lines[0].Name != "Espresso beans 1 kg" {
 		t.Errorf("its lines are %+v", got.Lines)
 	}
 
@@ -218,20 +214,17 @@ func TestALongTimelineComesInPages(t *testing.T) {
 	}
 }
 
-// rig is a store and a projector's environment on a real server.
+// rig is a house with a projector in it.
 type rig struct {
-	deployment *esjstest.Deployment
-	store      *esjs.Store
-	nc         *nats.Conn
-	database   string
-	heads      map[esjs.StreamID]esjs.Revision
+	*servicetest.House[events.Event]
+	database string
+	heads    map[esjs.StreamID]esjs.Revision
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	d := esjstest.Server(t, esjstest.InProcess())
 	return &rig{
-		deployment: d, store: d.Store(t), nc: d.Connect(t),
+		House:    servicetest.New(t, events.Types),
 		database: filepath.Join(t.TempDir(), "projector.db"),
 		heads:    make(map[esjs.StreamID]esjs.Revision),
 	}
@@ -241,38 +234,21 @@ func newRig(t *testing.T) *rig {
 // returns when it is ready.
 func (r *rig) run(t *testing.T) (stop func()) {
 	t.Helper()
-	env := &service.Env{
-		Name: "projector", Dial: r.deployment.Dial(), Store: r.store,
-		Log: zerolog.New(zerolog.NewTestWriter(t)), Metrics: service.NewMetrics(), Health: service.NewHealth(),
-	}
+	env := r.Env("projector")
 	s := projector.New(env, projector.Config{Database: r.database})
 	if env.Health.Err() == nil {
 		t.Error("the service is ready before it runs")
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	stop = func() {
-		cancel()
-		err := <-ended
-		ended <- nil
-		if err != nil {
-			t.Errorf("the service ended with %v", err)
-		}
-	}
-	t.Cleanup(stop)
-	ready, giveUp := context.WithTimeout(ctx, patience)
-	defer giveUp()
-	if err := env.Health.Wait(ready); err != nil {
-		t.Fatalf("the service is not ready: %v", err)
-	}
+	env.Health.Await("projector endpoints")
+	stop = r.Run(s.Run)
+	r.Ready(env)
 	return stop
 }
 
 func (r *rig) append(t *testing.T, category, key string, m esjs.Metadata, all ...esjs.Event) esjs.Revision {
 	t.Helper()
 	id := esjs.StreamID{Category: category, Key: key}
-	stored, err := r.store.AppendAll(t.Context(), esjs.Write{Stream: id, Expect: esjs.AtRevision(r.heads[id]), Events: all, Metadata: m})
+	stored, err := r.Store.AppendAll(t.Context(), esjs.Write{Stream: id, Expect: esjs.AtRevision(r.heads[id]), Events: all, Metadata: m})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +258,7 @@ func (r *rig) append(t *testing.T, category, key string, m esjs.Metadata, all ..
 
 func (r *rig) request(t *testing.T, subject, body string) *nats.Msg {
 	t.Helper()
-	reply, err := r.nc.Request(subject, []byte(body), patience)
+	reply, err := r.NC.Request(subject, []byte(body), servicetest.Patience)
 	if err != nil {
 		t.Fatalf("%s: %v", subject, err)
 	}
@@ -308,7 +284,7 @@ func (r *rig) ask(t *testing.T, subject, body string, v any) []byte {
 // complete stores what happens to an order from draft to delivery.
 func (r *rig) complete(t *testing.T, order string) esjs.Revision {
 	t.Helper()
-	price, total := euros(t, "24.90"), euros(t, "49.80")
+	price, total := euros("24.90"), euros("49.80")
 	lines := []events.StockLine{{SKU: "beans-1kg", Quantity: 2}}
 	mine := esjs.Metadata{CorrelationID: order}
 	byCustomer := esjs.Metadata{CorrelationID: order, Actor: "c-1", CommandID: order + " submit"}
@@ -320,7 +296,7 @@ func (r *rig) complete(t *testing.T, order string) esjs.Revision {
 		events.ItemAdded{LineID: "l1", SKU: "beans-1kg", Name: "Espresso beans 1 kg", Quantity: 2, UnitPrice: price},
 		events.ShippingAddressSet{AddressRef: "addr-1", Country: "DE"},
 		events.PaymentMethodSet{MethodRef: "card-ok"})
-	submit, err := r.store.AppendAll(t.Context(), esjs.Write{
+	submit, err := r.Store.AppendAll(t.Context(), esjs.Write{
 		Stream: esjs.StreamID{Category: "order", Key: order}, Expect: esjs.ExpectVersion(4), Metadata: byCustomer,
 		Events: []esjs.Event{events.OrderSubmitted{
 			OrderID: order, CustomerID: "c-1", Currency: "EUR", Subtotal: total, Total: total, PriceVersion: "7-70",
@@ -349,11 +325,4 @@ func (r *rig) complete(t *testing.T, order string) esjs.Revision {
 	return r.append(t, "fulfilment", order, mine, events.FulfilmentCompleted{OrderID: order})
 }
 
-func euros(t *testing.T, amount string) events.Money {
-	t.Helper()
-	m, err := events.ParseMoney(amount, "EUR")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
+func euros(amount string) events.Money { return events.MustMoney(amount, "EUR") }
