@@ -92,7 +92,7 @@ func provision(ctx context.Context, dial Dial, once func(context.Context, *nats.
 
 func provisionStore(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, cfg Config) error {
 	want := streamConfig(cfg)
-	stream, err := js.Stream(ctx, cfg.Stream)
+	stream, err := findStream(ctx, js, cfg.Stream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		if _, err := js.CreateStream(ctx, want); err != nil {
@@ -125,7 +125,7 @@ func verify(ctx context.Context, nc *nats.Conn, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	stream, err := js.Stream(ctx, cfg.Stream)
+	stream, err := findStream(ctx, js, cfg.Stream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return fmt.Errorf("%w: there is no stream %s; provision the store first", ErrConfig, cfg.Stream)
@@ -136,6 +136,19 @@ func verify(ctx context.Context, nc *nats.Conn, cfg Config) error {
 		return configError(cfg.Stream, diff)
 	}
 	return nil
+}
+
+// findStream asks for a stream until there is an answer or ctx ends: a stream of
+// a cluster that has no leader yet answers nothing at all.
+func findStream(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
+		stream, err := js.Stream(attempt, name)
+		cancel()
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return stream, err
+		}
+	}
 }
 
 // lookUpError tells a server without JetStream, which answers in one of three

@@ -51,7 +51,7 @@ func ProvisionTimers(ctx context.Context, dial Dial, replicas int) error {
 
 func provisionTimers(ctx context.Context, js jetstream.JetStream, replicas int) error {
 	want := timerStreamConfig(replicas)
-	stream, err := js.Stream(ctx, timerStream)
+	stream, err := findStream(ctx, js, timerStream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		// A stream that takes the place of a lost one begins after its last
@@ -80,7 +80,7 @@ func provisionTimers(ctx context.Context, js jetstream.JetStream, replicas int) 
 
 // openTimerStream finds the stream and verifies it.
 func openTimerStream(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
-	stream, err := js.Stream(ctx, timerStream)
+	stream, err := findStream(ctx, js, timerStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("%w: stream %s does not exist; provision the timers first", ErrConfig, timerStream)
 	}
