@@ -111,7 +111,8 @@ func At(t time.Time) HandleOption { return func(o *handleOptions) { o.time = t }
 
 // Handle loads the aggregate, decides, and appends what was decided; when
 // another writer was faster it loads what is new and decides again. A decision
-// that writes nothing is confirmed with the leader before it is answered.
+// that writes nothing is confirmed with the leader before it is answered. It tries
+// until ctx ends, and after conflicts at most [HandlerConfig].Attempts times.
 // Errors: what Decide returned, unwrapped; those of [Store.Append];
 // [ErrCommandReused]; *[CorruptError]; *[DecodeError].
 func (h *CommandHandler[S, C, E]) Handle(ctx context.Context, key string, cmd C, opts ...HandleOption) (Result[S], error) {
