@@ -74,7 +74,7 @@ func runService(ctx context.Context, sp spec, s *settings, wait time.Duration, l
 
 	mux := http.NewServeMux()
 	service.HandleProbes(mux, p.env.Health.Err, metrics)
-	p.route(mux)
+	p.route(mux, ln.Addr())
 	log.Info().Stringer("http", ln.Addr()).Str("version", versionText()).Msg("service starts")
 	err = service.Group(ctx, p.run, func(ctx context.Context) error { return service.ServeHTTP(ctx, ln, mux) })
 	if err == nil {
@@ -117,10 +117,14 @@ func start(ctx context.Context, sp spec, s *settings, dial esjs.Dial, metrics *s
 	return p, nil
 }
 
-// route adds what the service answers on HTTP.
-func (p *part) route(mux *http.ServeMux) {
-	if p.web != nil {
-		p.web.Routes(mux)
+// route adds what the service answers on HTTP at an address.
+func (p *part) route(mux *http.ServeMux, at net.Addr) {
+	if p.web == nil {
+		return
+	}
+	p.web.Routes(mux)
+	if tcp, ok := at.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		p.env.Log.Warn().Stringer("http", at).Msg("the HTTP API has no sign-in and others than this machine can reach it")
 	}
 }
 

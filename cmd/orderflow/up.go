@@ -124,7 +124,7 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 	mux := http.NewServeMux()
 	service.HandleProbes(mux, func() error { return unready(parts) }, metrics)
 	for _, p := range parts {
-		p.route(mux)
+		p.route(mux, ln.Addr())
 	}
 
 	ctx, stop := context.WithCancel(ctx)
