@@ -204,3 +204,42 @@ func TestParkOneKeyOfACommit(t *testing.T) {
 	eventually(t, "it is not replayed", func() bool { return got.versions("n2") == "3 7 11" })
 	run.stopped(t)
 }
+
+// An event whose key cannot be told, because it does not decode or because Key
+// panics, is parked under its aggregate, and handled when that is mended and
+// the aggregate is released.
+func TestParkOfAnEventWithoutAKey(t *testing.T) {
+	r := newRig(t, esjstest.Server(t))
+	cfg := r.cfg
+	cfg.Key = func(e esjs.Recorded[esjs.Event]) string {
+		switch tick := e.Event.(type) {
+		case ticked:
+			return []string{"zero", "one"}[tick.N] // panics for others
+		case unheard:
+			return "unheard"
+		}
+		return ""
+	}
+	got := newHandled(t, 0)
+	run := r.start(t, cfg, got.handle)
+	r.tick(t, "bad", ticked{1}, ticked{2})
+	r.tick(t, "worse", unheard{})
+	r.tick(t, "good")
+	r.waitForParked(t, "clock/bad", 1)
+	r.waitForParked(t, "clock/worse", 1)
+	eventually(t, "the others do not go on", func() bool { return got.versions("good") == "1" })
+	run.stopped(t)
+	codec, err := esjs.NewCodec(esjs.TypeOf[esjs.Event, ticked](), esjs.TypeOf[esjs.Event, unheard]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Codec, cfg.Key = codec, func(e esjs.Recorded[esjs.Event]) string { return e.Type }
+	run = r.start(t, cfg, got.handle)
+	r.release(t, "clock/bad")
+	r.release(t, "clock/worse")
+	eventually(t, "it is still listed", func() bool { return len(r.parked(t)) == 0 })
+	run.stopped(t)
+	if got.versions("bad") != "1 1 2" || got.versions("worse") != "1" { // what the commit had for another key is handled again
+		t.Errorf("handled %s and %s", got.versions("bad"), got.versions("worse"))
+	}
+}

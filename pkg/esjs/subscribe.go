@@ -1,6 +1,7 @@
 package esjs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -30,7 +31,9 @@ type SubscriptionConfig[E Event] struct {
 	// Key groups events that must be handled in order; default the aggregate.
 	// Events for which it returns "" are passed over. It is pure, and its keys are at
 	// most 255 bytes. Of an event that does not decode it gets the envelope with a nil
-	// Event; when it panics on that, the key is the aggregate.
+	// Event; tell the key from the envelope where you can. Where it panics, or does not
+	// know the key of an event that does not decode, the event is parked under its
+	// aggregate, and a release handles the whole commit again.
 	Key func(Recorded[E]) string
 	// Workers is how many keys are handled at the same time; default 16.
 	Workers int
@@ -166,7 +169,7 @@ func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) (*subscri
 		if err != nil {
 			c = store.unreadable(m)
 		}
-		return cfg.parts(c, err)
+		return cfg.withoutKey(c, cfg.parts(c, err))
 	}
 	s.subjects = func(string) []string {
 		subjects, _ := store.querySubjects(cfg.Query) // checked above
@@ -190,7 +193,7 @@ func (cfg *SubscriptionConfig[E]) parts(c Commit, err error) []part[[]Recorded[E
 			continue
 		}
 		event, err := cfg.Codec.Decode(record)
-		key := cfg.keyOf(event, err)
+		key, err := cfg.keyOf(event, err)
 		if key == "" {
 			continue
 		}
@@ -208,18 +211,41 @@ func (cfg *SubscriptionConfig[E]) parts(c Commit, err error) []part[[]Recorded[E
 	return parts
 }
 
-// keyOf returns the key of an event, which may not have been decoded.
-func (cfg *SubscriptionConfig[E]) keyOf(e Recorded[E], undecodable error) (key string) {
-	if cfg.Key == nil {
-		return e.Stream.String()
+// withoutKey adds what a commit's aggregate has when it was parked because a key
+// could not be told and now can: all of the commit.
+func (cfg *SubscriptionConfig[E]) withoutKey(c Commit, parts []part[[]Recorded[E]]) []part[[]Recorded[E]] {
+	all := part[[]Recorded[E]]{key: c.Stream.String()}
+	for _, p := range parts {
+		if p.key == all.key {
+			return parts
+		}
+		all.payload = append(all.payload, p.payload...)
+		if all.err == nil {
+			all.err = p.err
+		}
 	}
-	if undecodable == nil {
-		return cfg.Key(e)
+	if len(parts) == 0 {
+		return nil
+	}
+	slices.SortFunc(all.payload, func(a, b Recorded[E]) int { return cmp.Compare(a.Version, b.Version) })
+	return append(parts, all)
+}
+
+// keyOf returns the key of an event, which may not have been decoded, and why
+// it cannot be handled. Where no key can be told it is the aggregate.
+func (cfg *SubscriptionConfig[E]) keyOf(e Recorded[E], undecodable error) (key string, err error) {
+	if cfg.Key == nil {
+		return e.Stream.String(), undecodable
 	}
 	defer func() {
-		if v := recover(); v != nil || key == "" {
-			key = e.Stream.String()
+		v := recover()
+		if v == nil && (key != "" || undecodable == nil) {
+			return
+		}
+		key, err = e.Stream.String(), undecodable
+		if undecodable == nil {
+			err = fmt.Errorf("esjs: Key panicked at %s of version %d: %v", e.Type, e.Version, v)
 		}
 	}()
-	return cfg.Key(e)
+	return cfg.Key(e), undecodable
 }
