@@ -101,8 +101,16 @@ func readEntries(ctx context.Context, b bucket) (leases map[string]leaseEntry, p
 			}
 			return nil
 		},
-		// What is written meanwhile moves to the end: all up to there is read.
+		// What is written meanwhile moves behind what was last: all is read when
+		// nothing was written since.
 		reached: func(sequence uint64) error {
+			if sequence < last {
+				return nil
+			}
+			var err error
+			if last, err = b.store.lastSequence(ctx, b.stream()); err != nil {
+				return err
+			}
 			if sequence >= last {
 				return errStopScan
 			}
