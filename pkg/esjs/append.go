@@ -144,7 +144,7 @@ func (s *Store) publish(ctx context.Context, c *outgoing) (Appended, error) {
 		verdict, revision, err := s.publishOnce(ctx, c)
 		switch {
 		case err != nil:
-			return Appended{}, unsentOutcome(err, wait.used, c.stream)
+			return Appended{}, publishError(err, wait.used, c.stream)
 		case verdict == stored:
 			s.sawSequence(c.stream, revision.sequence)
 			return Appended{Revision: revision, EventIDs: c.eventIDs()}, nil
@@ -203,16 +203,18 @@ const (
 // contentTypeBatch is shared by all messages and never written to.
 var contentTypeBatch = []string{"application/cloudevents-batch+json"}
 
-// unsentOutcome gives the error of a publish that never left this process its
-// meaning: on the first attempt nothing can be stored, later an earlier attempt
-// may still be under way.
-func unsentOutcome(err error, again bool, what fmt.Stringer) error {
+// publishError gives the error that ended a publish its meaning. On the first
+// attempt nothing can be stored; later an earlier attempt may still be under
+// way, and only a conflict is final.
+func publishError(err error, again bool, what fmt.Stringer) error {
 	var unsent *unsentError
 	switch {
-	case !errors.As(err, &unsent):
+	case err == nil, errors.Is(err, ErrConflict), errors.Is(err, ErrUnknownOutcome):
 		return err
 	case again:
-		return fmt.Errorf("%w: %s: %w", ErrUnknownOutcome, what, unsent.err)
+		return fmt.Errorf("%w: %s: an earlier attempt got no answer, and then: %v", ErrUnknownOutcome, what, err)
+	case !errors.As(err, &unsent):
+		return err
 	case errors.Is(unsent.err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: %s: %w", ErrTooLarge, what, unsent.err)
 	}

@@ -108,7 +108,7 @@ func (s *Store) publishBatch(ctx context.Context, commits []*outgoing) ([]Append
 	for wait := newPause(); ; {
 		out, err := s.publishBatchOnce(ctx, commits)
 		if err != nil || out != nil {
-			return out, unsentOutcome(err, wait.used, batchName(len(commits)))
+			return out, publishError(err, wait.used, batchName(len(commits)))
 		}
 		if err := wait.sleep(ctx); err != nil {
 			return nil, fmt.Errorf("%w: %d aggregates: %w", ErrUnknownOutcome, len(commits), err)

@@ -29,8 +29,6 @@ const (
 	// snapshotQueue bounds the aggregates whose snapshots wait; one more is
 	// dropped, which only costs time at a later load.
 	snapshotQueue = 4096
-	// snapshotAttempts bounds the tries of one snapshot.
-	snapshotAttempts = 3
 )
 
 // snapshotMark is what is known of an aggregate's stored snapshot.
@@ -194,8 +192,9 @@ func (s *snapshotter[S]) run() {
 	}
 }
 
-// write stores one snapshot with an expectation on the bucket's entry. A
-// failure is not reported: a snapshot that is missing only costs time.
+// write stores one snapshot with an expectation on the bucket's entry, and tries
+// again while a bucket has no leader. A failure is not reported: a snapshot that
+// is missing only costs time.
 func (s *snapshotter[S]) write(id StreamID, f *folded[S]) {
 	body, err := s.encode(f)
 	if err != nil {
@@ -204,25 +203,29 @@ func (s *snapshotter[S]) write(id StreamID, f *folded[S]) {
 	expected := f.snapshot.sequence
 	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()
-	for range snapshotAttempts {
+	for wait := newPause(); ; {
 		msg := &nats.Msg{
 			Subject: snapshotSubject(s.policy.Bucket, id),
 			Header:  nats.Header{headerExpectedLastSubjectSequence: []string{strconv.FormatUint(expected, 10)}},
 			Data:    body,
 		}
-		answer, err := s.store.general.do(ctx, msg)
-		if err != nil {
-			return
+		if answer, err := s.store.general.do(ctx, msg); err == nil {
+			if ack, err := parseAck(answer.Data); err == nil && (ack.code == 0 || finalError(ack) != nil) {
+				return
+			}
 		}
-		if ack, err := parseAck(answer.Data); err != nil || ack.code == 0 {
-			return
-		}
-		// Another writer, or one of our own since f was folded: replace what is older.
+		// Another writer, one of our own since f was folded, or a lost answer:
+		// replace what is older.
 		stored, sequence, err := s.stored(ctx, id)
-		if err != nil || stored >= f.revision.sequence {
+		if err == nil {
+			if stored >= f.revision.sequence {
+				return
+			}
+			expected = sequence
+		}
+		if wait.sleep(ctx) != nil {
 			return
 		}
-		expected = sequence
 	}
 }
 

@@ -134,16 +134,30 @@ func (c *faultyConn) fromClient(f frame) ([]byte, error) {
 	case c.faults.take(loseRequest):
 		return nil, errBroken
 	case c.faults.take(refuse):
-		damaged := bytes.Clone(f.whole)
-		digit := bytes.Index(damaged, expectation) + len(expectation)
-		damaged[digit] = '9' - (damaged[digit]-'0')%2 // another sequence of the same length
-		return damaged, nil
+		return wrongExpectation(f.whole), nil
 	case c.faults.take(loseAck):
 		c.mu.Lock()
 		c.acks[f.inbox()] = true
 		c.mu.Unlock()
 	}
 	return f.whole, nil
+}
+
+// wrongExpectation returns an append that expects what cannot be: no commit
+// where there must be one, and otherwise one where there is none yet. It has the
+// same length.
+func wrongExpectation(whole []byte) []byte {
+	damaged := bytes.Clone(whole)
+	digits := damaged[bytes.Index(damaged, expectation)+len(expectation):]
+	digits = digits[:bytes.IndexByte(digits, '\r')]
+	if string(digits) == "0" {
+		digits[0] = '9'
+		return damaged
+	}
+	for i := range digits {
+		digits[i] = '0'
+	}
+	return damaged
 }
 
 func (c *faultyConn) Read(b []byte) (int, error) {
