@@ -38,9 +38,15 @@ func TestSubscriptionsThatAreBusyAreShown(t *testing.T) {
 	ctx, stop := context.WithCancel(within(t))
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		for i := 0; ctx.Err() == nil; i++ {
-			save(i % busy)
-			time.Sleep(2 * time.Millisecond)
+		pace := time.NewTicker(2 * time.Millisecond)
+		defer pace.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-pace.C:
+				save(i % busy)
+			case <-ctx.Done():
+				return
+			}
 		}
 	})
 	for range 50 {
