@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
@@ -21,8 +22,12 @@ func fold(history ...events.Event) State {
 	return s
 }
 
-// step is one given/when/then; given grows from step to step in a story.
 func TestDecisions(t *testing.T) {
+	codec, err := esjs.NewCodecFrom(events.Types)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aggregate := Aggregate(codec)
 	ten, six, five := eur("10.00"), eur("6.00"), eur("5.00")
 	expires := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 
@@ -240,25 +245,7 @@ func TestDecisions(t *testing.T) {
 			[]events.Event{events.PaymentDisputed{OrderID: "o", DisputeID: "e", Amount: ten, Reason: "dispute", PSPEventID: "e"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			state := fold(c.given...)
-			before := fold(c.given...)
-			got, err := Decide(state, c.when)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(got) != len(c.then) || len(got) > 0 && !reflect.DeepEqual(got, c.then) {
-				t.Fatalf("got  %+v\nwant %+v", got, c.then)
-			}
-			after := state
-			for _, e := range got {
-				after = Apply(after, e)
-			}
-			if !reflect.DeepEqual(state, before) {
-				t.Errorf("Decide or Apply changed the state that it was given")
-			}
-			if again, _ := Decide(after, c.when); len(again) != 0 {
-				t.Errorf("decided twice, the second time brought %+v", again)
-			}
+			esjstest.Given(t, aggregate, c.given...).When(c.when).Then(c.then...).AndAgain()
 		})
 	}
 }
@@ -275,18 +262,17 @@ func TestNewsOfAPaymentThatIsNotOursAreRefused(t *testing.T) {
 
 // A state may meet every event, also ones that make no sense there.
 func TestApplyIsTotal(t *testing.T) {
-	var payments []events.Event
+	var all []events.Event
 	for _, typ := range events.Types {
 		zero, err := typ.Decode([]byte("{}"), func([]byte, any) error { return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
-		payments = append(payments, zero)
+		all = append(all, zero)
 	}
-	for _, first := range payments {
-		for _, second := range payments {
-			s := fold(first, second)
-			if s2 := fold(first, second); !reflect.DeepEqual(s, s2) {
+	for _, first := range all {
+		for _, second := range all {
+			if !reflect.DeepEqual(fold(first, second), fold(first, second)) {
 				t.Fatalf("%T then %T is folded in two ways", first, second)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
@@ -20,6 +21,11 @@ func fold(history ...events.Event) State {
 }
 
 func TestDecisions(t *testing.T) {
+	codec, err := esjs.NewCodecFrom(events.Types)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aggregate := Aggregate(codec)
 	cost := events.MustMoney("4.90", "EUR")
 	eta := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	account := func(status string) Account {
@@ -94,24 +100,7 @@ func TestDecisions(t *testing.T) {
 		"the same cancellation after its answer is silent": {history{booked, cancelled}, nil, cancel},
 	} {
 		t.Run(name, func(t *testing.T) {
-			state := fold(c.given...)
-			got, err := Decide(state, c.when)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(got) != len(c.then) || len(got) > 0 && !reflect.DeepEqual(got, c.then) {
-				t.Fatalf("got  %+v\nwant %+v", got, c.then)
-			}
-			after := state
-			for _, e := range got {
-				after = Apply(after, e)
-			}
-			if !reflect.DeepEqual(state, fold(c.given...)) {
-				t.Errorf("Decide or Apply changed the state that it was given")
-			}
-			if again, _ := Decide(after, c.when); len(again) != 0 {
-				t.Errorf("decided twice, the second time brought %+v", again)
-			}
+			esjstest.Given(t, aggregate, c.given...).When(c.when).Then(c.then...).AndAgain()
 		})
 	}
 }
@@ -159,7 +148,7 @@ func TestNewsOfAShipmentThatIsNotOursAreRefused(t *testing.T) {
 
 // A state may meet every event, also ones that make no sense there.
 func TestApplyIsTotal(t *testing.T) {
-	all := make([]events.Event, 0, len(events.Types))
+	var all []events.Event
 	for _, typ := range events.Types {
 		zero, err := typ.Decode([]byte("{}"), func([]byte, any) error { return nil })
 		if err != nil {

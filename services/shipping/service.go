@@ -68,12 +68,7 @@ func (s *Service) Run(ctx context.Context) error {
 
 // Aggregate is the shipment as esjs handles it.
 func Aggregate(codec *esjs.Codec[events.Event]) esjs.Aggregate[State, Command, events.Event] {
-	return esjs.Aggregate[State, Command, events.Event]{
-		Category: events.CategoryShipment,
-		Codec:    codec,
-		Apply:    Apply,
-		Decide:   Decide,
-	}
+	return esjs.Aggregate[State, Command, events.Event]{Category: events.CategoryShipment, Codec: codec, Apply: Apply, Decide: Decide}
 }
 
 // react does what fulfilment asks for, one order at a time in order.

@@ -19,7 +19,8 @@ type Scenario[S, C any, E esjs.Event] struct {
 }
 
 // Given starts a scenario from what happened before; nothing is also a history.
-// The events are folded as they come back from the store.
+// The events are folded as they come back from the store, and folding must leave
+// the states that it is given as they were.
 func Given[S, C any, E esjs.Event](t testing.TB, agg esjs.Aggregate[S, C, E], history ...E) *Scenario[S, C, E] {
 	t.Helper()
 	return &Scenario[S, C, E]{t: t, agg: agg, history: history}
@@ -33,10 +34,14 @@ type Decision[S, C any, E esjs.Event] struct {
 	err      error
 }
 
-// When gives the command to the aggregate.
+// When gives the command to the aggregate, and demands that deciding leaves the
+// state as it was.
 func (s *Scenario[S, C, E]) When(command C) *Decision[S, C, E] {
 	s.t.Helper()
-	events, err := s.agg.Decide(s.fold(s.history), command)
+	state := s.fold(s.history)
+	var events []E
+	var err error
+	unchanged(s.t, "deciding", state, func() { events, err = s.agg.Decide(state, command) })
 	return &Decision[S, C, E]{scenario: s, command: command, events: events, err: err}
 }
 
@@ -88,9 +93,21 @@ func (d *Decision[S, C, E]) AndAgain() *Decision[S, C, E] {
 func (s *Scenario[S, C, E]) fold(history []E) (state S) {
 	s.t.Helper()
 	for _, e := range history {
-		state = s.agg.Apply(state, stored(s.t, s.agg.Codec, e))
+		e = stored(s.t, s.agg.Codec, e)
+		given := state
+		unchanged(s.t, "applying "+e.EventType(), given, func() { state = s.agg.Apply(given, e) })
 	}
 	return state
+}
+
+// unchanged demands that what f does leaves a state as it was.
+func unchanged[S any](t testing.TB, what string, state S, f func()) {
+	t.Helper()
+	before := text(t, state)
+	f()
+	if after := text(t, state); after != before {
+		t.Errorf("%s changed the state that it was given from %s to %s", what, before, after)
+	}
 }
 
 // stored returns an event as it comes back from the store.
@@ -128,13 +145,10 @@ func CheckApply[S, C any, E esjs.Event](t testing.TB, agg esjs.Aggregate[S, C, E
 	}
 	for _, state := range states {
 		for _, e := range samples {
-			before := text(t, state)
-			one, two := agg.Apply(state, e), agg.Apply(state, e)
+			var one, two S
+			unchanged(t, "applying "+e.EventType(), state, func() { one, two = agg.Apply(state, e), agg.Apply(state, e) })
 			if !reflect.DeepEqual(one, two) {
-				t.Errorf("%s applied to %s gives %s, and then %s", e.EventType(), before, text(t, one), text(t, two))
-			}
-			if after := text(t, state); after != before {
-				t.Errorf("applying %s changed the state that it was given from %s to %s", e.EventType(), before, after)
+				t.Errorf("%s applied to %s gives %s, and then %s", e.EventType(), text(t, state), text(t, one), text(t, two))
 			}
 		}
 	}

@@ -88,7 +88,22 @@ func TestScenariosFail(t *testing.T) {
 	agg := doors(t)
 	always := agg
 	always.Decide = func(door, open) ([]esjs.Event, error) { return []esjs.Event{closed{}}, nil }
+	grabbing, careless := agg, agg
+	grabbing.Decide = func(d door, _ open) ([]esjs.Event, error) { d.Count["Opened"]++; return nil, nil }
+	careless.Apply = func(d door, e esjs.Event) door {
+		if _, ok := e.(closed); ok {
+			d.Count["Closed"]++
+			return d
+		}
+		return agg.Apply(d, e)
+	}
 	for want, run := range map[string]func(testing.TB){
+		"deciding changed": func(t testing.TB) {
+			Given[door, open, esjs.Event](t, grabbing, opened{"a"}).When(open{"b"})
+		},
+		"applying Closed changed": func(t testing.TB) {
+			Given[door, open, esjs.Event](t, careless, opened{"a"}, closed{}).When(open{"b"})
+		},
 		"want":         func(t testing.TB) { Given(t, agg).When(open{"a"}).Then(opened{"b"}) },
 		"decided":      func(t testing.TB) { Given(t, agg).When(open{"a"}).Then() },
 		"refused with": func(t testing.TB) { Given(t, agg).When(open{}).Then() },
