@@ -40,7 +40,8 @@ func (Guarded) EventType() string { return "esjs.Guarded" }
 // that names it; load it with [Fresh] and decide again. The answer at the
 // guard's place is the revision that was given. A guard needs a write beside
 // it; an aggregate that is also written to needs none. It makes the append an
-// atomic batch of one message more, with the costs of one.
+// atomic batch with one message more, and one subject more in the store for
+// ever. It needs the right to publish to the subjects of the category "guard".
 func Unchanged(id StreamID, since Revision) Write {
 	return Write{Stream: id, Expect: AtRevision(since), guard: true}
 }
