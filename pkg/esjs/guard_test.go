@@ -127,7 +127,9 @@ func TestGuardsAreRefusedWhereTheyMeanNothing(t *testing.T) {
 	}
 }
 
-// Every fault of a guarded append ends as what truly happened.
+// Every fault of a guarded append ends as what truly happened. Guards stand
+// first: a false refusal damages the last message's expectation, and that of a
+// guard could become true by it.
 func TestGuardedAppendsSettleEveryFault(t *testing.T) {
 	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		beside := d.Store(t)
@@ -146,7 +148,7 @@ func TestGuardedAppendsSettleEveryFault(t *testing.T) {
 					t.Fatal(err)
 				}
 				arm(f)
-				out, err := s.AppendAll(ctx, put(written, esjs.NoStream(), 1), esjs.Unchanged(guarded, g.Revision))
+				out, err := s.AppendAll(ctx, esjs.Unchanged(guarded, g.Revision), put(written, esjs.NoStream(), 1))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -160,7 +162,7 @@ func TestGuardedAppendsSettleEveryFault(t *testing.T) {
 					}
 				})
 				arm(f)
-				_, err = s.AppendAll(ctx, put(written, esjs.AtRevision(out[0].Revision), 9), esjs.Unchanged(guarded, g.Revision))
+				_, err = s.AppendAll(ctx, esjs.Unchanged(guarded, g.Revision), put(written, esjs.AtRevision(out[1].Revision), 9))
 				if !isConflictOf(err, guarded, 1, 2) {
 					t.Fatalf("a guard that another writer broke: %v", err)
 				}
@@ -308,7 +310,7 @@ func overdraw(ctx context.Context, s *esjs.Store, h *esjs.CommandHandler[balance
 			return 0, errSpent
 		}
 		write := put(one.Stream, esjs.AtRevision(one.Revision), -step)
-		_, err = s.AppendAll(ctx, write, esjs.Unchanged(two.Stream, two.Revision))
+		_, err = s.AppendAll(ctx, esjs.Unchanged(two.Stream, two.Revision), write)
 		if !errors.Is(err, esjs.ErrConflict) {
 			return 1, err
 		}
