@@ -99,7 +99,7 @@ func isDeleted(m message) bool {
 func (b bucket) get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
 	m, err := b.store.leaderLast(ctx, b.stream(), b.subject(key))
 	switch {
-	case errors.Is(err, errMissing):
+	case errors.Is(err, errNoMessage):
 		return nil, 0, nil
 	case err != nil:
 		return nil, 0, err
@@ -144,7 +144,7 @@ func (b bucket) write(ctx context.Context, msg *nats.Msg, revision uint64) (uint
 		}
 		m, readErr := b.store.leaderLast(ctx, b.stream(), msg.Subject)
 		switch {
-		case errors.Is(readErr, errMissing):
+		case errors.Is(readErr, errNoMessage):
 			m = message{}
 		case readErr != nil:
 			return 0, readErr

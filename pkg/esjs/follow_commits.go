@@ -151,7 +151,7 @@ func (c *continuity) deliverMissing(ctx context.Context, commit Commit, last uin
 			break
 		}
 		m, err := c.store.leaderMessage(ctx, c.store.cfg.Stream, window[0])
-		if errors.Is(err, errMissing) {
+		if errors.Is(err, errNoMessage) {
 			return &CorruptError{Stream: commit.Stream, Position: Position{sequence: window[0]}, Reason: "the commit is missing"}
 		}
 		if err != nil {

@@ -7,10 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
-	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 )
 
@@ -65,85 +63,34 @@ func directSequence(msg *nats.Msg) (uint64, error) {
 // leaderTail returns the aggregate's last commit as the leader knows it, the
 // zero Commit when there is none. It asks again until ctx ends while no leader answers.
 func (s *Store) leaderTail(ctx context.Context, id StreamID) (Commit, error) {
-	sequence, body, err := s.leaderGet(ctx, `{"last_by_subj":"`+s.subjectOf(id)+`"}`)
+	m, err := s.leaderLast(ctx, s.cfg.Stream, s.subjectOf(id))
 	if errors.Is(err, errNoMessage) {
 		return Commit{Stream: id}, nil
 	}
 	if err != nil {
 		return Commit{}, err
 	}
-	s.sawSequence(id, sequence)
-	return decodeCommit(id, sequence, body)
+	s.sawSequence(id, m.sequence)
+	return decodeCommit(id, m.sequence, m.data)
 }
 
 // leaderCommit returns the commit at a sequence as the leader has it. A missing
 // one is a *[CorruptError]: nothing is ever deleted.
 func (s *Store) leaderCommit(ctx context.Context, id StreamID, sequence uint64) (Commit, error) {
-	_, body, err := s.leaderGet(ctx, `{"seq":`+strconv.FormatUint(sequence, 10)+`}`)
+	m, err := s.leaderMessage(ctx, s.cfg.Stream, sequence)
 	if errors.Is(err, errNoMessage) {
 		return Commit{}, &CorruptError{Stream: id, Position: Position{sequence: sequence}, Reason: "the commit is missing"}
 	}
 	if err != nil {
 		return Commit{}, err
 	}
-	return decodeCommit(id, sequence, body)
-}
-
-// leaderGet asks STREAM.MSG.GET, which only the stream's leader answers, and
-// asks again until ctx ends while there is none.
-func (s *Store) leaderGet(ctx context.Context, request string) (uint64, []byte, error) {
-	subject := "$JS.API.STREAM.MSG.GET." + s.cfg.Stream
-	for wait := newPause(); ; {
-		msg, err := s.reader().do(ctx, &nats.Msg{Subject: subject, Data: []byte(request)})
-		if err == nil {
-			sequence, body, again, err := parseStoredMessage(msg.Data)
-			if !again {
-				return sequence, body, err
-			}
-		} else if permanent(err) {
-			return 0, nil, err
-		}
-		if err := wait.sleep(ctx); err != nil {
-			return 0, nil, fmt.Errorf("esjs: the leader of %s did not answer: %w", s.cfg.Stream, err)
-		}
-	}
+	return decodeCommit(id, sequence, m.data)
 }
 
 // permanent tells that asking again cannot help.
 func permanent(err error) bool {
 	var unsent *unsentError
 	return errors.As(err, &unsent) || isContextError(err)
-}
-
-// parseStoredMessage reads an answer of STREAM.MSG.GET; again means that no
-// leader could answer.
-func parseStoredMessage(data []byte) (sequence uint64, body []byte, again bool, err error) {
-	var answer struct {
-		Error *struct {
-			Code        int    `json:"err_code"`
-			Status      int    `json:"code"`
-			Description string `json:"description"`
-		} `json:"error"`
-		Message *struct {
-			Sequence uint64    `json:"seq"`
-			Data     []byte    `json:"data"`
-			Time     time.Time `json:"time"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(data, &answer); err != nil {
-		return 0, nil, false, fmt.Errorf("esjs: the leader's answer does not decode: %w", err)
-	}
-	switch e := answer.Error; {
-	case e != nil && e.Code == codeNoMessage:
-		return 0, nil, false, errNoMessage
-	case e != nil && e.Status >= 500:
-		return 0, nil, true, nil
-	case e != nil:
-		return 0, nil, false, fmt.Errorf("%w: server code %d: %s", ErrRefused, e.Code, e.Description)
-	case answer.Message == nil:
-		return 0, nil, false, errNoMessage
-	}
-	return answer.Message.Sequence, answer.Message.Data, false, nil
 }
 
 // commits returns the aggregate's commits at the given sequences, in the given

@@ -11,12 +11,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// errMissing: the leader has no message at that place.
-var errMissing = errors.New("esjs: no such message")
-
 // leaderMessage reads one message of a stream from its leader, because a
 // replica may be behind or damaged. It asks again until ctx ends while no
-// leader answers; errMissing is the leader's word.
+// leader answers; errNoMessage is the leader's word.
 func (s *Store) leaderMessage(ctx context.Context, stream string, sequence uint64) (message, error) {
 	return s.askLeader(ctx, stream, fmt.Appendf(nil, `{"seq":%d}`, sequence))
 }
@@ -27,22 +24,20 @@ func (s *Store) leaderLast(ctx context.Context, stream, subject string) (message
 }
 
 func (s *Store) askLeader(ctx context.Context, stream string, request []byte) (message, error) {
-	for wait := followRetryFirst; ; wait = min(2*wait, followRetryMax) {
+	for wait := newPause(); ; {
 		m, err := s.askLeaderOnce(ctx, stream, request)
-		switch {
-		case err == nil, errors.Is(err, errMissing), isRefusal(err), errors.Is(err, nats.ErrConnectionClosed):
+		if err == nil || errors.Is(err, errNoMessage) || isRefusal(err) || permanent(err) {
 			return m, err
 		}
-		if !sleep(ctx, wait) {
-			return message{}, fmt.Errorf("%w: %w", ctx.Err(), err)
+		if err := wait.sleep(ctx); err != nil {
+			return message{}, fmt.Errorf("esjs: the leader of %s did not answer: %w", stream, err)
 		}
 	}
 }
 
+// askLeaderOnce asks STREAM.MSG.GET, which only the stream's leader answers.
 func (s *Store) askLeaderOnce(ctx context.Context, stream string, request []byte) (message, error) {
-	ctx, cancel := context.WithTimeout(ctx, consumerAPIWait)
-	defer cancel()
-	reply, err := s.Conn().RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)
+	reply, err := s.reader().do(ctx, &nats.Msg{Subject: "$JS.API.STREAM.MSG.GET." + stream, Data: request})
 	if err != nil {
 		return message{}, fmt.Errorf("esjs: read %s: %w", stream, err)
 	}
@@ -61,9 +56,9 @@ func (s *Store) askLeaderOnce(ctx context.Context, stream string, request []byte
 	}
 	if answer.Error != nil {
 		if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-			return message{}, errMissing
+			return message{}, errNoMessage
 		}
-		return message{}, fmt.Errorf("esjs: read %s: %w", stream, answer.Error)
+		return message{}, fmt.Errorf("%w: read %s: %w", ErrRefused, stream, answer.Error)
 	}
 	m := answer.Message
 	out := message{subject: m.Subject, sequence: m.Sequence, stored: m.Time, data: m.Data}

@@ -213,7 +213,7 @@ func (r *reader) fill(ctx context.Context, sequence uint64) error {
 	}
 	for r.next < sequence {
 		m, err := r.store.leaderMessage(ctx, r.src.stream, r.next)
-		if errors.Is(err, errMissing) {
+		if errors.Is(err, errNoMessage) {
 			first, err := r.store.firstSequence(ctx, r.src.stream)
 			if err != nil {
 				return err

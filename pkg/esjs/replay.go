@@ -94,7 +94,7 @@ func (r *running[T]) replay(l *lane[T], k parkedKey) {
 	}
 	m, err := r.parkedMessage(l, e)
 	switch {
-	case errors.Is(err, errMissing):
+	case errors.Is(err, errNoMessage):
 		err = &parkNow{&CorruptError{Position: Position{sequence: e.Sequences[0]}, Reason: "a parked commit is missing"}}
 	case err != nil:
 		if r.handlers.Err() == nil {

@@ -146,7 +146,6 @@ const (
 	codeStreamSealed          = 10109
 	codeInsufficientResources = 10023
 	codeStoreFailed           = 10077
-	codeNoMessage             = 10037
 	codeBatchDisabled         = 10174
 	codeBatchMissingSequence  = 10175
 	codeBatchHeader           = 10177
