@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -15,6 +16,8 @@ type directory struct {
 	path      string
 	lock      *flock.Flock
 	ephemeral bool
+	made      bool // by this process
+	kept      bool // it holds something to go on with
 }
 
 // openDirectory creates dir when it is missing, makes sure that it can be
@@ -28,6 +31,9 @@ func openDirectory(dir string, ephemeral bool) (*directory, error) {
 			return nil, fail(exitBadDirectory, "no temporary directory can be made: %w", err)
 		}
 		d.path = path
+	}
+	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
+		d.made = true
 	}
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return nil, fail(exitBadDirectory, "the data directory %s cannot be made: %w", d.path, err)
@@ -86,9 +92,17 @@ func (d *directory) sub(name string) (string, error) {
 	return path, nil
 }
 
-// close releases the lock, and removes an ephemeral directory.
+// keep tells that the directory holds something to go on with.
+func (d *directory) keep() { d.kept = true }
+
+// close releases the lock. It removes an ephemeral directory, and one that was
+// made for a start that was refused.
 func (d *directory) close() error {
-	err := d.lock.Unlock()
+	var err error
+	if d.made && !d.kept && !d.ephemeral {
+		err = os.RemoveAll(d.path) // before somebody else can have the lock
+	}
+	err = errors.Join(err, d.lock.Unlock())
 	if d.ephemeral {
 		err = errors.Join(err, os.RemoveAll(d.path))
 	}

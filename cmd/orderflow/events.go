@@ -68,6 +68,8 @@ func (s *shellFlags) history(cmd *cobra.Command, id esjs.StreamID) error {
 			switch {
 			case errors.Is(err, esjs.ErrNotFound):
 				return fail(service.ExitNotFound, "%s has no events", id)
+			case errors.Is(err, esjs.ErrInvalid):
+				return usageError("%w", err)
 			case err != nil:
 				return fmt.Errorf("%s: %w", id, err)
 			case s.json:

@@ -24,6 +24,9 @@ check those that are there: what differs and cannot be changed without risk is
 refused and named, field by field. It may be run any number of times.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.checkStore(); err != nil {
+				return err
+			}
 			log, err := s.logger(cmd.ErrOrStderr())
 			if err != nil {
 				return err

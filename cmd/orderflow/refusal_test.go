@@ -59,6 +59,11 @@ func TestStartsThatAreRefused(t *testing.T) {
 		{name: "provisioning without JetStream", args: []string{"provision", "--nats-url", plainServer(t)}, status: exitNoJetStream, says: "no JetStream"},
 		{name: "both servers", args: up("--nats", "127.0.0.1:0", "--nats-url", "nats://127.0.0.1:1"), status: 2, says: "give one of them"},
 		{name: "kept and not kept", args: up("--data", "d", "--ephemeral"), status: 2, says: "give one of them"},
+		{name: "no directory", args: up(append(free, "--data", "")...), status: 2, says: "--data is empty"},
+		{name: "no URL", args: up("--nats-url", ""), status: 2, says: "--nats-url is empty"},
+		{name: "copies on one server", args: up(append(free, "--replicas", "3")...), status: 2, says: "the embedded server is one server"},
+		{name: "copies without a majority", args: []string{"provision", "--replicas", "2"}, status: 2, says: "it must be 1, 3 or 5"},
+		{name: "a limit below nothing", args: up(append(free, "--events-max-bytes", "-1")...), status: 2, says: "--events-max-bytes is -1"},
 		{name: "a flag that does not exist", args: up("--date", "x"), status: 2, says: "unknown flag: --date; see orderflow up --help"},
 		{name: "an argument", args: up("now"), status: 2, says: `orderflow up takes no arguments, got "now"`},
 		{name: "a command that does not exist", args: []string{"down"}, status: 2, says: `orderflow has no command "down"; it has`},
@@ -84,6 +89,9 @@ func TestStartsThatAreRefused(t *testing.T) {
 			if stdout != "" {
 				t.Errorf("standard output %q, want none", stdout)
 			}
+			if _, err := os.Stat(filepath.Join(dir, "data")); c.prepare == nil && err == nil {
+				t.Error("a data directory was left behind")
+			}
 			if _, err := os.Stat(filepath.Join(dir, "data", "nats")); err == nil {
 				t.Error("a server was begun")
 			}
@@ -99,6 +107,16 @@ func TestEnvironmentSetsFlags(t *testing.T) {
 	t.Setenv("ORDERFLOW_REPLICAS", "many")
 	if status, _, stderr := once(t, t.TempDir(), "up"); status != 2 || !strings.Contains(stderr, `ORDERFLOW_REPLICAS is "many"`) {
 		t.Errorf("a variable that is not a number: %d %s", status, stderr)
+	}
+	t.Setenv("ORDERFLOW_REPLICAS", "")
+	t.Setenv("ORDERFLOW_LOG_LEVEL", "")
+	t.Setenv("ORDERFLOW_NATS_URL", "nats://127.0.0.1:1")
+	t.Setenv("ORDERFLOW_DATA", "/proc/orderflow")
+	if status, _, stderr := once(t, t.TempDir(), "up", "--nats", occupied(t), "--http", "127.0.0.1:0", "--ephemeral"); status != exitAddressInUse {
+		t.Errorf("flags do not win over the variables of what they replace: %d %s", status, stderr)
+	}
+	if status, _, stderr := once(t, t.TempDir(), "up", "--http", "127.0.0.1:0", "--ephemeral"); status != exitNoServer {
+		t.Errorf("the variable of --nats-url is not read: %d %s", status, stderr)
 	}
 	if status, stdout, _ := once(t, t.TempDir(), "up", "--help"); status != 0 || !strings.Contains(stdout, "[$ORDERFLOW_NATS_URL]") {
 		t.Errorf("help does not name the variables: %d %s", status, stdout)

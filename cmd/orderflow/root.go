@@ -97,6 +97,15 @@ func withoutVariable(flags *pflag.FlagSet, name string) {
 
 const noVariable = "no variable"
 
+// insteadOf marks two flags of which a command takes one. As a flag wins over
+// its variable, it also wins over the variable of the one that it replaces.
+func insteadOf(flags *pflag.FlagSet, one, other string) {
+	_ = flags.SetAnnotation(one, alternative, []string{other}) // fails only for a flag that does not exist
+	_ = flags.SetAnnotation(other, alternative, []string{one})
+}
+
+const alternative = "alternative"
+
 func hasVariable(f *pflag.Flag) bool {
 	_, without := f.Annotations[noVariable]
 	return f.Name != "help" && !without
@@ -114,9 +123,16 @@ func bindEnvironment(flags *pflag.FlagSet) {
 
 // readEnvironment sets the flags that were not given from their variables.
 func readEnvironment(flags *pflag.FlagSet) (err error) {
+	given := map[string]bool{}
+	flags.Visit(func(f *pflag.Flag) {
+		given[f.Name] = true
+		for _, other := range f.Annotations[alternative] {
+			given[other] = true
+		}
+	})
 	flags.VisitAll(func(f *pflag.Flag) {
 		value := os.Getenv(variable(f.Name))
-		if err != nil || f.Changed || value == "" || !hasVariable(f) {
+		if err != nil || given[f.Name] || value == "" || !hasVariable(f) {
 			return
 		}
 		if e := flags.Set(f.Name, value); e != nil {

@@ -57,8 +57,19 @@ func (s *settings) addServer(f *pflag.FlagSet) {
 }
 
 func (s *settings) addStore(f *pflag.FlagSet) {
-	f.IntVar(&s.replicas, "replicas", 1, "copies of every stream: 1, or 3 on a cluster")
+	f.IntVar(&s.replicas, "replicas", 1, "copies of every stream: 1, or 3 or 5 on a cluster of as many servers")
 	f.Int64Var(&s.eventsMax, "events-max-bytes", defaultEventsMax, "`BYTES` that the event stream may hold; a full one refuses commands until this is raised")
+}
+
+// checkStore refuses what no server can keep.
+func (s *settings) checkStore() error {
+	switch {
+	case s.replicas != 1 && s.replicas != 3 && s.replicas != 5:
+		return usageError("--replicas is %d; it must be 1, 3 or 5", s.replicas)
+	case s.eventsMax < 1:
+		return usageError("--events-max-bytes is %d; it must be at least 1", s.eventsMax)
+	}
+	return nil
 }
 
 func (s *settings) addData(f *pflag.FlagSet) {

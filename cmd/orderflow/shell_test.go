@@ -87,6 +87,8 @@ func TestShell(t *testing.T) {
 		{[]string{"order", "add-item", key, "--sku", "beans-1kg", "--quantity", "two"}, 2, "--quantity"},
 		{[]string{"order", "cancel", key}, 3, "too_late"},
 		{[]string{"order", "set-shipping", key, "--address", "a", "--country", "DE", "--expected-version", "1"}, 4, "conflict"},
+		{[]string{"order", "cancel", key, "--expected-version", "-1"}, 2, "--expected-version"},
+		{[]string{"events", "history", "Order", key}, 2, `the category "Order" contains 'O'`},
 		{[]string{"order", "show", "o-9"}, 3, "order_not_found"},
 		{[]string{"events", "history", "order", "o-9"}, 5, "order/o-9 has no events"},
 		{[]string{"order", "show", key, "--nats-url", "nats://127.0.0.1:1"}, exitNoServer, "no NATS server can be reached"},

@@ -44,11 +44,20 @@ crash: an order in flight completes.
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			external := cmd.Flags().Changed("nats-url")
-			if external && cmd.Flags().Changed("nats") {
+			switch {
+			case external && cmd.Flags().Changed("nats"):
 				return usageError("--nats is the address of the embedded server and --nats-url another server's; give one of them")
-			}
-			if f.ephemeral && cmd.Flags().Changed("data") {
+			case external && f.natsURL == "":
+				return usageError("--nats-url is empty; give the URL of a NATS server, or leave the flag out for an embedded one")
+			case f.ephemeral && cmd.Flags().Changed("data"):
 				return usageError("--ephemeral keeps nothing and --data says where to keep it; give one of them")
+			case f.data == "":
+				return usageError("--data is empty; give a directory")
+			case !external && f.replicas != 1:
+				return usageError("--replicas is %d; the embedded server is one server and keeps 1 copy", f.replicas)
+			}
+			if err := f.checkStore(); err != nil {
+				return err
 			}
 			if f.demo && !cmd.Flags().Changed("log-level") {
 				f.logLevel = "warn" // the demo tells what happens
@@ -68,6 +77,8 @@ crash: an order in flight completes.
 	fl.StringVar(&f.credentials, "nats-creds", "", "`FILE` with the credentials for --nats-url")
 	fl.BoolVar(&f.demo, "demo", false, "place orders that end in different ways, print what happened to each, and stop")
 	fl.BoolVar(&f.ephemeral, "ephemeral", false, "keep everything in a temporary directory that is removed at the end")
+	insteadOf(fl, "nats", "nats-url")
+	insteadOf(fl, "data", "ephemeral")
 	f.addStore(fl)
 	f.addLog(fl)
 	return cmd
@@ -106,6 +117,7 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 	if err := provision(ctx, dialAs("provision", log), f.store()); err != nil {
 		return err
 	}
+	dir.keep()
 	metrics := service.NewMetrics()
 	var inside, outside []*part
 	for _, sp := range services() {

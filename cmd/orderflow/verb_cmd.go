@@ -56,7 +56,7 @@ func newVerb(n noun, v verb) *cobra.Command {
 	var (
 		s        shellFlags
 		opts     commandOptions
-		expected int64
+		expected uint64
 	)
 	values := make(map[string]func() any, len(v.fields))
 	cmd := &cobra.Command{
@@ -72,9 +72,8 @@ func newVerb(n noun, v verb) *cobra.Command {
 					return usageError("%s needs --%s; see %[1]s --help", cmd.CommandPath(), f.flag)
 				}
 			}
-			if expected >= 0 {
-				version := uint64(expected)
-				opts.expected = &version
+			if cmd.Flags().Changed("expected-version") {
+				opts.expected = &expected
 			}
 			if opts.id == "" {
 				opts.id = uuid.NewString()
@@ -97,7 +96,7 @@ func newVerb(n noun, v verb) *cobra.Command {
 		withoutVariable(cmd.Flags(), f.flag)
 	}
 	cmd.Flags().StringVar(&opts.id, "command-id", "", "`ID` of the command: sent again with the same id it has no second effect")
-	cmd.Flags().Int64Var(&expected, "expected-version", -1, "refuse unless it has exactly `N` events")
+	cmd.Flags().Uint64Var(&expected, "expected-version", 0, "refuse unless it has exactly `N` events")
 	withoutVariable(cmd.Flags(), "command-id")
 	withoutVariable(cmd.Flags(), "expected-version")
 	s.add(cmd.Flags())
