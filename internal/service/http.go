@@ -15,6 +15,7 @@ import (
 // sending, or send headers without end.
 const (
 	headerTimeout = 5 * time.Second
+	readTimeout   = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 32 << 10
 	stopTimeout   = 10 * time.Second
@@ -39,11 +40,12 @@ func HandleProbes(mux *http.ServeMux, ready func() error, m *Metrics) {
 
 // ServeHTTP serves h on ln until ctx ends, then lets the requests that are
 // running end, for at most 10 s. It closes ln. Handlers bound their own time;
-// reading a request's header is bounded to 5 s.
+// reading a request is bounded to 5 s for its header and 30 s in all.
 func ServeHTTP(ctx context.Context, ln net.Listener, h http.Handler) error {
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
