@@ -13,8 +13,6 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/projector/orders"
 	"github.com/b144f99b/orderflow/services/projector/timeline"
-	"github.com/go-json-experiment/json"
-	"github.com/nats-io/nats.go"
 )
 
 // scenarioTime bounds one order; each takes a second or two.
@@ -24,6 +22,7 @@ const scenarioTime = 90 * time.Second
 // happens to them while it happens and as their timelines tell it afterwards.
 type demo struct {
 	client client
+	store  *esjs.Store
 	out    io.Writer
 	run    string // in the ids, so that the demo can be repeated on the same data
 	sku    string
@@ -38,14 +37,14 @@ type outcome struct {
 }
 
 // runDemo fails with [exitDemoFailed] unless every order ended as it should.
-func runDemo(ctx context.Context, dial esjs.Dial, out io.Writer) error {
-	nc, err := dial("demo")
+func runDemo(ctx context.Context, dial esjs.Dial, cfg esjs.Config, out io.Writer) error {
+	store, err := esjs.Open(ctx, dial, cfg)
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
+	defer store.Close()
 	run := time.Now().UTC().Format("0102-150405")
-	d := demo{client: client{nc}, out: out, run: run, sku: "beans-" + run}
+	d := demo{client: client{store.Conn()}, store: store, out: out, run: run, sku: "beans-" + run}
 	if err := d.stockUp(ctx); err != nil {
 		return fail(exitDemoFailed, "the demo's shop cannot be opened: %w", err)
 	}
@@ -86,11 +85,7 @@ func (d demo) play(ctx context.Context, s scenario) (o orders.Order, t timeline.
 	ctx, cancel := context.WithTimeout(ctx, scenarioTime)
 	defer cancel()
 	id := d.orderID(s)
-	key, err := esjs.EscapeKey(id)
-	if err != nil {
-		return o, t, err
-	}
-	follow, err := d.client.follow("ev."+events.CategoryOrder+"."+key, "ev."+events.CategoryFulfilment+"."+key)
+	follow, err := d.follow(ctx, id)
 	if err != nil {
 		return o, t, err
 	}
@@ -144,39 +139,46 @@ func (d demo) cancel(ctx context.Context, id string) error {
 	return nil
 }
 
-// following sees events as they are published to the store.
+// following sees what is stored for one order, as it is stored.
 type following struct {
 	types chan string
-	subs  []*nats.Subscription
+	ended chan error // once, why it sees nothing more
+	stop  func()
 }
 
-func (c client) follow(subjects ...string) (*following, error) {
-	f := &following{types: make(chan string, 1000)}
-	for _, subject := range subjects {
-		sub, err := c.nc.Subscribe(subject, func(m *nats.Msg) {
-			var commit []struct {
-				Type string `json:"type"`
-			}
-			if err := json.Unmarshal(m.Data, &commit); err != nil {
-				return // not a commit
-			}
-			for _, e := range commit {
-				f.types <- e.Type
+// follow begins with the next event of the order or of its fulfilment.
+func (d demo) follow(ctx context.Context, order string) (*following, error) {
+	codec, err := esjs.NewCodecFrom(events.Types)
+	if err != nil {
+		return nil, err
+	}
+	from, err := d.store.Last(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	f := &following{types: make(chan string), ended: make(chan error, 1)}
+	done := make(chan struct{})
+	f.stop = func() { cancel(); <-done }
+	go func() {
+		defer close(done)
+		f.ended <- esjs.Subscribe(ctx, d.store, esjs.SubscriptionConfig[events.Event]{
+			Name:    "demo",
+			Codec:   codec,
+			Query:   esjs.Query{Streams: []esjs.StreamID{{Category: events.CategoryOrder, Key: order}, {Category: events.CategoryFulfilment, Key: order}}},
+			From:    from,
+			Key:     func(esjs.Recorded[events.Event]) string { return order },
+			Workers: 1,
+		}, func(ctx context.Context, e esjs.Recorded[events.Event]) error {
+			select {
+			case f.types <- e.Type:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		})
-		if err != nil {
-			f.stop()
-			return nil, err
-		}
-		f.subs = append(f.subs, sub)
-	}
-	return f, c.nc.Flush()
-}
-
-func (f *following) stop() {
-	for _, sub := range f.subs {
-		_ = sub.Unsubscribe() // the connection is closed next
-	}
+	}()
+	return f, nil
 }
 
 // untilEnded prints the order's own events, and tells on of them, until the
@@ -196,6 +198,8 @@ func (f *following) untilEnded(ctx context.Context, out io.Writer, on func(event
 			if name == "FulfilmentCompleted" || name == "FulfilmentCompensated" {
 				return nil
 			}
+		case err := <-f.ended:
+			return errors.Join(errors.New("the order cannot be followed"), err)
 		case <-ctx.Done():
 			return errors.New("the order did not end in time")
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/services/projector/orders"
 	"github.com/b144f99b/orderflow/services/projector/timeline"
+	"github.com/nats-io/nats.go"
 )
 
 func TestDemoSucceeds(t *testing.T) {
@@ -25,6 +27,22 @@ func TestDemoSucceeds(t *testing.T) {
 		if want := fmt.Sprintf("  ok      %-14s ended as it should: %s", s.name, s.ends); !strings.Contains(stdout, want) {
 			t.Errorf("the output lacks %q:\n%s", want, stdout)
 		}
+	}
+	// What is shown while it happens is what is stored, and not what was tried.
+	const each = "   Created Submitted "
+	shown := 0
+	for line := range strings.Lines(stdout) {
+		if !strings.HasPrefix(line, each) {
+			continue
+		}
+		shown++
+		names := strings.Fields(line)
+		if slices.Sort(names); len(slices.Compact(slices.Clone(names))) != len(names) {
+			t.Errorf("shown more than once: %s", line)
+		}
+	}
+	if shown != len(scenarios()) {
+		t.Errorf("%d orders were shown while they went on, want %d:\n%s", shown, len(scenarios()), stdout)
 	}
 }
 
@@ -168,25 +186,28 @@ var errKilled = errors.New("killed")
 // published, and then ends the context that it returns.
 func (r *running) killedBy(t *testing.T, event string) context.Context {
 	t.Helper()
-	follow, err := r.client.follow("ev.>")
+	ctx, end := context.WithCancelCause(t.Context())
+	time.AfterFunc(patience, func() { end(context.DeadlineExceeded) })
+	_, err := r.client.nc.Subscribe("ev.>", func(m *nats.Msg) {
+		var commit []struct {
+			Type string `json:"type"`
+		}
+		if err := json.Unmarshal(m.Data, &commit); err != nil {
+			t.Errorf("%s: %v in %s", m.Subject, err, m.Data)
+		}
+		for _, e := range commit {
+			if e.Type == event && ctx.Err() == nil {
+				_ = r.cmd.Process.Signal(syscall.SIGKILL)
+				end(errKilled)
+			}
+		}
+	})
+	if err == nil {
+		err = r.client.nc.Flush()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, end := context.WithCancelCause(t.Context())
-	time.AfterFunc(patience, func() { end(context.DeadlineExceeded) })
-	go func() {
-		for {
-			select {
-			case name := <-follow.types:
-				if name == event {
-					_ = r.cmd.Process.Signal(syscall.SIGKILL)
-					end(errKilled)
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
 	return ctx
 }
 

@@ -150,7 +150,7 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 			log.Info().Dur("took", time.Since(begun)).Msg("everything is ready")
 			if f.demo {
 				defer stop()
-				return runDemo(ctx, dialAs("demo", log), out)
+				return runDemo(ctx, dialAs("demo", log), f.store(), out)
 			}
 			f.announce(out, dir, ln.Addr())
 			<-ctx.Done()
