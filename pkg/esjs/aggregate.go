@@ -30,8 +30,7 @@ type folded[S any] struct {
 	revision Revision
 	commands commandLog
 	inputs   inputLog
-	// snapshot is what the snapshot bucket holds, as far as is known.
-	snapshot snapshotMark
+	unsaved  int // commits since the snapshot, or since one was last queued
 }
 
 // apply folds one commit, which must follow f.
@@ -52,6 +51,6 @@ func (f folded[S]) advanced(revision Revision, m *Metadata, events int) folded[S
 	f.revision = revision
 	f.commands = f.commands.with(m, revision, events)
 	f.inputs = f.inputs.with(m.Input)
-	f.snapshot.commits++
+	f.unsaved++
 	return f
 }

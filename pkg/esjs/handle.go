@@ -293,7 +293,7 @@ func (h *CommandHandler[S, C, E]) remember(id StreamID, f *folded[S]) *folded[S]
 	if h.snapshots != nil && h.snapshots.due(f) {
 		h.snapshots.queue(id, f)
 		counted := *f
-		counted.snapshot.commits = 0
+		counted.unsaved = 0
 		f = &counted
 	}
 	h.cache.Add(id.Key, f)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -31,23 +30,17 @@ const (
 	snapshotQueue = 4096
 )
 
-// snapshotMark is what is known of an aggregate's stored snapshot.
-type snapshotMark struct {
-	sequence uint64 // in the KV bucket's stream; the next write is guarded by it
-	commits  int    // folded since, or since one was last queued
-}
-
 // snapshotBody is a stored snapshot. Snapshots can be thrown away, so this form
 // may change together with snapshotForm.
-type snapshotBody struct {
-	Form         int            `json:"form"`
-	StateVersion int            `json:"state_version"`
-	Version      uint64         `json:"version"`
-	Sequence     uint64         `json:"sequence"`
-	Time         time.Time      `json:"time"`
-	Commands     commandLog     `json:"commands,omitzero"`
-	Inputs       inputLog       `json:"inputs,omitzero"`
-	State        jsontext.Value `json:"state"`
+type snapshotBody[S any] struct {
+	Form         int        `json:"form"`
+	StateVersion int        `json:"state_version"`
+	Version      uint64     `json:"version"`
+	Sequence     uint64     `json:"sequence"`
+	Time         time.Time  `json:"time"`
+	Commands     commandLog `json:"commands,omitzero"`
+	Inputs       inputLog   `json:"inputs,omitzero"`
+	State        S          `json:"state"`
 }
 
 const snapshotForm = 1
@@ -87,56 +80,53 @@ func newSnapshotter[S any](ctx context.Context, store *Store, policy SnapshotPol
 	return s, nil
 }
 
-// request asks any replica for an aggregate's snapshot.
+// request asks any replica for an aggregate's snapshot, and for nothing else:
+// headers would cost more than the rest of a small one.
 func (s *snapshotter[S]) request(id StreamID) *nats.Msg {
-	return &nats.Msg{Subject: "$JS.API.DIRECT.GET.KV_" + s.policy.Bucket + "." + snapshotSubject(s.policy.Bucket, id)}
+	return &nats.Msg{
+		Subject: s.subject(),
+		Data:    []byte(`{"last_by_subj":"` + snapshotSubject(s.policy.Bucket, id) + `","no_hdr":true}`),
+	}
 }
 
-// decode reads a stored snapshot; nil when there is none that can be used.
+func (s *snapshotter[S]) subject() string { return "$JS.API.DIRECT.GET.KV_" + s.policy.Bucket }
+
+// decode reads the answer to a request; nil when it has no snapshot that can be used.
 func (s *snapshotter[S]) decode(msg *nats.Msg) *folded[S] {
-	sequence, err := directSequence(msg)
-	if err != nil || msg.Header.Get("KV-Operation") != "" {
+	var body snapshotBody[S]
+	if len(msg.Data) == 0 { // there is none, or it was deleted
 		return nil
 	}
-	var body snapshotBody
 	if err := json.Unmarshal(msg.Data, &body); err != nil || body.Form != snapshotForm || body.StateVersion != s.policy.StateVersion {
 		return nil
 	}
-	f := &folded[S]{
+	return &folded[S]{
+		state:    body.State,
 		revision: Revision{version: body.Version, sequence: body.Sequence, time: body.Time},
 		commands: body.Commands,
 		inputs:   body.Inputs,
-		snapshot: snapshotMark{sequence: sequence},
 	}
-	if err := json.Unmarshal(body.State, &f.state); err != nil {
-		return nil
-	}
-	return f
 }
 
 func (s *snapshotter[S]) encode(f *folded[S]) ([]byte, error) {
-	state, err := json.Marshal(f.state, json.Deterministic(true))
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(snapshotBody{
+	return json.Marshal(snapshotBody[S]{
 		Form: snapshotForm, StateVersion: s.policy.StateVersion,
 		Version: f.revision.version, Sequence: f.revision.sequence, Time: f.revision.time,
-		Commands: f.commands, Inputs: f.inputs, State: state,
-	})
+		Commands: f.commands, Inputs: f.inputs, State: f.state,
+	}, json.Deterministic(true))
 }
 
 // due tells that f has enough commits since its snapshot, or has ended.
 func (s *snapshotter[S]) due(f *folded[S]) bool {
-	if f.snapshot.commits == 0 || s.policy.Every < 0 {
+	if f.unsaved == 0 || s.policy.Every < 0 {
 		return false
 	}
-	return f.snapshot.commits >= s.policy.Every || (s.policy.Terminal != nil && s.policy.Terminal(f.state))
+	return f.unsaved >= s.policy.Every || (s.policy.Terminal != nil && s.policy.Terminal(f.state))
 }
 
 // leave is told that f leaves the cache.
 func (s *snapshotter[S]) leave(id StreamID, f *folded[S]) {
-	if f.snapshot.commits > 0 && s.policy.Every > 0 {
+	if f.unsaved > 0 && s.policy.Every > 0 {
 		s.queue(id, f)
 	}
 }
@@ -192,36 +182,21 @@ func (s *snapshotter[S]) run() {
 	}
 }
 
-// write stores one snapshot with an expectation on the bucket's entry, and tries
-// again while a bucket has no leader. A failure is not reported: a snapshot that
-// is missing only costs time.
+// write stores one snapshot in the place of what it has read there, and tries
+// again while others write or the bucket has no leader. A failure is not
+// reported: a snapshot that is missing only costs time.
 func (s *snapshotter[S]) write(id StreamID, f *folded[S]) {
 	body, err := s.encode(f)
 	if err != nil {
 		return
 	}
-	expected := f.snapshot.sequence
 	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()
 	for wait := newPause(); ; {
-		msg := &nats.Msg{
-			Subject: snapshotSubject(s.policy.Bucket, id),
-			Header:  nats.Header{headerExpectedLastSubjectSequence: []string{strconv.FormatUint(expected, 10)}},
-			Data:    body,
-		}
-		if answer, err := s.store.general.do(ctx, msg); err == nil {
-			if ack, err := parseAck(answer.Data); err == nil && (ack.code == 0 || finalError(ack) != nil) {
+		if commit, sequence, err := s.stored(ctx, id); err == nil {
+			if commit >= f.revision.sequence || s.put(ctx, id, body, sequence) {
 				return
 			}
-		}
-		// Another writer, one of our own since f was folded, or a lost answer:
-		// replace what is older.
-		stored, sequence, err := s.stored(ctx, id)
-		if err == nil {
-			if stored >= f.revision.sequence {
-				return
-			}
-			expected = sequence
 		}
 		if wait.sleep(ctx) != nil {
 			return
@@ -229,10 +204,25 @@ func (s *snapshotter[S]) write(id StreamID, f *folded[S]) {
 	}
 }
 
+// put stores a snapshot unless the bucket's entry is another one than the
+// expected; false when it may be tried again.
+func (s *snapshotter[S]) put(ctx context.Context, id StreamID, body []byte, expected uint64) bool {
+	answer, err := s.store.general.do(ctx, &nats.Msg{
+		Subject: snapshotSubject(s.policy.Bucket, id),
+		Header:  nats.Header{headerExpectedLastSubjectSequence: []string{strconv.FormatUint(expected, 10)}},
+		Data:    body,
+	})
+	if err != nil {
+		return false
+	}
+	ack, err := parseAck(answer.Data)
+	return err == nil && (ack.code == 0 || finalError(ack) != nil)
+}
+
 // stored returns the commit sequence of the stored snapshot and its sequence in
-// the bucket.
+// the bucket; zeros when there is none.
 func (s *snapshotter[S]) stored(ctx context.Context, id StreamID) (commit, sequence uint64, err error) {
-	msg, err := s.store.reader().do(ctx, s.request(id))
+	msg, err := s.store.reader().do(ctx, &nats.Msg{Subject: s.subject() + "." + snapshotSubject(s.policy.Bucket, id)})
 	if err != nil {
 		return 0, 0, err
 	}
