@@ -16,6 +16,9 @@ import (
 
 const (
 	answerTimeout = 5 * time.Second
+	// leaderPatience is how long a bucket may be without a leader, which then has
+	// nobody to answer, before that is an error.
+	leaderPatience = 2 * time.Second
 	// writeAttempts of one entry: a cluster now and then refuses a write as a
 	// conflict although nobody else has written.
 	writeAttempts = 4
@@ -44,6 +47,14 @@ func (b bucket) ask(ctx context.Context, msg *nats.Msg) (apiAnswer, error) {
 	defer cancel()
 	var answer apiAnswer
 	reply, err := b.nc.RequestMsgWithContext(limited, msg)
+	for began := time.Now(); errors.Is(err, nats.ErrNoResponders) && time.Since(began) < leaderPatience; {
+		select {
+		case <-time.After(50 * time.Millisecond):
+			reply, err = b.nc.RequestMsgWithContext(limited, msg)
+		case <-ctx.Done():
+			return answer, ctx.Err()
+		}
+	}
 	switch {
 	case err == nil:
 		err = json.Unmarshal(reply.Data, &answer)
