@@ -212,7 +212,7 @@ func publishError(err error, again bool, what fmt.Stringer) error {
 	case err == nil, errors.Is(err, ErrConflict), errors.Is(err, ErrUnknownOutcome):
 		return err
 	case again:
-		return fmt.Errorf("%w: %s: an earlier attempt got no answer, and then: %v", ErrUnknownOutcome, what, err)
+		return fmt.Errorf("%w: %s: an earlier attempt got no answer, and then: %s", ErrUnknownOutcome, what, err.Error()) // not matched as the refusal: it is none
 	case !errors.As(err, &unsent):
 		return err
 	case errors.Is(unsent.err, nats.ErrMaxPayload):
