@@ -59,8 +59,8 @@ func New(env *service.Env, cfg Config) *Service {
 }
 
 // Run projects and answers queries until ctx ends (and then returns nil) or a
-// part cannot go on. A second instance on the same database is refused with
-// [esjs.ErrConflict].
+// part cannot go on. Of two instances on one database, the one that is slower
+// with the next event ends with [esjs.ErrConflict].
 func (s *Service) Run(ctx context.Context) error {
 	db, err := s.open()
 	if err != nil {
