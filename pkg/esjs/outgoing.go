@@ -3,7 +3,9 @@ package esjs
 import (
 	"bytes"
 	"crypto/sha1"
+	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strconv"
@@ -144,7 +146,7 @@ func (c *outgoing) envelope(w *Write, i int, e Event) wire.Event {
 // recognised; without a command id it is new.
 func eventID(id StreamID, commandID string, index int) string {
 	if commandID == "" {
-		return uuid.Must(uuid.NewV7()).String() // fails only without a random source
+		return uuid.Must(uuid.NewV7FromReader(random{})).String() // the reader never fails
 	}
 	h := sha1.New()
 	h.Write(namespace[:])
@@ -161,6 +163,19 @@ func eventID(id StreamID, commandID string, index int) string {
 	u[6] = u[6]&0x0f | 0x50
 	u[8] = u[8]&0x3f | 0x80
 	return u.String()
+}
+
+// random reads from the runtime's generator: ids must be unique and not secret,
+// and the operating system's generator costs a system call for each event.
+type random struct{}
+
+func (random) Read(b []byte) (int, error) {
+	for i := 0; i < len(b); i += 8 {
+		var word [8]byte
+		binary.LittleEndian.PutUint64(word[:], rand.Uint64())
+		copy(b[i:], word[:])
+	}
+	return len(b), nil
 }
 
 func schemaVersion(e Event) int {
