@@ -19,7 +19,7 @@ type reader struct {
 	src     source
 	f       follower
 	next    uint64 // the sequence to go on with
-	final   bool   // the error of the session ends the follow
+	final   bool   // its error ends the follow
 	skipped int    // messages that are not the source's
 	closing sync.WaitGroup
 

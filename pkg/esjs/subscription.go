@@ -201,7 +201,7 @@ func (r *running[T]) failed(ctx context.Context, err error) {
 }
 
 // prepare reads where the stream ends and which keys are parked; false when the
-// session ended meanwhile.
+// handling ended meanwhile.
 func (r *running[T]) prepare(ctx context.Context, delivery *sync.WaitGroup) bool {
 	for {
 		var err error

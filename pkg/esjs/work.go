@@ -126,7 +126,7 @@ func (r *running[T]) settle(l *lane[T], err error) {
 }
 
 // again tells whether to handle again what failed with err, and after how
-// long. What failed because the session ends stays where it is.
+// long. What failed because handling stops stays where it is.
 func (r *running[T]) again(l *lane[T], err error) (wait time.Duration, again bool) {
 	var retry *retryAfter
 	var park *parkNow
