@@ -3,6 +3,7 @@ package service
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +18,8 @@ const (
 	HeaderCommandID       = "Command-Id"       // makes the command idempotent
 	HeaderExpectedVersion = "Expected-Version" // refuse unless the aggregate has exactly so many events
 	HeaderCorrelationID   = "Correlation-Id"
-	HeaderActor           = "Actor" // who asked; trusted only from the gateway's and the operator's user
-	HeaderTraceParent     = "traceparent"
+	HeaderActor           = "Actor"       // who asked; trusted only from the gateway's and the operator's user
+	HeaderTraceParent     = "traceparent" // the W3C trace context that the request belongs to
 )
 
 // Command is one request on cmd.<category>.<key>.<verb>.
@@ -32,7 +33,6 @@ type Command struct {
 	ExpectedVersion *uint64
 	CorrelationID   string
 	Actor           string
-	TraceParent     string
 }
 
 // Decode reads the body into v, strictly: an unknown field, a duplicate key or
@@ -47,7 +47,6 @@ func (c Command) Options(correlation string) []esjs.HandleOption {
 		CorrelationID: c.CorrelationID,
 		CommandID:     c.ID,
 		Actor:         c.Actor,
-		TraceParent:   c.TraceParent,
 	}
 	if m.CorrelationID == "" {
 		m.CorrelationID = correlation
@@ -60,6 +59,18 @@ func (c Command) Options(correlation string) []esjs.HandleOption {
 		opts = append(opts, esjs.IfVersion(*c.ExpectedVersion))
 	}
 	return opts
+}
+
+// Decider returns who decides, which a command that is for operators must say. Without it
+// the error is a *[esjs.Rejection] with code "actor_required", status 422.
+func (c Command) Decider() (actor string, err error) {
+	if c.Actor == "" {
+		return "", &esjs.Rejection{
+			Code: "actor_required", Message: "an operator's command needs the header " + HeaderActor + ", which says who decides",
+			Status: http.StatusUnprocessableEntity,
+		}
+	}
+	return c.Actor, nil
 }
 
 // Reply is the answer to a command that was handled.
@@ -86,11 +97,10 @@ func parseCommand[H any](category string, verbs map[string]H, subject string, he
 		return Command{}, unknownVerb(category, verb, slices.Sorted(maps.Keys(verbs)))
 	}
 	cmd := Command{
-		Category:    category,
-		Key:         key,
-		Verb:        verb,
-		Body:        body,
-		TraceParent: header.Get(HeaderTraceParent),
+		Category: category,
+		Key:      key,
+		Verb:     verb,
+		Body:     body,
 	}
 	for name, field := range map[string]*string{
 		HeaderCommandID:     &cmd.ID,
@@ -123,6 +133,9 @@ func parseSubject(category, subject string) (key, verb string, err error) {
 	if err != nil {
 		return "", "", badKey(tokens[0])
 	}
+	if hasControls(key) {
+		return "", "", badRequest("bad_key", "the key %s has control characters; only printable text is allowed", clip(strconv.Quote(key)))
+	}
 	return key, tokens[1], nil
 }
 
@@ -152,6 +165,8 @@ func headerText(name, value string) (string, error) {
 		return "", badRequest(codeBadRequest, "the header %s has %d bytes; at most %d are allowed", name, len(value), most)
 	case !utf8.ValidString(value):
 		return "", badRequest(codeBadRequest, "the header %s is not valid UTF-8", name)
+	case hasControls(value):
+		return "", badRequest(codeBadRequest, "the header %s has control characters; only printable text is allowed", name)
 	}
 	return value, nil
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,21 +23,39 @@ const MaxBody = 64 << 10
 // value of the wrong type is a *[esjs.Rejection] with code "bad_request",
 // status 400 and a sentence that names the field and says what is allowed; a
 // body over [MaxBody] is one with code "body_too_large", status 413.
+//
+// Control characters in any of its strings, which people cannot see and PostgreSQL
+// cannot all store, are refused with "field_invalid", status 422; in a "reason" and an
+// "evidence" line feeds and tabs are text.
+//
+// A field whose tag is `required:"from 1 to 9999"` must be given, and not as null;
+// one that is missing is refused with "field_required", status 422. The tag ends the
+// sentence that says what the field must be: "a whole number from 1 to 9999".
 func Decode(body []byte, v any) error {
 	if err := checkSize(body); err != nil {
 		return err
 	}
-	switch kind := jsontext.Value(body).Kind(); {
-	case len(body) == 0:
-		return badRequest(codeBadRequest, "the body is empty; it must be a JSON object%s", fieldsOf(reflect.TypeOf(v)))
+	if err := decode("the body", body, v); err != nil {
+		return err
+	}
+	return checkStrings(body)
+}
+
+// DecodeFile is [Decode] for a file of any size, or a part of one, that people write.
+// What the struct holds already stays where the file says nothing.
+func DecodeFile(data []byte, v any) error { return decode("the file", data, v) }
+
+func decode(what string, data []byte, v any) error {
+	switch kind := jsontext.Value(data).Kind(); {
+	case len(bytes.TrimSpace(data)) == 0:
+		return badRequest(codeBadRequest, "%s is empty; it must be a JSON object%s", what, fieldsOf(reflect.TypeOf(v)))
 	case kind != '{' && kind != 0:
-		return badRequest(codeBadRequest, "the body must be a JSON object, not %s%s", describeKind(kind), fieldsOf(reflect.TypeOf(v)))
+		return badRequest(codeBadRequest, "%s must be a JSON object, not %s%s", what, describeKind(kind), fieldsOf(reflect.TypeOf(v)))
 	}
-	err := json.Unmarshal(body, v, json.RejectUnknownMembers(true))
-	if err == nil {
-		return nil
+	if err := json.Unmarshal(data, v, json.RejectUnknownMembers(true)); err != nil {
+		return badRequest(codeBadRequest, "%s", explain(what, err, reflect.TypeOf(v)))
 	}
-	return badRequest(codeBadRequest, "%s", explain(err, reflect.TypeOf(v)))
+	return requireFields(jsontext.NewDecoder(bytes.NewReader(data)), reflect.TypeOf(v))
 }
 
 const codeBadRequest = "bad_request"
@@ -52,18 +71,18 @@ func checkSize(body []byte) error {
 	}
 }
 
-// explain says in a sentence what is wrong with a body that was to become a t.
-func explain(err error, t reflect.Type) string {
+// explain says in a sentence what is wrong with what was to become a t.
+func explain(what string, err error, t reflect.Type) string {
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) {
 		if errors.Is(err, jsontext.ErrDuplicateName) {
 			return fmt.Sprintf("the field %s is given twice; give it once", fieldName(syntax.JSONPointer))
 		}
-		return fmt.Sprintf("the body is not valid JSON: %v at byte %d", syntax.Err, syntax.ByteOffset)
+		return fmt.Sprintf("%s is not valid JSON: %v at byte %d", what, syntax.Err, syntax.ByteOffset)
 	}
 	var semantic *json.SemanticError
 	if !errors.As(err, &semantic) {
-		return "the body cannot be read: " + err.Error()
+		return what + " cannot be read: " + err.Error()
 	}
 	at := semantic.JSONPointer
 	if errors.Is(semantic.Err, json.ErrUnknownName) {
@@ -79,6 +98,9 @@ func explain(err error, t reflect.Type) string {
 	got := describeKind(semantic.JSONKind)
 	if len(semantic.JSONValue) > 0 {
 		got = clip(string(semantic.JSONValue))
+	}
+	if errors.Is(semantic.Err, strconv.ErrRange) {
+		return fmt.Sprintf("the field %s must be %s; %s is out of range", fieldName(at), describeType(want), got)
 	}
 	return fmt.Sprintf("the field %s must be %s, not %s", fieldName(at), describeType(want), got)
 }

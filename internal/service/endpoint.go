@@ -22,6 +22,21 @@ type Answer = func(context.Context, Command) (Reply, error)
 // Query answers a query; what it returns is the answer's JSON body.
 type Query = func(ctx context.Context, body []byte) (any, error)
 
+// Answering makes a [Query] of a function of values. The body is read by [Decode];
+// an empty one is an empty object.
+func Answering[Q, A any](answer func(context.Context, Q) (A, error)) Query {
+	return func(ctx context.Context, body []byte) (any, error) {
+		if len(body) == 0 {
+			body = []byte("{}")
+		}
+		var q Q
+		if err := Decode(body, &q); err != nil {
+			return nil, err
+		}
+		return answer(ctx, q)
+	}
+}
+
 // Commands is one category's command endpoint.
 type Commands struct {
 	Category string
@@ -32,15 +47,29 @@ type Commands struct {
 	Concurrency int
 }
 
-// ServeCommands answers cmd.<category>.> until ctx ends, then drains. Errors
+// ServeCommands answers cmd.<category>.>, and carries out what is queued on
+// cmdq.<category>.>, until ctx ends, then drains. Errors
 // that handlers return are mapped to problems by the one error table; a handler
 // that panics costs its own request an "internal" and nothing else. Replicas of
 // a service share the commands. A handler's context ends after 10 s, and not
 // when ctx does: what was begun is finished.
 //
+// A queued command is carried out at least once, and its id makes that one effect; those of
+// one key in the order in which they were queued. One that is refused, or is no
+// command, is parked with the reason: see [ParkedCommand]. [ProvisionQueue] is needed.
+//
 // It returns nil after a drain, and an error when the server refuses the
 // subscription or the connection is closed.
 func (e *Env) ServeCommands(ctx context.Context, c Commands) error {
+	e.Health.Await(queuePart(c.Category))
+	return Group(ctx,
+		func(ctx context.Context) error { return e.serveCommands(ctx, c.Category, "commands of "+c.Category, c) },
+		func(ctx context.Context) error { return e.takeQueued(ctx, c) },
+	)
+}
+
+// serveCommands answers cmd.<category>.> as the NATS micro service of a name.
+func (e *Env) serveCommands(ctx context.Context, name, describe string, c Commands) error {
 	answer := func(ctx context.Context, m micro.Request) (any, string, error) {
 		cmd, err := parseCommand(c.Category, c.Verbs, m.Subject(), nats.Header(m.Headers()), m.Data())
 		if err != nil {
@@ -54,8 +83,8 @@ func (e *Env) ServeCommands(ctx context.Context, c Commands) error {
 		e.Metrics.commandSeconds.WithLabelValues(c.Category, verb).Observe(took.Seconds())
 	}
 	return e.serve(ctx, &endpoints{
-		name:        c.Category,
-		describe:    "commands of " + c.Category,
+		name:        name,
+		describe:    describe,
 		subjects:    map[string]string{"commands": "cmd." + c.Category + ".>"},
 		concurrency: c.Concurrency,
 		answer:      answer,
@@ -67,6 +96,8 @@ func (e *Env) ServeCommands(ctx context.Context, c Commands) error {
 type Queries struct {
 	Name     string // of the NATS micro service: "projector"
 	Handlers map[string]Query
+	// Metadata is what "nats micro info" shows of an endpoint, by subject.
+	Metadata map[string]map[string]string
 }
 
 // ServeQueries answers until ctx ends, then drains. Errors, panics and replicas
@@ -87,7 +118,7 @@ func (e *Env) ServeQueries(ctx context.Context, q Queries) error {
 		e.Metrics.queries.WithLabelValues(query, outcome).Inc()
 		e.Metrics.querySeconds.WithLabelValues(query).Observe(took.Seconds())
 	}
-	return e.serve(ctx, &endpoints{name: q.Name, describe: "queries", subjects: subjects, answer: answer, observe: observe})
+	return e.serve(ctx, &endpoints{name: q.Name, describe: "queries", subjects: subjects, metadata: q.Metadata, answer: answer, observe: observe})
 }
 
 // endpointName is the name under which "nats micro" shows a query:

@@ -19,7 +19,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-const patience = 20 * time.Second
+const patience = 90 * time.Second
 
 // rig is a category "jar" that is served on a real server.
 type rig struct {
@@ -42,16 +42,22 @@ type addBody struct {
 func newEnv(t *testing.T) (*service.Env, *nats.Conn) {
 	t.Helper()
 	d := esjstest.Server(t, esjstest.InProcess())
+	if err := service.ProvisionQueue(t.Context(), d.Dial(), 1); err != nil {
+		t.Fatal(err)
+	}
 	return &service.Env{
 		Name: "jars", Dial: d.Dial(), Store: d.Store(t),
 		Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), Metrics: service.NewMetrics(), Health: service.NewHealth(),
 	}, d.Connect(t)
 }
 
-func serve(t *testing.T, c service.Commands) *rig {
+func serve(t *testing.T, c service.Commands, prepare ...func(*service.Env)) *rig {
 	t.Helper()
 	r := &rig{}
 	r.env, r.nc = newEnv(t)
+	for _, change := range prepare {
+		change(r.env)
+	}
 	c.Category = "jar"
 	if c.Verbs == nil {
 		c.Verbs = map[string]service.Answer{}
@@ -66,7 +72,7 @@ func serve(t *testing.T, c service.Commands) *rig {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	r.env.Health.Await("jar endpoints")
+	r.env.Health.AwaitEndpoints("jar")
 	go func() { done <- r.env.ServeCommands(ctx, c) }()
 	ready, giveUp := context.WithTimeout(ctx, patience)
 	defer giveUp()
@@ -133,11 +139,14 @@ func TestBadRequestsAreRefusedInASentence(t *testing.T) {
 		{name: "field twice", body: `{"name":"a","name":"b"}`, code: "bad_request", status: 400, says: `the field "name" is given twice`},
 		{name: "number for a string", body: `{"name":1}`, code: "bad_request", status: 400, says: `the field "name" must be a string, not a number`},
 		{name: "string for a number", body: `{"quantity":"2"}`, code: "bad_request", status: 400, says: `the field "quantity" must be a whole number, not a string`},
+		{name: "number beyond all", body: `{"quantity":99999999999999999999}`, code: "bad_request", status: 400, says: `the field "quantity" must be a whole number; 99999999999999999999 is out of range`},
 		{name: "fraction", body: `{"quantity":1.5}`, code: "bad_request", status: 400, says: `the field "quantity" must be a whole number, not 1.5`},
-		{name: "out of range", body: `{"small":300}`, code: "bad_request", status: 400, says: `the field "small" must be a whole number from -128 to 127, not 300`},
+		{name: "out of range", body: `{"small":300}`, code: "bad_request", status: 400, says: `the field "small" must be a whole number from -128 to 127; 300 is out of range`},
 		{name: "range inside", body: `{"inner":{"level":-1}}`, code: "bad_request", status: 400, says: `the field "inner.level" must be a whole number from 0 to 65535, not -1`},
 		{name: "type inside a list", body: `{"tags":["a",2]}`, code: "bad_request", status: 400, says: `the field "tags[1]" must be a string, not a number`},
 		{name: "invalid UTF-8", body: "{\"name\":\"\xff\"}", code: "bad_request", status: 400, says: "invalid UTF-8"},
+		{name: "text with a NUL", body: `{"name":"a\u0000"}`, code: "field_invalid", status: 422, says: `the field "name" has control characters; only printable text is allowed`},
+		{name: "text of two lines inside a list", body: `{"tags":["a","b\nc"]}`, code: "field_invalid", status: 422, says: `the field "tags[1]" has control characters`},
 		{name: "body over the limit", body: `{"name":"` + strings.Repeat("x", service.MaxBody) + `"}`, code: "body_too_large", status: 413, says: "at most 65536 are allowed"},
 		{name: "unknown verb", subject: "cmd.jar.j-1.ad", code: "unknown_verb", status: 404, says: `jar has no command "ad"; it has add`},
 		{name: "no verb", subject: "cmd.jar.j-1", code: "bad_subject", status: 400, says: "cmd.jar.<key>.<verb>"},
@@ -149,9 +158,12 @@ func TestBadRequestsAreRefusedInASentence(t *testing.T) {
 		{name: "key with a bad escape", subject: "cmd.jar.a=2.add", code: "bad_key", status: 400, says: "=XX in upper-case hexadecimal"},
 		{name: "key in another spelling", subject: "cmd.jar.=61.add", code: "bad_key", status: 400, says: `"=61" is not a key`},
 		{name: "key too long", subject: "cmd.jar." + long + ".add", code: "bad_key", status: 400, says: "1 to 255 bytes"},
+		{name: "key with a NUL", subject: "cmd.jar.a=00n.add", code: "bad_key", status: 400, says: `the key "a\x00n" has control characters`},
+		{name: "key of two lines", subject: "cmd.jar.a=0An.add", code: "bad_key", status: 400, says: `only printable text`},
 		{name: "expected version", header: nats.Header{"Expected-Version": {"-1"}}, code: "bad_request", status: 400, says: "Expected-Version"},
 		{name: "command id too long", header: nats.Header{"Command-Id": {long}}, code: "bad_request", status: 400, says: "Command-Id has 256 bytes"},
 		{name: "actor not UTF-8", header: nats.Header{"Actor": {"\xff"}}, code: "bad_request", status: 400, says: "Actor is not valid UTF-8"},
+		{name: "correlation with a NUL", header: nats.Header{"Correlation-Id": {"a\x00n"}}, code: "bad_request", status: 400, says: "Correlation-Id has control characters"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.subject == "" {
@@ -272,28 +284,31 @@ func TestQueries(t *testing.T) {
 	r := &rig{env: env, nc: nc}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	env.Health.Await("reader endpoints")
+	env.Health.AwaitEndpoints("reader")
 	go func() {
+		type jar struct {
+			Key string `json:"key"`
+		}
 		done <- env.ServeQueries(ctx, service.Queries{Name: "reader", Handlers: map[string]service.Query{
-			"query.jars.get": func(_ context.Context, body []byte) (any, error) {
-				var q struct {
-					Key string `json:"key"`
-				}
-				if err := service.Decode(body, &q); err != nil {
-					return nil, err
-				}
+			"query.jars.get": service.Answering(func(_ context.Context, q jar) (jar, error) {
 				if q.Key == "none" {
-					return nil, fmt.Errorf("jar %s: %w", q.Key, esjs.ErrNotFound)
+					return jar{}, fmt.Errorf("jar %s: %w", q.Key, esjs.ErrNotFound)
 				}
-				return map[string]string{"key": q.Key}, nil
-			},
-		}})
+				return q, nil
+			}),
+		}, Metadata: map[string]map[string]string{"query.jars.get": {"summary": "one jar"}}})
 	}()
 	if err := env.Health.Wait(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if body, p := r.ask(t, "query.jars.get", `{"key":"a"}`, nil); p != nil || string(body) != `{"key":"a"}` {
 		t.Errorf("got %s, %v", body, p)
+	}
+	if body, p := r.ask(t, "query.jars.get", ``, nil); p != nil || string(body) != `{"key":""}` {
+		t.Errorf("an empty body: got %s, %v", body, p)
+	}
+	if msg, err := nc.Request("$SRV.INFO.reader", nil, patience); err != nil || !strings.Contains(string(msg.Data), `"metadata":{"summary":"one jar"}`) {
+		t.Errorf("micro info: %s, %v", msg.Data, err)
 	}
 	for body, code := range map[string]string{
 		`{"key":"none"}`:                       "not_found",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
 
@@ -36,8 +37,10 @@ const (
 	ExitUnknown     = 7 // it may or may not have happened: repeat with the same command id
 )
 
-// codeInternal is the code of every error that the table does not know.
-const codeInternal = "internal"
+const (
+	codeInternal = "internal" // of every error that the table does not know
+	codeTimeout  = "timeout"
+)
 
 // Errors of the endpoints themselves.
 var (
@@ -64,6 +67,8 @@ func meanings() []meaning {
 			text("this Command-Id was used before for another command; give every command an id of its own, and repeat the same command unchanged"),
 			zerolog.InfoLevel, ExitRefused},
 		{is(esjs.ErrNotFound), http.StatusNotFound, "not_found", asIs, zerolog.DebugLevel, ExitNotFound},
+		{isType[*esjs.ErasedError], http.StatusGone, "erased", asIs, zerolog.InfoLevel, ExitRefused},
+		{is(esjs.ErrInvalid), http.StatusBadRequest, "invalid", asIs, zerolog.InfoLevel, ExitUsage},
 		{is(esjs.ErrTooLarge), http.StatusRequestEntityTooLarge, "too_large",
 			text("the events of this command are larger than one message of the server may be; nothing was stored"), zerolog.WarnLevel, ExitRefused},
 		{is(esjs.ErrStoreFull), http.StatusInsufficientStorage, "store_full",
@@ -74,11 +79,14 @@ func meanings() []meaning {
 		{isType[*esjs.DecodeError], http.StatusInternalServerError, "undecodable", asIs, zerolog.ErrorLevel, ExitFailure},
 		{is(esjs.ErrConfig), http.StatusInternalServerError, "misconfigured", asIs, zerolog.ErrorLevel, ExitFailure},
 		{is(esjs.ErrRefused), http.StatusBadGateway, "refused_by_server", asIs, zerolog.ErrorLevel, ExitFailure},
+		{is(esjs.ErrUnavailable), http.StatusServiceUnavailable, "unavailable", asIs, zerolog.WarnLevel, ExitUnavailable},
+		{is(jetstream.ErrNoStreamResponse), http.StatusServiceUnavailable, "no_queue",
+			text("no stream takes such a command; check the category, and that \"orderflow provision\" has made the queue of commands"), zerolog.WarnLevel, ExitUnavailable},
 		{is(nats.ErrNoResponders), http.StatusServiceUnavailable, "not_running",
 			text("no running service answers this subject; check the subject, and that the service runs"), zerolog.WarnLevel, ExitUnavailable},
-		{is(context.DeadlineExceeded), http.StatusGatewayTimeout, "timeout",
+		{is(context.DeadlineExceeded), http.StatusGatewayTimeout, codeTimeout,
 			text("the request took too long; it may or may not have had an effect: repeat it with the same Command-Id, or read"), zerolog.WarnLevel, ExitUnknown},
-		{is(nats.ErrTimeout), http.StatusGatewayTimeout, "timeout",
+		{is(nats.ErrTimeout), http.StatusGatewayTimeout, codeTimeout,
 			text("no answer in time; the request may or may not have had an effect: repeat it with the same Command-Id, or read"), zerolog.WarnLevel, ExitUnknown},
 		{is(context.Canceled), http.StatusServiceUnavailable, "stopping", text("the service is stopping; try again"), zerolog.InfoLevel, ExitUnavailable},
 		{is(nats.ErrConnectionClosed), http.StatusServiceUnavailable, "stopping", text("the service is stopping; try again"), zerolog.InfoLevel, ExitUnavailable},
@@ -136,6 +144,21 @@ func ExitStatus(err error) int {
 		}
 	}
 	return ExitFailure
+}
+
+// isPassing tells errors that say nothing about the request: the same one may
+// succeed later.
+func isPassing(err error) bool {
+	var r *esjs.Rejection
+	if errors.As(err, &r) {
+		return false
+	}
+	for _, m := range meanings() {
+		if m.is(err) {
+			return m.exit == ExitUnavailable || m.exit == ExitUnknown || errors.Is(err, esjs.ErrStoreFull)
+		}
+	}
+	return false
 }
 
 func problem(status int, code, detail string) *Problem {

@@ -18,13 +18,16 @@ func OpenHandler[S, C any, E esjs.Event](
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", aggregate.Category, err)
 	}
-	return handler, func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		if err := handler.Close(closing); err != nil {
-			env.Log.Warn().Err(err).Str("category", aggregate.Category).Msg("snapshots that waited were not written; the next loads take longer")
-		}
-	}, nil
+	return handler, func() { CloseHandler(ctx, env, aggregate.Category, handler.Close) }, nil
+}
+
+// CloseHandler closes a handler, or a process, of a category, see [OpenHandler].
+func CloseHandler(ctx context.Context, env *Env, category string, closeHandler func(context.Context) error) {
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := closeHandler(closing); err != nil {
+		env.Log.Warn().Err(err).Str("category", category).Msg("snapshots that waited were not written; the next loads take longer")
+	}
 }
 
 // Verb answers a command: it reads the body as a B, makes of it a command of the
@@ -35,11 +38,7 @@ func Verb[B, S, C any, E esjs.Event](
 	view func(key string, state S) any,
 	command func(ctx context.Context, request Command, body B) (C, error),
 ) Answer {
-	return func(ctx context.Context, request Command) (Reply, error) {
-		var body B
-		if err := request.Decode(&body); err != nil {
-			return Reply{}, err
-		}
+	return Decoded(func(ctx context.Context, request Command, body B) (Reply, error) {
 		c, err := command(ctx, request, body)
 		if err != nil {
 			return Reply{}, err
@@ -49,5 +48,16 @@ func Verb[B, S, C any, E esjs.Event](
 			return Reply{}, err
 		}
 		return ReplyTo(result, view(request.Key, result.State)), nil
+	})
+}
+
+// Decoded answers a command whose body is a B, see [Command.Decode].
+func Decoded[B any](answer func(ctx context.Context, request Command, body B) (Reply, error)) Answer {
+	return func(ctx context.Context, request Command) (Reply, error) {
+		var body B
+		if err := request.Decode(&body); err != nil {
+			return Reply{}, err
+		}
+		return answer(ctx, request, body)
 	}
 }

@@ -28,6 +28,30 @@ func NewHealth() *Health {
 // Await declares that name must become ready: it is not until Set(name, nil).
 func (h *Health) Await(name string) { h.Set(name, ErrStarting) }
 
+// AwaitEndpoints declares what [Env.ServeCommands] and [Env.ServeQueries] will
+// answer, by its category or name: not ready before the server delivers to it.
+func (h *Health) AwaitEndpoints(names ...string) {
+	for _, name := range names {
+		h.Await(endpointsPart(name))
+	}
+}
+
+// AwaitSubscriptions declares leased subscriptions, which an observer of
+// [Env.Observer] watches: not ready before this instance handles, or stands by
+// because another one does.
+func (h *Health) AwaitSubscriptions(names ...string) {
+	for _, name := range names {
+		h.Await(subscriptionPart(name))
+	}
+}
+
+// AwaitWebhooks declares the service's [Env.ServeWebhooks]: not ready before it listens.
+func (e *Env) AwaitWebhooks() { e.Health.Await(e.webhooksPart()) }
+
+func endpointsPart(name string) string    { return name + " endpoints" }
+func subscriptionPart(name string) string { return name + " subscription" }
+func (e *Env) webhooksPart() string       { return e.Name + " webhooks" }
+
 // Set says that name is ready (nil) or why it is not.
 func (h *Health) Set(name string, err error) {
 	h.mu.Lock()

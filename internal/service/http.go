@@ -12,13 +12,16 @@ import (
 )
 
 // Limits of every HTTP server: no client can hold a connection open without
-// sending, or send headers without end.
+// sending, send headers without end, or hold a handler by not taking its answer.
 const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 30 * time.Second
-	idleTimeout   = 2 * time.Minute
-	maxHeader     = 32 << 10
-	stopTimeout   = 10 * time.Second
+	// writeTimeout begins with the end of the header. Reading the rest takes 30 s at
+	// most and answering 12 s, so that at least 18 s are left to take an answer in.
+	writeTimeout = 60 * time.Second
+	idleTimeout  = 2 * time.Minute
+	maxHeader    = 32 << 10
+	stopTimeout  = 10 * time.Second
 )
 
 // HandleProbes adds what an operator's tools ask a process for: GET /livez (200
@@ -40,12 +43,15 @@ func HandleProbes(mux *http.ServeMux, ready func() error, m *Metrics) {
 
 // ServeHTTP serves h on ln until ctx ends, then lets the requests that are
 // running end, for at most 10 s. It closes ln. Handlers bound their own time;
-// reading a request is bounded to 5 s for its header and 30 s in all.
+// reading a request is bounded to 5 s for its header and 30 s in all, and its answer
+// has to be taken within 60 s of the header, however slowly. A handler whose answer
+// lasts sets deadlines of its own, by [http.ResponseController].
 func ServeHTTP(ctx context.Context, ln net.Listener, h http.Handler) error {
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },

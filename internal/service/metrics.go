@@ -3,9 +3,11 @@ package service
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjsprom"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -18,19 +20,16 @@ type Metrics struct {
 	Registry *prometheus.Registry
 
 	commands       *prometheus.CounterVec
+	queued         *prometheus.CounterVec
 	commandSeconds *prometheus.HistogramVec
 	queries        *prometheus.CounterVec
 	querySeconds   *prometheus.HistogramVec
+	partnerCalls   *prometheus.CounterVec
+	partnerPaused  *prometheus.GaugeVec
+	webhooks       *prometheus.CounterVec
 
-	handled        *prometheus.CounterVec
-	handledSeconds *prometheus.HistogramVec
-	lagEvents      *prometheus.GaugeVec
-	lagSeconds     *prometheus.GaugeVec
-	parkedKeys     *prometheus.GaugeVec
-	active         *prometheus.GaugeVec
-	windowFull     *prometheus.GaugeVec
-	timerLate      *prometheus.HistogramVec
-	unexpected     *prometheus.CounterVec
+	mu       sync.Mutex
+	observed map[string]*esjsprom.Observer // by service
 }
 
 // NewMetrics makes a registry with the shared metrics and those of the Go
@@ -39,13 +38,16 @@ func NewMetrics() *Metrics {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	f := promauto.With(reg)
-	consumer := []string{"service", "subscription"}
 	latency := prometheus.ExponentialBuckets(0.0002, 2, 16) // 0.2 ms to 6.5 s
 
 	return &Metrics{
 		Registry: reg,
+		observed: make(map[string]*esjsprom.Observer),
 		commands: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "commands_total", Help: "Commands answered; outcome is ok or the code of the problem.",
+		}, []string{"category", "verb", "outcome"}),
+		queued: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "queued_commands_total", Help: "Queued commands that were tried; outcome is ok or the code of the problem.",
 		}, []string{"category", "verb", "outcome"}),
 		commandSeconds: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "command_seconds", Help: "From the arrival of a command to its answer.", Buckets: latency,
@@ -56,88 +58,56 @@ func NewMetrics() *Metrics {
 		querySeconds: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "query_seconds", Help: "From the arrival of a query to its answer.", Buckets: latency,
 		}, []string{"query"}),
-		handled: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "events_handled_total", Help: "Deliveries handled; outcome is ok or error (to be repeated, or parked).",
-		}, append(consumer, "outcome")),
-		handledSeconds: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "event_handling_seconds", Help: "One call of a subscription's handler.", Buckets: latency,
-		}, consumer),
-		lagEvents: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "projection_lag_events", Help: "Commits that a subscription, projection or process has not handled yet.",
-		}, consumer),
-		lagSeconds: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "projection_lag_seconds", Help: "Age of the oldest event that a subscription, projection or process has not handled yet.",
-		}, consumer),
-		parkedKeys: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "parked_keys", Help: "Keys set aside until an operator releases them.",
-		}, consumer),
-		active: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "subscription_active", Help: "1 where this instance is the one that handles a leased subscription.",
-		}, consumer),
-		windowFull: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "subscription_window_full", Help: "1 while delivery waits because too many commits are not finished.",
-		}, consumer),
-		timerLate: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "saga_timer_late_seconds", Help: "How much later than set a timer fired.",
-			Buckets: prometheus.ExponentialBuckets(0.001, 4, 10), // 1 ms to 4.4 min
-		}, consumer),
-		unexpected: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "saga_unexpected_inputs_total", Help: "Inputs that the transition table does not know in that state; they change nothing.",
-		}, append(consumer, "state", "input")),
+		webhooks: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "webhooks_total", Help: "Webhooks of partners; outcome is ok or the code of the problem.",
+		}, []string{"service", "outcome"}),
+		partnerCalls: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "partner_calls_total", Help: "Calls to partners; outcome is answered, unanswered, or paused when none was made.",
+		}, []string{"partner", "outcome"}),
+		partnerPaused: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "partner_paused", Help: "1 while a partner that does not answer is not called, or only to find out whether it does again.",
+		}, []string{"partner"}),
 	}
 }
 
-// Observer binds the service's subscriptions, projections and processes to the
-// metrics, and what handlers fail with to the log.
-func (e *Env) Observer() esjs.Observer { return observer{service: e.Name, m: e.Metrics, log: e.Log} }
+// Observer binds the service's store, and what is built on it, to the metrics,
+// what handlers fail with to the log, and leases to the health.
+func (e *Env) Observer() esjs.Observer {
+	return observer{Observer: e.Metrics.observer(e.Name), log: e.Log, health: e.Health}
+}
 
 type observer struct {
-	service string
-	m       *Metrics
-	log     zerolog.Logger
+	*esjsprom.Observer
+	log    zerolog.Logger
+	health *Health
 }
 
 func (o observer) Handled(subscription string, took time.Duration, err error) {
-	outcome := outcomeOK
-	if err != nil {
-		outcome = "error"
-		if !errors.Is(err, context.Canceled) {
-			o.log.Warn().Err(err).Str("subscription", subscription).Dur("took", took).
-				Msg("an event was not handled; it is tried again, or its key is parked")
-		}
+	o.Observer.Handled(subscription, took, err)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		o.log.Warn().Err(err).Str("subscription", subscription).Dur("took", took).
+			Msg("an event was not handled; it is tried again, or its key is parked")
 	}
-	o.m.handled.WithLabelValues(o.service, subscription, outcome).Inc()
-	o.m.handledSeconds.WithLabelValues(o.service, subscription).Observe(took.Seconds())
-}
-
-func (o observer) Lag(subscription string, events uint64, behind time.Duration) {
-	o.m.lagEvents.WithLabelValues(o.service, subscription).Set(float64(events))
-	o.m.lagSeconds.WithLabelValues(o.service, subscription).Set(behind.Seconds())
-}
-
-func (o observer) ParkedKeys(subscription string, n int) {
-	o.m.parkedKeys.WithLabelValues(o.service, subscription).Set(float64(n))
 }
 
 func (o observer) Active(subscription string, active bool) {
-	o.m.active.WithLabelValues(o.service, subscription).Set(gauge(active))
+	o.Observer.Active(subscription, active)
+	o.health.Set(subscriptionPart(subscription), nil)
 }
 
-func (o observer) WindowFull(subscription string, full bool) {
-	o.m.windowFull.WithLabelValues(o.service, subscription).Set(gauge(full))
-}
-
-func gauge(on bool) float64 {
-	if on {
-		return 1
+// observer returns the metrics of what a service stores and handles, with the
+// label service. It panics, as a registry's MustRegister does, when the registry
+// has something else of their names.
+func (m *Metrics) observer(service string) *esjsprom.Observer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o := m.observed[service]
+	if o == nil {
+		var err error
+		if o, err = esjsprom.New(prometheus.WrapRegistererWith(prometheus.Labels{"service": service}, m.Registry)); err != nil {
+			panic(err)
+		}
+		m.observed[service] = o
 	}
-	return 0
-}
-
-func (o observer) TimerLate(subscription string, late time.Duration) {
-	o.m.timerLate.WithLabelValues(o.service, subscription).Observe(late.Seconds())
-}
-
-func (o observer) Unexpected(process, state, input string) {
-	o.m.unexpected.WithLabelValues(o.service, process, state, input).Inc()
+	return o
 }

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // ErrPartnerUnknown means that the partner may or may not have done what it was
@@ -36,6 +39,12 @@ type PartnerConfig struct {
 	URL         string        // of the partner's API, without a slash at the end
 	Timeout     time.Duration // of one call, from its sending to its answer; default 5 s
 	Concurrency int           // calls at the same time, others wait; default 32
+	// After this many calls without an answer in a row the partner is not called
+	// for Pause, and then by one call at a time until one is answered; default 10 and 5 s.
+	Failures uint32
+	Pause    time.Duration
+	// Transport sends the requests; nil: one of the partner's own, over the network.
+	Transport http.RoundTripper
 }
 
 // Partner is the HTTP API of another company. It is safe for concurrent use.
@@ -43,10 +52,12 @@ type Partner struct {
 	url     string
 	timeout time.Duration
 	slots   chan struct{}
+	circuit *circuit
 	client  *http.Client
 }
 
-// NewPartner prepares a client; it sends nothing.
+// NewPartner prepares a client whose calls nobody counts; it sends nothing. See
+// [Env.Partner].
 func NewPartner(cfg PartnerConfig) *Partner {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 5 * time.Second
@@ -54,11 +65,14 @@ func NewPartner(cfg PartnerConfig) *Partner {
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = 32
 	}
-	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		MaxIdleConns:        cfg.Concurrency,
-		MaxIdleConnsPerHost: cfg.Concurrency,
-		IdleConnTimeout:     time.Minute,
+	transport := cfg.Transport
+	if transport == nil {
+		transport = &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			MaxIdleConns:        cfg.Concurrency,
+			MaxIdleConnsPerHost: cfg.Concurrency,
+			IdleConnTimeout:     time.Minute,
+		}
 	}
 	// A redirect would repeat a request somewhere else: it is no answer.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -66,9 +80,14 @@ func NewPartner(cfg PartnerConfig) *Partner {
 		url:     cfg.URL,
 		timeout: cfg.Timeout,
 		slots:   make(chan struct{}, cfg.Concurrency),
+		circuit: newCircuit(cfg),
 		client:  &http.Client{Transport: transport, CheckRedirect: stay},
 	}
 }
+
+// Close lets go of the connections that no call uses. A server that stops would wait
+// for one on which nothing was ever asked.
+func (p *Partner) Close() { p.client.CloseIdleConnections() }
 
 // PartnerCall is one request to a partner.
 type PartnerCall struct {
@@ -85,6 +104,7 @@ type PartnerCall struct {
 // for everything that does not tell whether the effect happened: no answer in
 // time, a broken connection, 401, 403, 408, 409, 425, 429, 3xx, 5xx, an answer
 // that does not decode, a refusal without a code, a key that another request had;
+// the same, with [ErrPartnerPaused] and without a request, while the partner is not called;
 // and ctx's error, and nothing else, when ctx ended.
 func (p *Partner) Call(ctx context.Context, c PartnerCall, answer any) error {
 	select {
@@ -93,7 +113,7 @@ func (p *Partner) Call(ctx context.Context, c PartnerCall, answer any) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	status, body, err := p.send(ctx, c)
+	status, body, err := p.circuit.call(ctx, func() (int, []byte, error) { return p.traced(ctx, c) })
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -117,6 +137,25 @@ func (p *Partner) Call(ctx context.Context, c PartnerCall, answer any) error {
 		return fmt.Errorf("%w: it refused with status %d: %s", ErrPartnerUnknown, status, clip(string(body)))
 	}
 	return &PartnerRefusal{Status: status, Code: no.Error.Code}
+}
+
+// traced sends the request inside a span of the trace that ctx is in, if any. The
+// partner is not told of it.
+func (p *Partner) traced(ctx context.Context, c PartnerCall) (status int, body []byte, err error) {
+	ctx, span := trace.SpanFromContext(ctx).TracerProvider().Tracer(tracerName).Start(ctx, c.Method,
+		trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(attribute.String("http.request.method", c.Method), attribute.String("url.full", p.url+c.Path)))
+	defer span.End()
+	status, body, err = p.send(ctx, c)
+	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
+		return status, body, err
+	}
+	span.SetAttributes(attribute.Int("http.response.status_code", status))
+	if status/100 != 2 && !isRefusal(status) {
+		span.SetStatus(codes.Error, http.StatusText(status))
+	}
+	return status, body, nil
 }
 
 func (p *Partner) send(ctx context.Context, c PartnerCall) (status int, body []byte, err error) {

@@ -14,6 +14,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // protocolVersion is the version of the command and query protocol, which
@@ -27,12 +30,14 @@ const outcomeOK = "ok"
 type endpoints struct {
 	name        string
 	describe    string
-	subjects    map[string]string // endpoint name to subject
+	subjects    map[string]string            // endpoint name to subject
+	metadata    map[string]map[string]string // by subject
 	concurrency int
 	// answer handles one request and says under which label it is counted.
 	answer  func(context.Context, micro.Request) (reply any, label string, err error)
 	observe func(label, outcome string, took time.Duration)
 
+	env   *Env
 	nc    *nats.Conn
 	log   zerolog.Logger
 	stats counters
@@ -46,7 +51,7 @@ func (e *Env) serve(ctx context.Context, ep *endpoints) error {
 	if ep.concurrency == 0 {
 		ep.concurrency = defaultConcurrency
 	}
-	ep.nc, ep.log = e.Store.Conn(), e.Log
+	ep.env, ep.nc, ep.log = e, e.Store.Conn(), e.Log
 
 	closed := make(chan struct{})
 	srv, err := micro.AddService(ep.nc, micro.Config{
@@ -67,7 +72,7 @@ func (e *Env) serve(ctx context.Context, ep *endpoints) error {
 	handle := micro.HandlerFunc(func(req micro.Request) {
 		arrived := time.Now()
 		if !requests.try(func() { ep.handle(context.WithoutCancel(ctx), req, arrived) }) {
-			ep.reply(req, arrived, "unknown", nil, errBusy)
+			ep.reply(ctx, req, arrived, "unknown", nil, errBusy)
 		}
 	})
 	for name, subject := range ep.subjects {
@@ -75,7 +80,7 @@ func (e *Env) serve(ctx context.Context, ep *endpoints) error {
 			return errors.Join(fmt.Errorf("endpoint %s: %w", subject, err), srv.Stop())
 		}
 	}
-	e.Health.Set(ep.name+" endpoints", nil)
+	e.Health.Set(endpointsPart(ep.name), nil)
 
 	var cause error
 	select {
@@ -90,7 +95,7 @@ func (e *Env) serve(ctx context.Context, ep *endpoints) error {
 // server refuses a subscription by a text on the connection, after the fact and
 // without a code; once it has answered a flush, it has said so.
 func (ep *endpoints) subscribe(srv micro.Service, h micro.Handler, name, subject string) error {
-	if err := srv.AddEndpoint(name, h, micro.WithEndpointSubject(subject)); err != nil {
+	if err := srv.AddEndpoint(name, h, micro.WithEndpointSubject(subject), micro.WithEndpointMetadata(ep.metadata[subject])); err != nil {
 		return err
 	}
 	if err := ep.nc.FlushTimeout(requestTimeout); err != nil {
@@ -120,21 +125,24 @@ func (ep *endpoints) drain(srv micro.Service, requests pool) error {
 func (ep *endpoints) handle(ctx context.Context, req micro.Request, arrived time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	ctx, span := ep.env.StartSpan(ctx, ep.name, nats.Header(req.Headers()).Get(HeaderTraceParent),
+		attribute.String("messaging.destination.name", clip(req.Subject())))
+	defer span.End()
 	label := "unknown"
 	defer func() {
 		if p := recover(); p != nil {
 			ep.log.Error().Any("panic", p).Bytes("stack", debug.Stack()).Str("subject", clip(req.Subject())).Msg("request panicked")
-			ep.reply(req, arrived, label, nil, errInternal)
+			ep.reply(ctx, req, arrived, label, nil, errInternal)
 		}
 	}()
 	reply, label, err := ep.answer(ctx, req)
-	ep.reply(req, arrived, label, reply, err)
+	ep.reply(ctx, req, arrived, label, reply, err)
 }
 
 // reply answers req with the result or the problem, and counts and logs it. It
 // publishes itself: micro.Request records errors in a field that the framework
 // reads without a lock after the handler has returned.
-func (ep *endpoints) reply(req micro.Request, arrived time.Time, label string, result any, err error) {
+func (ep *endpoints) reply(ctx context.Context, req micro.Request, arrived time.Time, label string, result any, err error) {
 	msg := nats.NewMsg(req.Reply())
 	outcome := outcomeOK
 	if err == nil {
@@ -155,7 +163,13 @@ func (ep *endpoints) reply(req micro.Request, arrived time.Time, label string, r
 	took := time.Since(arrived)
 	ep.stats.count(took, level, err)
 	ep.observe(label, outcome, took)
-	ep.log.WithLevel(level).Err(err).Str("subject", clip(req.Subject())).Str("outcome", outcome).Dur("took", took).Msg("request answered")
+	span := trace.SpanFromContext(ctx)
+	span.SetName(ep.name + " " + label)
+	span.SetAttributes(attribute.String("orderflow.outcome", outcome))
+	if level >= zerolog.ErrorLevel {
+		span.SetStatus(codes.Error, outcome)
+	}
+	ep.log.WithLevel(level).Err(err).Str("subject", clip(req.Subject())).Str("outcome", outcome).Dur("took_ms", took).Msg("request answered")
 
 	if req.Reply() == "" {
 		return // published, not requested: nobody wants to know

@@ -11,6 +11,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -22,6 +23,11 @@ type Env struct {
 	Log     zerolog.Logger
 	Metrics *Metrics
 	Health  *Health
+	Traces  trace.TracerProvider // makes the service's spans; nil: none
+	// Owner, when it is set, names the process in the leases of its subscriptions.
+	// It promises that no other process that lives has that name, so that what one
+	// that ended has left is taken over at once; see [esjs.SubscriptionConfig].
+	Owner string
 }
 
 // ErrEnded is what [Group] returns when a part of a service returned without

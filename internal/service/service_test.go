@@ -127,7 +127,7 @@ func TestProbes(t *testing.T) {
 	if status, _ := get("/readyz"); status != 200 {
 		t.Errorf("readyz when ready: %d", status)
 	}
-	if _, body := get("/metrics"); !strings.Contains(body, `projection_lag_seconds{service="jars",subscription="copy"} 2`) {
+	if _, body := get("/metrics"); !strings.Contains(body, `esjs_subscription_lag_seconds{service="jars",subscription="copy"} 2`) {
 		t.Errorf("metrics lack the lag:\n%s", body)
 	}
 	cancel()
@@ -155,12 +155,15 @@ func TestRefusedSubscriptionEndsTheEndpoint(t *testing.T) {
 	if err := esjs.Provision(t.Context(), esjs.DialURL(s.ClientURL(), nats.UserInfo("all", "all")), esjs.Config{MaxBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
+	if err := service.ProvisionQueue(t.Context(), esjs.DialURL(s.ClientURL(), nats.UserInfo("all", "all")), 1); err != nil {
+		t.Fatal(err)
+	}
 	store, err := esjs.Open(t.Context(), esjs.DialURL(s.ClientURL(), nats.UserInfo("jars", "jars")), esjs.Config{MaxBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	env := &service.Env{Name: "jars", Store: store, Log: zerolog.Nop(), Metrics: service.NewMetrics(), Health: service.NewHealth()}
+	env := &service.Env{Name: "jars", Dial: esjs.DialURL(s.ClientURL(), nats.UserInfo("all", "all")), Store: store, Log: zerolog.Nop(), Metrics: service.NewMetrics(), Health: service.NewHealth()}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := env.ServeCommands(ctx, service.Commands{Category: "jar"}); !errors.Is(err, nats.ErrPermissionViolation) {

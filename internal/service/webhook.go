@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/go-json-experiment/json"
+	"github.com/rs/zerolog"
 )
 
 // WebhookConfig is where a partner's webhooks come in.
@@ -38,7 +38,7 @@ func (e *Env) ServeWebhooks(ctx context.Context, cfg WebhookConfig, handle func(
 		}
 	}
 	e.Log.Info().Stringer("address", listener.Addr()).Msg("taking webhooks")
-	e.Health.Set(e.Name+" webhooks", nil)
+	e.Health.Set(e.webhooksPart(), nil)
 	return ServeHTTP(ctx, listener, Webhooks{Env: e, Secret: cfg.Secret, Handle: handle})
 }
 
@@ -46,7 +46,8 @@ func (e *Env) ServeWebhooks(ctx context.Context, cfg WebhookConfig, handle func(
 // whose header is "Webhook-Signature: t=<unix seconds>,v1=<hex>", where v1 is
 // the HMAC-SHA256 of "<t>.<body>"; several v1 are allowed while a partner
 // changes its secret. It answers 204 when Handle returned nil and otherwise a
-// problem, so that the partner sends the news again.
+// problem, so that the partner sends the news again; what it refuses is counted
+// and logged as a warning.
 type Webhooks struct {
 	Env    *Env
 	Secret []byte // shared with the partner; without one every webhook is refused
@@ -65,20 +66,22 @@ const maxWebhook = 256 << 10
 func (h Webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := h.take(w, r)
 	if err == nil {
+		h.Env.Metrics.webhooks.WithLabelValues(h.Env.Name, outcomeOK).Inc()
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	// A partner that is refused what it tells, or somebody who poses as one, is
+	// always a matter for an operator.
 	p, level := ProblemOf(err)
+	level = max(level, zerolog.WarnLevel)
+	h.Env.Metrics.webhooks.WithLabelValues(h.Env.Name, p.Code).Inc()
 	h.Env.Log.WithLevel(level).Err(err).Str("outcome", p.Code).Msg("webhook not taken")
-	body, _ := json.Marshal(p) // strings and a number: cannot fail
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(p.Status)
-	// A sender that is gone repeats the webhook.
-	_, _ = w.Write(body)
+	SendProblem(w, p)
 }
 
 func (h Webhooks) take(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
 		return &esjs.Rejection{Code: "method_not_allowed", Message: "a webhook is a POST", Status: http.StatusMethodNotAllowed}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxWebhook))

@@ -1,6 +1,8 @@
 package service_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -55,8 +57,10 @@ func TestOnlySignedWebhooksReachTheirHandler(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			reached := false
+			var log bytes.Buffer
+			metrics := service.NewMetrics()
 			h := service.Webhooks{
-				Env:    &service.Env{Log: zerolog.Nop()},
+				Env:    &service.Env{Name: "test", Log: zerolog.New(&log), Metrics: metrics},
 				Secret: []byte("s"),
 				Handle: func(_ context.Context, body []byte) error {
 					reached = true
@@ -73,6 +77,14 @@ func TestOnlySignedWebhooksReachTheirHandler(t *testing.T) {
 			if answer.Code != c.status || !strings.Contains(answer.Body.String(), c.code) || strings.Contains(answer.Body.String(), "secret detail") {
 				t.Errorf("answered %d %s", answer.Code, answer.Body)
 			}
+			// Where an operator looks.
+			outcome := cmp.Or(c.code, "ok")
+			if got := gathered(t, metrics, "webhooks_total"); len(got) != 1 || got[outcome] != 1 {
+				t.Errorf("counted %v, not one %s", got, outcome)
+			}
+			if warned := strings.Contains(log.String(), `"level":"warn"`) || strings.Contains(log.String(), `"level":"error"`); warned != (c.code != "") {
+				t.Errorf("logged %s", &log)
+			}
 			if trusted := c.status == 204 || c.handled != nil; reached != trusted {
 				t.Errorf("reached its handler: %t", reached)
 			}
@@ -81,7 +93,7 @@ func TestOnlySignedWebhooksReachTheirHandler(t *testing.T) {
 }
 
 func TestWithoutASecretNothingIsTrusted(t *testing.T) {
-	h := service.Webhooks{Env: &service.Env{Log: zerolog.Nop()}, Handle: func(context.Context, []byte) error {
+	h := service.Webhooks{Env: &service.Env{Log: zerolog.Nop(), Metrics: service.NewMetrics()}, Handle: func(context.Context, []byte) error {
 		t.Error("handled")
 		return nil
 	}}

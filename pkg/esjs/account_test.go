@@ -1,11 +1,27 @@
 package esjs_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 )
+
+// deposited and closed are the events of the tests' account.
+type deposited struct {
+	Amount int    `json:"amount"`
+	Note   string `json:"note,omitzero"`
+}
+
+func (deposited) EventType() string { return "Deposited" }
+
+type closed struct{}
+
+func (closed) EventType() string { return "Closed" }
+
+func account(key string) esjs.StreamID { return esjs.StreamID{Category: "account", Key: key} }
 
 // balance is the state of the tests' account.
 type balance struct {
@@ -44,4 +60,38 @@ func accountAggregate(t testing.TB) esjs.Aggregate[balance, deposit, esjs.Event]
 			return []esjs.Event{deposited{Amount: int(amount), Note: strings.Repeat("x", 33)}}, nil
 		},
 	}
+}
+
+func testContext(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// onBoth runs a test on one server and on a cluster.
+func onBoth(t *testing.T, test func(*testing.T, *esjstest.Deployment)) {
+	t.Run("R1", func(t *testing.T) { t.Parallel(); test(t, esjstest.Server(t)) })
+	t.Run("R3", func(t *testing.T) { t.Parallel(); test(t, esjstest.Cluster(t)) })
+}
+
+func open(t *testing.T, dial esjs.Dial, d *esjstest.Deployment) *esjs.Store {
+	t.Helper()
+	d.Store(t) // provisions
+	s, err := esjs.Open(testContext(t), dial, d.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// versions collects the versions of an iteration, in its order, and its error.
+func versions(records func(func(esjs.Record, error) bool)) (all []uint64, err error) {
+	for r, err := range records {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, r.Version)
+	}
+	return all, nil
 }

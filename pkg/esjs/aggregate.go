@@ -30,7 +30,11 @@ type folded[S any] struct {
 	revision Revision
 	commands commandLog
 	inputs   inputLog
-	unsaved  int // commits since the snapshot, or since one was last queued
+	commit   string // id of the first event of the commit at revision; empty where it is not known
+	own      bool   // read from a snapshot that this store wrote
+	unsaved  int    // commits since the snapshot, or since one was last queued
+	persons  persons
+	sealed   []byte // of a snapshot whose state is yet to be opened
 }
 
 // apply folds one commit, which must follow f.
@@ -41,9 +45,11 @@ func (a Aggregate[S, C, E]) apply(f folded[S], c Commit) (folded[S], error) {
 			return f, err
 		}
 		f.state = a.Apply(f.state, recorded.Event)
+		if r.reading.wasOpened() {
+			f.persons = f.persons.with(r.Person)
+		}
 	}
-	first := &c.Records[0].Metadata
-	return f.advanced(c.revision, first, len(c.Records)), nil
+	return f.advanced(c.revision, &c.Records[0].Metadata, len(c.Records)), nil
 }
 
 // advanced is f after a commit, its state excepted.

@@ -12,6 +12,11 @@ import (
 )
 
 // Write is one commit to be stored, or a guard made by [Unchanged].
+//
+// A write that is appended again with the same command id, events and
+// expectation is recognised, and answers as it did the first time. With [Any]
+// that holds while it is among the newest 64 commits of the aggregate, which are
+// then read. A command id belongs to one write: event ids are made from it.
 type Write struct {
 	Stream   StreamID
 	Expect   Expectation
@@ -29,23 +34,43 @@ type Appended struct {
 	EventIDs []string // in the order of the events
 }
 
-// Append stores events as one commit of the aggregate, in one round trip, and
-// one more to read the last commit where expect is [ExpectVersion], [Any] or a
-// parsed revision. It tries until the outcome is known or ctx ends.
-// Errors: *[ConflictError], [ErrTooLarge], [ErrStoreFull], [ErrUnknownOutcome],
-// [ErrRefused], [ErrInvalid]; all but [ErrUnknownOutcome] mean that nothing was stored.
+// Append stores the events as one commit of the aggregate, whole or not at all,
+// in one round trip. Where expect is [ExpectVersion], [Any] or a revision that
+// was parsed, it reads the aggregate's last commit first. Events are read back
+// as they were given, under versions without a gap and times that never decrease.
+//
+// An aggregate that is not as expected is a *[ConflictError], which tells the
+// version that it is at. Of writers that expect the same version exactly one
+// succeeds, of those that expect no stream too. A version inside a commit is
+// one to look at and none to append at.
+//
+// It tries until the outcome is known or ctx ends. A lost request, a lost
+// answer, a false refusal, a lost connection and the loss of the leader change
+// nothing. A conflict is final: the refused commit can no longer be stored. When
+// ctx has ended before anything was sent, the error is ctx's, and nothing was
+// stored. When it ends later, the error is [ErrUnknownOutcome] unless the outcome is known.
+//
+// What cannot be a commit is refused with [ErrInvalid], more than the server
+// takes in one message with [ErrTooLarge], and anything with [ErrStoreFull] by a
+// full store: nothing was stored. [ErrRefused] is what else the server refuses
+// before it stores, and what the connection may not publish. A personal value of
+// an erased person is refused with an *[ErasedError]; where the person's key cannot
+// be used the error is [ErrMasterKey], [ErrNoKey] or [ErrBrokenSeal].
 func (s *Store) Append(ctx context.Context, id StreamID, expect Expectation, events ...Event) (Appended, error) {
 	return s.append(ctx, Write{Stream: id, Expect: expect, Events: events})
 }
 
-// AppendAll stores several commits of different aggregates, all or nothing. One
-// write costs what Append costs; several are one atomic batch, which on a
-// single server takes many times as long as one publish whatever its size: put
-// together what can wait. With [Unchanged] among the writes, all are stored only
-// while the aggregates that it names are unchanged.
+// AppendAll stores commits of several aggregates, all or none of them. One write
+// costs what Append costs; several are one atomic batch, which on a single
+// server takes many times as long as one publish whatever its size: put together
+// what can wait. With [Unchanged] among the writes, all are stored only while
+// the aggregates that it names are unchanged.
 //
 // The answers are in the order of the writes. Two writes that name one aggregate
-// are refused, and more than 1000 writes. Errors are those of [Store.Append].
+// are refused with [ErrInvalid], and so are more than 1000 writes. Faults change
+// nothing here either. A repeated batch of which only a part is recognised is an
+// [ErrUnknownOutcome]. More batches than the server takes at a time wait for
+// their turn. Errors are those of [Store.Append].
 func (s *Store) AppendAll(ctx context.Context, writes ...Write) ([]Appended, error) {
 	switch len(writes) {
 	case 0:
@@ -65,7 +90,14 @@ func (s *Store) AppendAll(ctx context.Context, writes ...Write) ([]Appended, err
 
 // append stores one commit and tells the write's owner what became of it.
 func (s *Store) append(ctx context.Context, w Write) (Appended, error) {
+	began := time.Now()
+	ctx, end := s.span(ctx, Span{Operation: OperationAppend, Stream: w.Stream, Events: len(w.Events), Parent: w.Metadata.TraceParent})
+	if w.Metadata.TraceParent == "" {
+		w.Metadata.TraceParent = s.TraceParent(ctx)
+	}
 	out, err := s.appendOne(ctx, w)
+	end(err)
+	s.observer.Appended(AppendInfo{Stream: w.Stream, Events: w.Events, Batch: 1, Took: time.Since(began), Err: err})
 	if w.settled != nil {
 		w.settled(out, err)
 	}
@@ -74,11 +106,11 @@ func (s *Store) append(ctx context.Context, w Write) (Appended, error) {
 
 func (s *Store) appendOne(ctx context.Context, w Write) (Appended, error) {
 	for wait := newPause(); ; {
-		base, err := s.base(ctx, w.Stream, w.Expect)
+		base, err := s.base(ctx, w)
 		if err != nil {
 			return Appended{}, err
 		}
-		c, err := s.encode(w, base)
+		c, err := s.encode(ctx, w, base)
 		if err != nil {
 			return Appended{}, err
 		}
@@ -94,48 +126,38 @@ func (s *Store) appendOne(ctx context.Context, w Write) (Appended, error) {
 }
 
 // base resolves an expectation to the revision that the commit follows.
-func (s *Store) base(ctx context.Context, id StreamID, expect Expectation) (Revision, error) {
+func (s *Store) base(ctx context.Context, w Write) (Revision, error) {
+	id, expect := w.Stream, w.Expect
 	if err := checkStream(id); err != nil {
 		return Revision{}, err
 	}
-	if id.Category == guardCategory {
-		return Revision{}, fmt.Errorf("%w: the category %q is the store's own", ErrInvalid, guardCategory)
+	if isOwn(id.Category) {
+		return Revision{}, fmt.Errorf("%w: the category %q is the store's own", ErrInvalid, id.Category)
 	}
-	switch expect.kind {
-	case expectNoStream:
+	version := expect.version
+	switch {
+	case expect.kind == expectNoStream:
 		return Revision{}, nil
-	case expectRevision:
-		if expect.revision.window != nil {
-			return expect.revision, nil
-		}
-		tail, err := s.leaderTail(ctx, id)
-		if err != nil {
-			return Revision{}, err
-		}
-		if tail.Position.sequence != expect.revision.sequence || tail.revision.version != expect.revision.version {
-			return Revision{}, &ConflictError{Stream: id, Expected: expect.revision.version, Actual: tail.revision.version}
-		}
-		return tail.revision, nil
-	case expectVersion:
+	case expect.kind == expectRevision && expect.revision.window != nil:
+		return expect.revision, nil
+	case expect.kind == expectRevision:
+		version = expect.revision.version
+	case expect.kind == expectVersion:
 		// A replica may lag: only the leader can say that the version is another one.
-		if tail, err := s.replicaTail(ctx, id); err == nil && tail.revision.version == expect.version {
+		if tail, err := s.replicaTail(ctx, id); err == nil && tail.revision.version == version {
 			return tail.revision, nil
 		}
-		tail, err := s.leaderTail(ctx, id)
-		if err != nil {
-			return Revision{}, err
-		}
-		if tail.revision.version != expect.version {
-			return Revision{}, &ConflictError{Stream: id, Expected: expect.version, Actual: tail.revision.version}
-		}
-		return tail.revision, nil
-	default:
-		tail, err := s.leaderTail(ctx, id)
-		if err != nil {
-			return Revision{}, err
-		}
+	}
+	tail, err := s.leaderTail(ctx, id)
+	switch {
+	case err != nil:
+		return Revision{}, err
+	case expect.kind == expectAny:
+		return s.baseOfAny(ctx, w, tail)
+	case tail.revision.version == version && (expect.kind == expectVersion || tail.Position == expect.revision.Position()):
 		return tail.revision, nil
 	}
+	return s.baseOfRepeated(ctx, w, tail, version)
 }
 
 // publish sends the commit until its outcome is known.
@@ -164,6 +186,9 @@ func (s *Store) publishOnce(ctx context.Context, c *outgoing) (verdict, Revision
 	var unsent *unsentError
 	if errors.As(err, &unsent) {
 		return pending, Revision{}, unsent
+	}
+	if denied := (*deniedError)(nil); errors.As(err, &denied) {
+		return pending, Revision{}, fmt.Errorf("%w: append to %s: %w", ErrRefused, c.stream, denied)
 	}
 	if err == nil {
 		ack, err := parseAck(answer.Data)
@@ -215,6 +240,8 @@ func publishError(err error, again bool, what fmt.Stringer) error {
 		return fmt.Errorf("%w: %s: an earlier attempt got no answer, and then: %s", ErrUnknownOutcome, what, err.Error()) // not matched as the refusal: it is none
 	case !errors.As(err, &unsent):
 		return err
+	case isContextError(unsent.err):
+		return fmt.Errorf("esjs: append to %s: nothing was sent: %w", what, unsent.err)
 	case errors.Is(unsent.err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: %s: %w", ErrTooLarge, what, unsent.err)
 	}

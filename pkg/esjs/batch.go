@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -20,8 +22,19 @@ const (
 
 // appendBatch stores the writes as one atomic batch and tells their owners.
 func (s *Store) appendBatch(ctx context.Context, writes []Write) ([]Appended, error) {
-	out, err := s.storeBatch(ctx, writes)
+	began := time.Now()
+	span := Span{Operation: OperationAppend}
+	for _, w := range writes {
+		span.Events += len(w.Events)
+	}
+	ctx, end := s.span(ctx, span)
+	out, err := s.storeBatch(ctx, withTrace(writes, s.TraceParent(ctx)))
+	end(err)
+	took := time.Since(began)
 	for i, w := range writes {
+		if !w.guard {
+			s.observer.Appended(AppendInfo{Stream: w.Stream, Events: w.Events, Batch: len(writes), Took: took, Err: err})
+		}
 		if w.settled == nil {
 			continue
 		}
@@ -32,6 +45,20 @@ func (s *Store) appendBatch(ctx context.Context, writes []Write) ([]Appended, er
 		}
 	}
 	return out, err
+}
+
+// withTrace gives the writes that have none a trace context.
+func withTrace(writes []Write, traceParent string) []Write {
+	if traceParent == "" {
+		return writes
+	}
+	writes = slices.Clone(writes) // the caller's
+	for i := range writes {
+		if writes[i].Metadata.TraceParent == "" {
+			writes[i].Metadata.TraceParent = traceParent
+		}
+	}
+	return writes
 }
 
 func (s *Store) storeBatch(ctx context.Context, writes []Write) ([]Appended, error) {
@@ -74,11 +101,11 @@ func (s *Store) tryBatch(ctx context.Context, writes []Write) ([]Appended, error
 		if w.guard {
 			continue
 		}
-		base, err := s.base(ctx, w.Stream, w.Expect)
+		base, err := s.base(ctx, w)
 		if err != nil {
 			return nil, err
 		}
-		if commits[i], err = s.encode(w, base); err != nil {
+		if commits[i], err = s.encode(ctx, w, base); err != nil {
 			return nil, err
 		}
 	}
@@ -105,10 +132,20 @@ func (s *Store) publishBatch(ctx context.Context, commits []*outgoing) ([]Append
 	case <-ctx.Done():
 		return nil, fmt.Errorf("esjs: append to %d aggregates: nothing was sent: %w", len(commits), ctx.Err())
 	}
-	for wait := newPause(); ; {
+	began := time.Now()
+	for wait, partly := newPause(), 0; ; {
 		out, err := s.publishBatchOnce(ctx, commits)
+		if errors.Is(err, errPartly) {
+			if partly++; partly < partlyAttempts {
+				err = nil
+			}
+		}
 		if err != nil || out != nil {
 			return out, publishError(err, wait.used, batchName(len(commits)))
+		}
+		// Without one of its messages no attempt was stored.
+		if denied := s.appends.deniedSince(began); denied != nil && slices.ContainsFunc(commits, func(c *outgoing) bool { return c.subject == denied.subject }) {
+			return nil, fmt.Errorf("%w: append to %d aggregates: %w", ErrRefused, len(commits), denied)
 		}
 		if err := wait.sleep(ctx); err != nil {
 			return nil, fmt.Errorf("%w: %d aggregates: %w", ErrUnknownOutcome, len(commits), err)
@@ -124,9 +161,10 @@ func (s *Store) publishBatchOnce(ctx context.Context, commits []*outgoing) ([]Ap
 		msg := c.message()
 		msg.Header[headerBatchID] = id
 		msg.Header[headerBatchSequence] = []string{strconv.Itoa(i + 1)}
-		if err := s.appends.nc.PublishMsg(msg); err != nil {
-			// Without its last message the server drops the batch.
-			return nil, &unsentError{err}
+		if err := s.appends.publish(ctx, msg); errors.Is(err, errDisconnected) {
+			return s.settleBatch(ctx, commits)
+		} else if err != nil {
+			return nil, err // without its last message the server drops the batch
 		}
 	}
 	msg := commits[last].message()
@@ -182,8 +220,16 @@ func (s *Store) settleBatch(ctx context.Context, commits []*outgoing) ([]Appende
 		return nil, s.settleGuards(ctx, commits)
 	}
 	// Stored between the reads of the first and the last tail: settled next time.
-	return nil, nil
+	return nil, errPartly
 }
+
+// errPartly: some commits of a batch are stored and others are not, or are not
+// recognised. When that stays so the batch is one that was stored long ago, or shares
+// its command id with another write: it can be stored neither now nor later.
+var errPartly = fmt.Errorf("%w: a part of the batch is stored, and nothing is known of the rest", ErrUnknownOutcome)
+
+// partlyAttempts is how often that may be found: for about half a second.
+const partlyAttempts = 8
 
 // batchName names a batch in errors.
 type batchName int

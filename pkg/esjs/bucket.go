@@ -120,11 +120,46 @@ func (b bucket) put(ctx context.Context, key string, value []byte, revision uint
 
 // delete removes an entry that must be at revision; see put.
 func (b bucket) delete(ctx context.Context, key string, revision uint64) (uint64, error) {
-	return b.write(ctx, &nats.Msg{Subject: b.subject(key), Header: nats.Header{
+	return b.write(ctx, b.purgeMsg(key), revision)
+}
+
+func (b bucket) purgeMsg(key string) *nats.Msg {
+	return &nats.Msg{Subject: b.subject(key), Header: nats.Header{
 		"KV-Operation":         {"PURGE"},
 		jetstream.MsgRollup:    {jetstream.MsgRollupSubject},
 		jetstream.MsgTTLHeader: {markerStays.String()},
-	}}, revision)
+	}}
+}
+
+// set writes an entry whatever it is at, or removes it where there is no value. It
+// tries until ctx ends. Errors: [ErrStoreFull], [ErrRefused]; ctx's error, and then
+// nothing is known.
+func (b bucket) set(ctx context.Context, key string, value []byte) error {
+	msg := b.purgeMsg(key)
+	if len(value) > 0 {
+		msg = &nats.Msg{Subject: b.subject(key), Data: value}
+	}
+	for wait := followRetryFirst; ; wait = min(2*wait, followRetryMax) {
+		ack, err := b.publish(ctx, msg)
+		switch {
+		case err == nil && ack.code == 0:
+			return nil
+		case err == nil:
+			err = finalError(ack)
+		case !permanent(err):
+			err = nil
+		}
+		if err != nil {
+			return fmt.Errorf("esjs: write to bucket %s: %w", b.name, err)
+		}
+		stored, _, err := b.get(ctx, key)
+		if err != nil || bytes.Equal(stored, value) {
+			return err
+		}
+		if !sleep(ctx, wait) {
+			return ctx.Err()
+		}
+	}
 }
 
 func (b bucket) write(ctx context.Context, msg *nats.Msg, revision uint64) (uint64, error) {
@@ -139,7 +174,7 @@ func (b bucket) write(ctx context.Context, msg *nats.Msg, revision uint64) (uint
 				return 0, fmt.Errorf("esjs: write to bucket %s: %w", b.name, err)
 			}
 		}
-		if errors.Is(err, nats.ErrConnectionClosed) {
+		if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubject) {
 			return 0, err
 		}
 		m, readErr := b.store.leaderLast(ctx, b.stream(), msg.Subject)

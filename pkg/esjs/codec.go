@@ -3,6 +3,10 @@ package esjs
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 )
@@ -25,18 +29,25 @@ type EventType[E Event] struct {
 // schema version that its methods return. T must be an E.
 func TypeOf[E Event, T Event]() EventType[E] {
 	var zero T
+	// The decoder needs a place in memory, and an interface a copy of it: only the copy
+	// is new for each event.
+	places := sync.Pool{New: func() any { return new(T) }}
 	return EventType[E]{
 		Name:          zero.EventType(),
 		SchemaVersion: schemaVersion(zero),
 		Decode: func(data []byte, unmarshal func([]byte, any) error) (E, error) {
-			var event T
-			if err := unmarshal(data, &event); err != nil {
+			place := places.Get().(*T)
+			defer func() {
+				*place = zero
+				places.Put(place)
+			}()
+			if err := unmarshal(data, place); err != nil {
 				var none E
 				return none, err
 			}
-			e, ok := any(event).(E)
+			e, ok := any(*place).(E)
 			if !ok {
-				return e, fmt.Errorf("%T is not a %T", event, e)
+				return e, fmt.Errorf("%T is not a %T", *place, e)
 			}
 			return e, nil
 		},
@@ -48,11 +59,13 @@ func TypeOf[E Event, T Event]() EventType[E] {
 type Codec[E Event] struct {
 	types     map[string]EventType[E]
 	upcasters map[schema]Upcaster
+	personal  bool // a type has personal values
 }
 
 // NewCodec builds a codec. It fails with [ErrConfig] when two types have one
-// name, when a type has none, or when the zero value of a type does not
-// survive a round trip.
+// name, when a type has none, when the zero value of a type does not
+// survive a round trip, or when a type has [Personal] values that could not be sealed
+// or belong to nobody.
 func NewCodec[E Event](types ...EventType[E]) (*Codec[E], error) {
 	c := &Codec[E]{types: make(map[string]EventType[E], len(types))}
 	for _, t := range types {
@@ -62,9 +75,11 @@ func NewCodec[E Event](types ...EventType[E]) (*Codec[E], error) {
 		if _, ok := c.types[t.Name]; ok {
 			return nil, fmt.Errorf("%w: two event types are named %q", ErrConfig, t.Name)
 		}
-		if err := roundTrip(t); err != nil {
+		personal, err := roundTrip(t)
+		if err != nil {
 			return nil, fmt.Errorf("%w: event type %q: %w", ErrConfig, t.Name, err)
 		}
+		c.personal = c.personal || personal
 		c.types[t.Name] = t
 	}
 	return c, nil
@@ -89,30 +104,39 @@ func NewCodecFrom[E Event, T EventTypeFields[E]](list []T) (*Codec[E], error) {
 	return NewCodec(types...)
 }
 
-// roundTrip decodes an event without data, encodes it and decodes that again.
-func roundTrip[E Event](t EventType[E]) error {
+// roundTrip decodes an event without data, encodes it and decodes that again. It
+// tells whether the type has personal values.
+func roundTrip[E Event](t EventType[E]) (personal bool, err error) {
 	if t.Name == "" || t.Decode == nil {
-		return errors.New("needs a name and a Decode function")
+		return false, errors.New("needs a name and a Decode function")
 	}
 	zero, err := t.Decode([]byte("{}"), unmarshal)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if name := zero.EventType(); name != t.Name {
-		return fmt.Errorf("decodes to an event that is named %q", name)
+		return false, fmt.Errorf("decodes to an event that is named %q", name)
 	}
 	if version := schemaVersion(zero); version != t.SchemaVersion {
-		return fmt.Errorf("has schema version %d, its events say %d", t.SchemaVersion, version)
+		return false, fmt.Errorf("has schema version %d, its events say %d", t.SchemaVersion, version)
 	}
-	data, err := json.Marshal(zero)
+	if personal, err = checkPersonal(zero); err != nil {
+		return personal, err
+	}
+	data, err := MarshalInClear(zero)
 	if err != nil {
-		return err
+		return personal, err
 	}
 	_, err = t.Decode(data, unmarshal)
-	return err
+	return personal, err
 }
 
 func unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+
+// Types returns the types that the codec has, by name.
+func (c *Codec[E]) Types() []EventType[E] {
+	return slices.SortedFunc(maps.Values(c.types), func(a, b EventType[E]) int { return strings.Compare(a.Name, b.Name) })
+}
 
 // Knows tells that the codec has the type name, or an upcaster from it.
 func (c *Codec[E]) Knows(name string) bool {
@@ -129,13 +153,18 @@ func (c *Codec[E]) Knows(name string) bool {
 
 // Decode decodes a record's data, upcast to the codec's schema version; the
 // record stays as it is stored. An unknown type name, a schema version above
-// the codec's, or data that does not decode is a *[DecodeError].
+// the codec's, or data that does not decode is a *[DecodeError]. Of an event whose
+// personal values were opened that tells the field and the type alone: errors are kept
+// where no erasure reaches them.
 func (c *Codec[E]) Decode(r Record) (Recorded[E], error) {
+	if err := r.reading.failed(); err != nil {
+		return Recorded[E]{Record: r}, decodeError(r, false, err)
+	}
 	at, data := schema{r.Type, max(r.SchemaVersion, 1)}, []byte(r.Data)
 	if len(c.upcasters) > 0 {
 		var err error
 		if at, data, err = c.upcast(at, data); err != nil {
-			return Recorded[E]{Record: r}, decodeError(r, false, err)
+			return Recorded[E]{Record: r}, decodeError(r, false, r.reading.withoutValues(err))
 		}
 	}
 	t, ok := c.types[at.name]
@@ -148,7 +177,7 @@ func (c *Codec[E]) Decode(r Record) (Recorded[E], error) {
 	}
 	event, err := t.Decode(data, unmarshal)
 	if err != nil {
-		return Recorded[E]{Record: r}, decodeError(r, false, err)
+		return Recorded[E]{Record: r}, decodeError(r, false, r.reading.withoutValues(err))
 	}
 	return Recorded[E]{Record: r, Event: event}, nil
 }

@@ -61,6 +61,10 @@ func TestCodecDecodesValuesAndPointers(t *testing.T) {
 	if !codec.Knows("SquareDrawn") || codec.Knows("square") {
 		t.Error("the codec knows the wrong names")
 	}
+	types := codec.Types()
+	if len(types) != 2 || types[0].Name != "CircleDrawn" || types[0].SchemaVersion != 2 || types[1].Name != "SquareDrawn" || types[1].SchemaVersion != 1 {
+		t.Errorf("its types are %+v", types)
+	}
 }
 
 func TestCodecRefusesData(t *testing.T) {
@@ -143,3 +147,10 @@ func TestNewCodecRefusesTypes(t *testing.T) {
 		t.Errorf("an event that does not come back: %v", err)
 	}
 }
+
+// noted is not one of the shapes.
+type noted struct {
+	N int `json:"n"`
+}
+
+func (noted) EventType() string { return "Noted" }

@@ -2,9 +2,14 @@ package esjs
 
 import (
 	"fmt"
+	"strings"
+	"sync"
 
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
 )
+
+// decoders keep the memory that decoding needs.
+var decoders = sync.Pool{New: func() any { return new(wire.Decoder) }}
 
 // decodeCommit reads a stored message. A body that is not a commit, that
 // belongs to another aggregate, or whose own versions have a gap, is a
@@ -14,12 +19,14 @@ func decodeCommit(id StreamID, sequence uint64, body []byte) (Commit, error) {
 	corrupt := func(format string, args ...any) (Commit, error) {
 		return Commit{}, &CorruptError{Stream: id, Position: at, Reason: fmt.Sprintf(format, args...)}
 	}
-	events, window, err := wire.DecodeCommit(body)
+	decoder := decoders.Get().(*wire.Decoder)
+	defer decoders.Put(decoder)
+	events, window, err := decoder.Decode(body)
 	if err != nil {
 		return corrupt("the commit does not decode: %v", err)
 	}
-	first := events[0]
-	if first.Source != "/"+id.Category || first.Subject != id.Key {
+	first := &events[0]
+	if category, found := strings.CutPrefix(first.Source, "/"); !found || category != id.Category || first.Subject != id.Key {
 		return corrupt("the commit belongs to %s/%s", first.Source, first.Subject)
 	}
 	if len(window) > 0 && window[0] >= sequence {
@@ -34,7 +41,7 @@ func decodeCommit(id StreamID, sequence uint64, body []byte) (Commit, error) {
 			return corrupt("%v", err)
 		}
 	}
-	last := &events[len(events)-1]
+	last := &records[len(records)-1]
 	// The last pointer leaves a full window, as it does for a writer.
 	next := make([]uint64, 0, len(window)+1)
 	next = append(append(next, sequence), window...)
@@ -42,7 +49,7 @@ func decodeCommit(id StreamID, sequence uint64, body []byte) (Commit, error) {
 		Stream:   id,
 		Position: at,
 		Records:  records,
-		revision: Revision{version: last.Sequence, sequence: sequence, time: last.Time, window: next},
+		revision: Revision{version: last.Version, sequence: sequence, time: last.Time, window: next},
 	}, nil
 }
 
@@ -66,6 +73,9 @@ func fillRecord(r *Record, e *wire.Event, id StreamID, at Position) error {
 			Input:         InputRef{ID: e.InputID, Source: e.InputSource},
 			Extensions:    e.Extensions,
 		},
+	}
+	if len(e.Extensions) > 0 {
+		r.takePerson()
 	}
 	if e.InputPosition == "" {
 		return nil

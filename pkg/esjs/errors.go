@@ -13,7 +13,7 @@ var (
 	ErrNotFound = errors.New("esjs: not found")
 	// ErrTooLarge: the commit is larger than the server's max_payload; nothing was stored.
 	ErrTooLarge = errors.New("esjs: commit too large")
-	// ErrStoreFull: the stream or the server reached its limit; nothing was stored.
+	// ErrStoreFull: the stream, its account or the server reached its limit; nothing was stored.
 	ErrStoreFull = errors.New("esjs: store full")
 	// ErrUnknownOutcome: the append may or may not be stored; repeat it with
 	// the same command id, or read.
@@ -24,15 +24,28 @@ var (
 	ErrServerTooOld = fmt.Errorf("%w: the server is too old", ErrConfig)
 	// ErrNoJetStream is the [ErrConfig] of a server, or an account, without JetStream.
 	ErrNoJetStream = fmt.Errorf("%w: no JetStream", ErrConfig)
+	// ErrMasterKey is the [ErrConfig] of keys of persons that none of the
+	// configured master keys opens.
+	ErrMasterKey = fmt.Errorf("%w: master key", ErrConfig)
+	// ErrNoKey: there is no key for a person's stored values, and nothing says that
+	// they were erased: the bucket of keys was lost, or restored from before.
+	ErrNoKey = errors.New("esjs: the key of a person is missing")
+	// ErrBrokenSeal: a personal value, or a person's key, is not what was sealed
+	// at its place: it was changed or moved. That is never an erased value.
+	ErrBrokenSeal = errors.New("esjs: broken seal")
 	// ErrCommandReused: the command id was used before with another command.
 	ErrCommandReused = errors.New("esjs: command id used before with another body")
 	// ErrInvalid: the call itself is wrong (a bad key, no events, two writes to
 	// one aggregate); nothing was stored.
 	ErrInvalid = errors.New("esjs: invalid")
 	// ErrUnavailable: a sink's storage cannot be used at present (full, locked,
-	// gone); trying again helps when that is over.
+	// gone), or a replica cannot be verified; trying again helps when that is over.
 	ErrUnavailable = errors.New("esjs: storage unavailable")
-	// ErrRefused: the server refused before storing anything.
+	// ErrTimersLost: fired timers were not handled within 7 days and are gone;
+	// see [TimerSubscriptionConfig].Lost.
+	ErrTimersLost = errors.New("esjs: fired timers are lost")
+	// ErrRefused: the server refused before storing anything, or the connection
+	// may not publish what was to be stored.
 	ErrRefused = errors.New("esjs: refused by the server")
 )
 
@@ -77,6 +90,14 @@ func (e *DecodeError) Error() string {
 }
 
 func (e *DecodeError) Unwrap() error { return e.Err }
+
+// ErasedError refuses an event with personal values of a person who was erased;
+// nothing was stored.
+type ErasedError struct{ Person string }
+
+func (e *ErasedError) Error() string {
+	return fmt.Sprintf("esjs: the person %s was erased", e.Person)
+}
 
 // Rejection is the domain's "no": a Decide function returns it to refuse a
 // command. Code is stable and for programs, Message is for people.

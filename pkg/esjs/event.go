@@ -38,7 +38,7 @@ type Metadata struct {
 	CausationID   string // id of the event that caused this one
 	CommandID     string // id of the command that caused this one
 	Actor         string
-	TraceParent   string // W3C trace context
+	TraceParent   string // W3C trace context; empty: that of the call's context, see [WithTraceParent]
 
 	// CommandHash fingerprints the command's verb and body, so that a repeated
 	// command id with another body is recognised.
@@ -52,7 +52,8 @@ type Metadata struct {
 	Extensions map[string]string
 }
 
-// Record is one stored event: its envelope, with data as it was stored.
+// Record is one stored event: its envelope, with data as it was stored; a store
+// with keys has opened [Personal] values in it, and erased ones are null.
 type Record struct {
 	ID            string
 	Type          string
@@ -63,6 +64,10 @@ type Record struct {
 	Metadata      Metadata
 	Data          json.RawMessage
 	Position      Position // of the commit that holds the event
+	// Person is whose [Personal] values the event holds; empty when it has none.
+	Person string
+
+	reading *personalReading // nil where no personal values were looked at
 }
 
 // Recorded is a [Record] together with its decoded event.

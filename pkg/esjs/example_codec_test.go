@@ -84,3 +84,29 @@ func ExampleDecodeError() {
 	// true esjs: decode TicketSold of ticket/t-1 version 4: schema version 3 is newer than the codec's 2
 	// esjs: decode TicketLost of ticket/t-1 version 5: the codec has no such type
 }
+
+// published is how a package of event types lists them without importing esjs.
+type published struct {
+	Name          string
+	SchemaVersion int
+	Decode        func(data []byte, unmarshal func([]byte, any) error) (esjs.Event, error)
+}
+
+// The list of a package that knows nothing of esjs is enough for a codec.
+func ExampleNewCodecFrom() {
+	codec, err := esjs.NewCodecFrom([]published{{
+		Name: "CardIssued",
+		Decode: func(data []byte, unmarshal func([]byte, any) error) (esjs.Event, error) {
+			var e CardIssued
+			err := unmarshal(data, &e)
+			return e, err
+		},
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	recorded, err := codec.Decode(esjs.Record{Type: "CardIssued", Data: []byte(`{"cents":5000}`)})
+	fmt.Printf("%+v %v\n", recorded.Event, err)
+	// Output: {Cents:5000} <nil>
+}

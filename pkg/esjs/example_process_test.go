@@ -2,6 +2,7 @@ package esjs_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -146,6 +147,73 @@ func ExampleProcess() {
 	// i-2 ReminderRequested
 }
 
+// An operator sets one invoice aside: what comes for it waits, in order, and
+// other invoices go on.
+func ExampleProcessRunner_Quarantine() {
+	withStore(func(ctx context.Context, dial esjs.Dial, store *esjs.Store) error {
+		for _, bucket := range []string{"SUBSCRIPTIONS_billing", "INSTANCES_billing"} {
+			if err := esjs.ProvisionBucket(ctx, dial, bucket, 1); err != nil {
+				return err
+			}
+		}
+		if err := esjs.ProvisionTimers(ctx, dial, 1); err != nil {
+			return err
+		}
+		process, err := dunningProcess()
+		if err != nil {
+			return err
+		}
+		runner, err := esjs.NewProcess(ctx, store, process, esjs.ProcessConfig{
+			Service: "billing", Bucket: "SUBSCRIPTIONS_billing", Instances: "INSTANCES_billing",
+		})
+		if err != nil {
+			return err
+		}
+		if err := runner.Quarantine(ctx, "i-1", errors.New("the amount is disputed")); err != nil {
+			return err
+		}
+		for _, invoice := range []string{"i-1", "i-2"} {
+			id := esjs.StreamID{Category: "invoice", Key: invoice}
+			if _, err := store.Append(ctx, id, esjs.NoStream(), InvoiceSent{Due: time.Now().Add(time.Hour)}, InvoicePaid{}); err != nil {
+				return err
+			}
+		}
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		ended := make(chan error, 1)
+		go func() { ended <- runner.Run(ctx) }()
+
+		err = esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{
+			Name: "show", Codec: process.Out, Query: esjs.Query{Types: []string{"DunningEnded"}}, Workers: 1,
+		}, func(ctx context.Context, e esjs.Recorded[esjs.Event]) error {
+			fmt.Println(e.Stream.Key, e.Type)
+			if e.Stream.Key == "i-1" {
+				stop()
+				return nil
+			}
+			waiting, err := runner.Quarantined(ctx)
+			if err != nil {
+				return err
+			}
+			for _, instance := range waiting {
+				fmt.Println(instance.Key, "waits:", instance.Reason)
+				if err := runner.Release(ctx, instance.Key); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return <-ended
+	})
+	// Output:
+	// i-2 DunningEnded
+	// i-1 waits: the amount is disputed
+	// i-1 DunningEnded
+}
+
 // A service has timers without a process too: it sets them after its append,
 // and follows the ones that have fired.
 func ExampleTimers() {
@@ -169,7 +237,7 @@ func ExampleTimers() {
 		}
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		return timers.Subscribe(ctx, esjs.TimerSubscription{
+		return timers.Subscribe(ctx, esjs.TimerSubscriptionConfig{
 			Name: "quote-expiry", Category: "quote", Bucket: "SUBSCRIPTIONS_sales",
 		}, func(_ context.Context, fired esjs.Fired) error {
 			// Version tells whether the quote still waits for this timer.
@@ -179,4 +247,42 @@ func ExampleTimers() {
 		})
 	})
 	// Output: quote/q-1 expiry 3 false
+}
+
+// An input that a process does not know in its state changes nothing. It is no error, and the observer
+// is told; an operator who has given such a command is refused.
+func ExampleUnexpected() {
+	_, err := reactDunning(dunning{}, esjs.Input[esjs.Event]{
+		Event: &esjs.Recorded[esjs.Event]{Record: esjs.Record{Type: "CardIssued"}, Event: CardIssued{}},
+	})
+	var unexpected *esjs.UnexpectedError
+	fmt.Println(errors.As(err, &unexpected), err)
+	// Output: true esjs: CardIssued is not expected in state open
+}
+
+// Each commit of a process names the input that it is the answer to.
+func ExampleInputRef() {
+	withStore(func(ctx context.Context, _ esjs.Dial, store *esjs.Store) error {
+		invoice := esjs.StreamID{Category: "invoice", Key: "i-1"}
+		sent, err := store.Append(ctx, invoice, esjs.NoStream(), InvoiceSent{})
+		if err != nil {
+			return err
+		}
+		input := esjs.InputRef{ID: sent.EventIDs[0], Source: "/invoice", Position: sent.Revision.Position(), Version: 1}
+		answer := esjs.StreamID{Category: "dunning", Key: "i-1"}
+		_, err = store.AppendAll(ctx, esjs.Write{ // as a process does it
+			Stream: answer, Events: []esjs.Event{DunningStarted{}}, Metadata: esjs.Metadata{Input: input},
+		})
+		if err != nil {
+			return err
+		}
+		for r, err := range store.Read(ctx, answer, 0, 0) {
+			if err != nil {
+				return err
+			}
+			fmt.Println(r.Type, "because of", r.Metadata.Input.Source, r.Metadata.Input.Position, r.Metadata.Input.ID == sent.EventIDs[0])
+		}
+		return nil
+	})
+	// Output: DunningStarted because of /invoice 0-1 true
 }

@@ -3,9 +3,11 @@ package esjs_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/sqlsink"
@@ -98,4 +100,62 @@ func ExampleProjection() {
 	// version 3: 0 cents
 	// card-1 0
 	// card-2 2000
+}
+
+// An event that cannot be applied sets its aggregate aside, and others go on. When
+// the cause is mended what waits is applied, in order.
+func ExampleProjector_Release() {
+	withStore(func(ctx context.Context, _ esjs.Dial, store *esjs.Store) error {
+		card := esjs.StreamID{Category: "giftcard", Key: "card-1"}
+		if err := appendDays(ctx, store, card); err != nil {
+			return err
+		}
+		projection, err := balances()
+		if err != nil {
+			return err
+		}
+		apply := projection.Apply
+		var mended atomic.Bool
+		projection.Apply = func(ctx context.Context, tx *sql.Tx, e esjs.Recorded[esjs.Event]) error {
+			if e.Version == 2 && !mended.Load() {
+				return errors.New("nobody has thought of this")
+			}
+			return apply(ctx, tx, e)
+		}
+		dir, err := os.MkdirTemp("", "balances-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		db, err := sqlsink.OpenSQLite(filepath.Join(dir, "views.db"))
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		caughtUp := make(chan struct{})
+		projector := esjs.NewProjector(store, sqlsink.New(db), projection, esjs.ProjectionConfig{
+			Retry:      esjs.Backoff{Attempts: 1},
+			OnCaughtUp: func() { close(caughtUp) },
+		})
+		ctx, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- projector.Run(ctx) }()
+		defer func() { stop(); <-ended }()
+
+		<-caughtUp
+		mended.Store(true)
+		for _, parked := range projector.Progress().Parked {
+			fmt.Println(parked.Key, parked.Count, parked.Reason)
+			if err := projector.Release(ctx, parked.Key); err != nil {
+				return err
+			}
+		}
+		var cents int
+		err = db.QueryRowContext(ctx, `SELECT cents FROM balances_v1 WHERE card = 'card-1'`).Scan(&cents)
+		fmt.Println(cents, err)
+		return nil
+	})
+	// Output:
+	// giftcard/card-1 2 apply CardRedeemed of giftcard/card-1 version 2: nobody has thought of this
+	// 0 <nil>
 }

@@ -225,6 +225,47 @@ func ExampleStore_ReadAll() {
 	// 0-4 giftcard/card-2 CardIssued
 }
 
+// All cards that there are, without reading an event.
+func ExampleStore_Streams() {
+	withStore(func(ctx context.Context, _ esjs.Dial, store *esjs.Store) error {
+		for _, key := range []string{"card-2", "card-1"} {
+			if err := appendDays(ctx, store, esjs.StreamID{Category: "giftcard", Key: key}); err != nil {
+				return err
+			}
+		}
+		for id, err := range store.Streams(ctx, "giftcard") {
+			if err != nil {
+				return err
+			}
+			fmt.Println(id.Key)
+		}
+		return nil
+	})
+	// Output:
+	// card-1
+	// card-2
+}
+
+// A revision goes to a client as text, and comes back as what the client expects.
+func ExampleParseRevision() {
+	withStore(func(ctx context.Context, _ esjs.Dial, store *esjs.Store) error {
+		card := esjs.StreamID{Category: "giftcard", Key: "card-1"}
+		issued, err := store.Append(ctx, card, esjs.NoStream(), CardIssued{Cents: 50_00})
+		if err != nil {
+			return err
+		}
+		text := issued.Revision.String()
+		seen, err := esjs.ParseRevision(text)
+		if err != nil {
+			return err
+		}
+		redeemed, err := store.Append(ctx, card, esjs.AtRevision(seen), CardRedeemed{Cents: 12_50})
+		fmt.Println(text, redeemed.Revision)
+		return err
+	})
+	// Output: 1-1 2-2
+}
+
 func ExampleEscapeKey() {
 	token, err := esjs.EscapeKey("a@example.com")
 	fmt.Println(token, err)

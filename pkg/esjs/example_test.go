@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
@@ -80,13 +81,14 @@ func giftCard() (esjs.Aggregate[Card, any, esjs.Event], error) {
 	}, err
 }
 
-// openStore creates the store's stream where it is missing, and opens the store.
+// openStore creates the store's stream where it is missing, and opens the store. What
+// goes wrong behind it, in a projection or a subscription, is logged.
 func openStore(ctx context.Context, url string) (*esjs.Store, error) {
 	dial := esjs.DialURL(url)
 	if err := esjs.Provision(ctx, dial, esjs.Config{}); err != nil {
 		return nil, err
 	}
-	return esjs.Open(ctx, dial, esjs.Config{})
+	return esjs.Open(ctx, dial, esjs.Config{Observer: esjs.LogObserver(slog.Default())})
 }
 
 // useCard gives four commands to one gift card.

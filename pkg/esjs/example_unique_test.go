@@ -151,3 +151,37 @@ func ExampleUnchanged() {
 	// <nil>
 	// esjs: conflict: giftcard/card-1 is at version 2, not 1 true
 }
+
+// A guard is stored beside what it protects: who audits the log sees what a decision has relied on.
+func ExampleGuarded() {
+	withStore(func(ctx context.Context, _ esjs.Dial, store *esjs.Store) error {
+		one := esjs.StreamID{Category: "giftcard", Key: "card-1"}
+		two := esjs.StreamID{Category: "giftcard", Key: "card-2"}
+		read, err := store.Append(ctx, one, esjs.NoStream(), CardIssued{Cents: 50_00})
+		if err != nil {
+			return err
+		}
+		_, err = store.AppendAll(ctx,
+			esjs.Write{Stream: two, Events: []esjs.Event{CardIssued{Cents: 25_00}}},
+			esjs.Unchanged(one, read.Revision))
+		if err != nil {
+			return err
+		}
+		codec, err := esjs.NewCodec(esjs.TypeOf[esjs.Guarded, esjs.Guarded]())
+		if err != nil {
+			return err
+		}
+		for record, err := range store.ReadAll(ctx, esjs.Query{Categories: []string{"guard"}}) {
+			if err != nil {
+				return err
+			}
+			guard, err := codec.Decode(record)
+			if err != nil {
+				return err
+			}
+			fmt.Println("relied on", guard.Event.Category, guard.Event.Key, "at version", guard.Event.Version)
+		}
+		return nil
+	})
+	// Output: relied on giftcard card-1 at version 1
+}

@@ -2,6 +2,7 @@ package esjs
 
 import (
 	"container/list"
+	"fmt"
 	"time"
 )
 
@@ -13,6 +14,26 @@ type span [2]uint64
 type place struct {
 	Floor  Position `json:"floor"`
 	Ranges []span   `json:"ranges,omitempty"`
+	// Oldest is when the first message after Floor was stored that was delivered
+	// and is not finished; zero when there is none.
+	Oldest time.Time `json:"oldest,omitzero"`
+	// Rate is how many messages a second the owner has finished of late.
+	Rate float64 `json:"rate,omitzero"`
+	// Newest is the newest commit of the event store that was delivered. Where the
+	// store has another one there, the place is not of its log.
+	Newest commitRef `json:"newest,omitzero"`
+}
+
+// check refuses a place that no progress has: with it commits would be left out.
+func (p place) check() error {
+	last := p.Floor.sequence
+	for _, r := range p.Ranges {
+		if r[0] <= last || r[1] < r[0] {
+			return fmt.Errorf("the range %d to %d does not follow %d", r[0], r[1], last)
+		}
+		last = r[1]
+	}
+	return nil
 }
 
 // top is the highest finished sequence.
@@ -28,9 +49,10 @@ func (p place) top() uint64 {
 // that are not finished, so it is as small as the window, however far the others go on.
 // It is not safe for concurrent use.
 type progress struct {
-	start place      // finished before this run
-	head  uint64     // up to here everything was delivered
-	open  *list.List // of *commitEntry, ascending
+	start  place      // finished before this run
+	head   uint64     // up to here everything was delivered
+	open   *list.List // of *commitEntry, ascending
+	newest commitRef
 }
 
 // commitEntry is a delivered commit that is not finished.
@@ -47,7 +69,7 @@ type commitEntry struct {
 }
 
 func newProgress(start place) *progress {
-	return &progress{start: start, head: start.Floor.sequence, open: list.New()}
+	return &progress{start: start, head: start.Floor.sequence, open: list.New(), newest: start.Newest}
 }
 
 // finished tells that sequence was finished before this run.
@@ -59,6 +81,13 @@ func (p *progress) finished(sequence uint64) bool {
 		p.start.Ranges = p.start.Ranges[1:] // deliveries ascend
 	}
 	return len(p.start.Ranges) > 0 && p.start.Ranges[0][0] <= sequence
+}
+
+// saw notes which commit was delivered.
+func (p *progress) saw(m message) {
+	if m.commit != "" && m.sequence > p.newest.Sequence {
+		p.newest = commitRef{m.sequence, m.commit}
+	}
 }
 
 // deliver adds a commit that is to be handled. One that comes late takes its
@@ -117,7 +146,10 @@ func (p *progress) floor() uint64 {
 
 // place returns what is to be stored.
 func (p *progress) place() place {
-	out := place{Floor: Position{sequence: p.floor()}}
+	out := place{Floor: Position{sequence: p.floor()}, Newest: p.newest}
+	if e := p.oldest(); e != nil {
+		out.Oldest = e.stored.UTC()
+	}
 	for at := p.open.Front(); at != nil; at = at.Next() {
 		e := at.Value.(*commitEntry)
 		end := p.head

@@ -20,13 +20,14 @@ type source struct {
 	// gapless promises that nothing is ever deleted: then a missing sequence is
 	// a damage, where the consumer has no filter.
 	gapless bool
+	whole   bool // the server filters nothing
 }
 
 // filter is what the server is asked to leave out the rest of. It is one
 // subject or none: a consumer with several filters walks all subjects of a block
 // for every message, which took 30 times as long as delivering everything.
 func (src source) filter() string {
-	if len(src.subjects) == 1 {
+	if len(src.subjects) == 1 && !src.whole {
 		return src.subjects[0]
 	}
 	return ""
@@ -34,7 +35,7 @@ func (src source) filter() string {
 
 // selects tells that a message of the subject is the source's.
 func (src source) selects(subject string) bool {
-	return len(src.subjects) <= 1 || slices.ContainsFunc(src.subjects, func(filter string) bool {
+	return src.filter() != "" || len(src.subjects) == 0 || slices.ContainsFunc(src.subjects, func(filter string) bool {
 		return matches(filter, subject)
 	})
 }
@@ -65,6 +66,7 @@ type message struct {
 	pending  uint64 // messages of the source behind this one, as the server counted them
 	header   nats.Header
 	data     []byte
+	commit   string // id of the first event; empty where it is not known
 }
 
 // follower is told what is read. Its functions are called one at a time.
@@ -76,6 +78,10 @@ type follower struct {
 	// reached tells that everything of the source up to sequence was delivered:
 	// it follows the end of the stream also where nothing matches. May be nil.
 	reached func(sequence uint64) error
+	// leftOut is told where a filter was in use and the server had more to
+	// deliver after the sequence after and up to until than it delivered. What was
+	// left out is delivered before it returns. May be nil.
+	leftOut func(ctx context.Context, after, until uint64) error
 }
 
 const (
@@ -114,7 +120,7 @@ func (s *Store) follow(ctx context.Context, src source, after uint64, f follower
 	if err != nil {
 		return err
 	}
-	r := &reader{store: s, js: js, src: src, f: f, next: after + 1}
+	r := &reader{store: s, js: js, src: src, f: f, next: after + 1, whole: after}
 	defer r.closing.Wait()
 	if after > 0 {
 		if err := r.checkStart(ctx, after); err != nil {

@@ -18,32 +18,47 @@ type commitFollower struct {
 	// late, before the next one of its aggregate.
 	deliver func(m message, c Commit, err error) error
 	reached func(Position) error // may be nil
+	// filtered lets the server leave out what one category or stream does not
+	// want. That is fast where they are rare; but of what a damaged replica leaves out,
+	// the last commits of an aggregate are noticed only when another one follows,
+	// or when there is nothing more to read.
+	filtered bool
 }
 
-// followCommits follows the commits that q's categories and streams select. It
-// checks that none is left out: by stream sequences where the server sends the
-// whole store, and by the back-pointers of each aggregate where it filters.
+// followCommits follows the commits that q's categories and streams select, of
+// the whole store that the server sends. It checks that none is left out: by
+// stream sequences, and by the back-pointers of each aggregate where the server filters.
 func (s *Store) followCommits(ctx context.Context, q Query, after Position, f commitFollower) error {
 	subjects, err := s.querySubjects(q)
 	if err != nil {
 		return err
 	}
-	src := source{stream: s.cfg.Stream, subjects: subjects, gapless: true}
+	src := source{stream: s.cfg.Stream, subjects: subjects, gapless: true, whole: !f.filtered}
 	check, err := newContinuity(s, after.sequence)
 	if err != nil {
 		return err
+	}
+	reveal := func(m message, c Commit, err error) error {
+		if !q.sealed {
+			if err := s.reveal(ctx, c.Records, q.Types); err != nil {
+				return err
+			}
+		}
+		return f.deliver(m, c, err)
 	}
 	deliver := func(m message) error {
 		c, err := s.decodeMessage(m.subject, m.sequence, m.data)
 		if err != nil {
 			c = s.unreadable(m)
+		} else {
+			m.commit = c.Records[0].ID
 		}
 		if src.filter() != "" {
-			if err := check.next(ctx, c, f.deliver); err != nil {
+			if err := check.next(ctx, c, reveal); err != nil {
 				return err
 			}
 		}
-		return f.deliver(m, c, err)
+		return reveal(m, c, err)
 	}
 	reached := func(sequence uint64) error {
 		if f.reached == nil {
@@ -51,7 +66,16 @@ func (s *Store) followCommits(ctx context.Context, q Query, after Position, f co
 		}
 		return f.reached(Position{sequence: sequence})
 	}
-	return s.follow(ctx, src, after.sequence, follower{deliver: deliver, reached: reached})
+	leftOut := func(ctx context.Context, after, until uint64) error {
+		all := source{stream: s.cfg.Stream, gapless: true} // what is missing there is read from the leader
+		return s.scan(ctx, all, after, until, func(m message) error {
+			if !matches(src.filter(), m.subject) || check.has(s.unreadable(m)) {
+				return nil
+			}
+			return deliver(m)
+		})
+	}
+	return s.follow(ctx, src, after.sequence, follower{deliver: deliver, reached: reached, leftOut: leftOut})
 }
 
 // unreadable is what is known of a message that is not a commit.
@@ -135,6 +159,15 @@ func (c *continuity) next(ctx context.Context, commit Commit, deliver func(messa
 			Reason: fmt.Sprintf("version %d comes after version %d", commit.Records[0].Version, last.version)}
 	}
 	return nil
+}
+
+// has tells that a commit was delivered, as far as its aggregate is remembered.
+func (c *continuity) has(commit Commit) bool {
+	last, found := c.last.Peek(commit.Stream)
+	if !found {
+		last.sequence = c.base
+	}
+	return commit.Position.sequence <= last.sequence
 }
 
 // deliverMissing reads the aggregate's commits after the sequence last and

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
@@ -179,15 +180,22 @@ func TestFollowSurvivesLeaderChanges(t *testing.T) {
 	store := d.Store(t)
 	js := jetStream(t, d.Connect(t))
 	rawStream(t, js, 3)
-	go func() {
-		for i := range 2000 {
-			for { // an answer may be lost, then the message is there twice
-				if _, err := js.Publish(context.Background(), "raw.1.x", []byte(fmt.Sprint(i))); err == nil {
-					break
-				}
+	publishing := within(t)
+	publish := func(subject string, data []byte) {
+		for publishing.Err() == nil { // an answer may be lost, then the message is there twice
+			attempt, end := context.WithTimeout(publishing, 5*time.Second)
+			_, err := js.Publish(attempt, subject, data)
+			end()
+			if err == nil {
+				return
 			}
 		}
-		_, _ = js.Publish(context.Background(), "raw.end.x", nil)
+	}
+	go func() {
+		for i := range 2000 {
+			publish("raw.1.x", []byte(fmt.Sprint(i)))
+		}
+		publish("raw.end.x", nil)
 	}()
 	restarted := make(chan struct{})
 	next := uint64(1)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
 	"github.com/nats-io/nats.go"
@@ -65,7 +66,7 @@ func directSequence(msg *nats.Msg) (uint64, error) {
 func (s *Store) leaderTail(ctx context.Context, id StreamID) (Commit, error) {
 	m, err := s.leaderLast(ctx, s.cfg.Stream, s.subjectOf(id))
 	if errors.Is(err, errNoMessage) {
-		return Commit{Stream: id}, nil
+		return Commit{Stream: id}, s.checkAbsent(ctx, id)
 	}
 	if err != nil {
 		return Commit{}, err
@@ -74,23 +75,60 @@ func (s *Store) leaderTail(ctx context.Context, id StreamID) (Commit, error) {
 	return decodeCommit(id, m.sequence, m.data)
 }
 
-// leaderCommit returns the commit at a sequence as the leader has it. A missing
-// one is a *[CorruptError]: nothing is ever deleted.
+// leaderPatience is how long a leader may be behind what is known to be stored: one
+// that was paused may answer once more before it learns that it leads no more. What it
+// then still does not have is lost.
+const leaderPatience = 2 * time.Second
+
+// leaderTailFrom is leaderTail that is not behind the sequence seen, at which a
+// commit of the aggregate was stored or read before; otherwise a *[CorruptError].
+func (s *Store) leaderTailFrom(ctx context.Context, id StreamID, seen uint64) (Commit, error) {
+	end := time.Now().Add(leaderPatience)
+	for wait := newPause(); ; {
+		tail, err := s.leaderTail(ctx, id)
+		switch {
+		case err != nil || tail.Position.sequence >= seen:
+			return tail, err
+		case time.Now().After(end):
+			return Commit{}, &CorruptError{
+				Stream:   id,
+				Position: Position{sequence: seen},
+				Reason:   fmt.Sprintf("the leader's last commit is %s, but a later one was stored", tail.Position),
+			}
+		}
+		if err := wait.sleep(ctx); err != nil {
+			return Commit{}, err
+		}
+	}
+}
+
+// leaderCommit returns the commit at a sequence, where one is known to be, as the
+// leader has it. A missing one is a *[CorruptError]: nothing is ever deleted.
 func (s *Store) leaderCommit(ctx context.Context, id StreamID, sequence uint64) (Commit, error) {
-	m, err := s.leaderMessage(ctx, s.cfg.Stream, sequence)
-	if errors.Is(err, errNoMessage) {
-		return Commit{}, &CorruptError{Stream: id, Position: Position{sequence: sequence}, Reason: "the commit is missing"}
+	end := time.Now().Add(leaderPatience)
+	for wait := newPause(); ; {
+		m, err := s.leaderMessage(ctx, s.cfg.Stream, sequence)
+		switch {
+		case err == nil:
+			return decodeCommit(id, sequence, m.data)
+		case !errors.Is(err, errNoMessage):
+			return Commit{}, err
+		case time.Now().After(end):
+			return Commit{}, &CorruptError{Stream: id, Position: Position{sequence: sequence}, Reason: "the commit is missing"}
+		}
+		if err := wait.sleep(ctx); err != nil {
+			return Commit{}, err
+		}
 	}
-	if err != nil {
-		return Commit{}, err
-	}
-	return decodeCommit(id, sequence, m.data)
 }
 
 // permanent tells that asking again cannot help.
 func permanent(err error) bool {
-	var unsent *unsentError
-	return errors.As(err, &unsent) || isContextError(err)
+	var (
+		unsent *unsentError
+		denied *deniedError
+	)
+	return errors.As(err, &unsent) || errors.As(err, &denied) || isContextError(err)
 }
 
 // commits returns the aggregate's commits at the given sequences, in the given
@@ -130,7 +168,7 @@ func (s *Store) replicaCommits(ctx context.Context, id StreamID, sequences []uin
 		msg.Data = append(msg.Data[:0], `{"seq":`...)
 		msg.Data = strconv.AppendUint(msg.Data, sequence, 10)
 		msg.Data = append(msg.Data, `,"no_hdr":true}`...)
-		if err := c.send(msg, i); err != nil {
+		if err := c.send(ctx, msg, i); err != nil {
 			return nil, err
 		}
 	}

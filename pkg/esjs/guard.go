@@ -14,6 +14,9 @@ import (
 // guardCategory is the store's own category: no aggregate has it.
 const guardCategory = "guard"
 
+// isOwn tells the store's own categories, whose events codecs need not know.
+func isOwn(category string) bool { return category == guardCategory || category == erasureCategory }
+
 // Guarded is the event that a guard stores, as a commit of its own under the
 // category "guard": the writes that it was stored with, which stand beside it
 // in the store and have the same metadata, were decided on this version of this
@@ -38,10 +41,11 @@ func (Guarded) EventType() string { return "esjs.Guarded" }
 //
 // An aggregate that has changed makes AppendAll fail with a *[ConflictError]
 // that names it; load it with [Fresh] and decide again. The answer at the
-// guard's place is the revision that was given. A guard needs a write beside
-// it; an aggregate that is also written to needs none. It makes the append an
-// atomic batch with one message more, and one subject more in the store for
-// ever. It needs the right to publish to the subjects of the category "guard".
+// guard's place is the revision that was given. A guard without a write beside
+// it is refused with [ErrInvalid], and so is one of an aggregate that is also written to.
+// It makes the append an atomic batch with one message more, and one subject
+// more in the store for ever. It needs the right to publish to the subjects of
+// the category "guard".
 func Unchanged(id StreamID, since Revision) Write {
 	return Write{Stream: id, Expect: AtRevision(since), guard: true}
 }
@@ -77,11 +81,11 @@ func (s *Store) encodeGuards(ctx context.Context, writes []Write, commits []*out
 		if !w.guard {
 			continue
 		}
-		since, err := s.base(ctx, w.Stream, w.Expect)
+		since, err := s.base(ctx, w)
 		if err != nil {
 			return err
 		}
-		commits[i], err = s.encode(Write{
+		commits[i], err = s.encode(ctx, Write{
 			Stream:   StreamID{Category: guardCategory, Key: uuid.Must(uuid.NewV7()).String()}, // fails only without a random source
 			Metadata: m,
 			Time:     commits[first].time,
@@ -134,7 +138,7 @@ func (s *Store) bothTails(ctx context.Context, a, b StreamID) (tailA, tailB Comm
 	defer c.end()
 	request := nats.NewMsg("$JS.API.DIRECT.GET." + s.cfg.Stream)
 	request.Data = fmt.Appendf(nil, `{"multi_last":[%q,%q]}`, s.subjectOf(a), s.subjectOf(b))
-	if err := c.send(request, 0); err != nil {
+	if err := c.send(ctx, request, 0); err != nil {
 		return tailA, tailB, err
 	}
 	c.open = 3 // two commits and the end

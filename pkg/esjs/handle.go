@@ -28,12 +28,14 @@ type CommandHandler[S, C any, E Event] struct {
 	agg       Aggregate[S, C, E]
 	attempts  int
 	cache     *lru.Cache[string, *folded[S]]
+	turns     turns // of the aggregates' keys: our own callers do not race each other
 	snapshots *snapshotter[S]
+	deaf      func() // no longer listens for erasures
 }
 
 // NewCommandHandler makes a handler; Close it to write the snapshots that wait.
-// It fails with [ErrConfig] when the aggregate is not complete or the snapshot
-// bucket does not exist.
+// It fails with [ErrConfig] when the aggregate is not complete, when its events
+// have personal values and the store no keys, or when the snapshot bucket does not exist.
 func NewCommandHandler[S, C any, E Event](ctx context.Context, store *Store, agg Aggregate[S, C, E], cfg HandlerConfig[S]) (*CommandHandler[S, C, E], error) {
 	if err := checkStream(StreamID{Category: agg.Category, Key: "x"}); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -41,7 +43,10 @@ func NewCommandHandler[S, C any, E Event](ctx context.Context, store *Store, agg
 	if agg.Codec == nil || agg.Apply == nil || agg.Decide == nil {
 		return nil, fmt.Errorf("%w: aggregate %s needs Codec, Apply and Decide", ErrConfig, agg.Category)
 	}
-	h := &CommandHandler[S, C, E]{store: store, agg: agg, attempts: cfg.Attempts}
+	if err := store.checkPersonal(agg.Codec.personal); err != nil {
+		return nil, fmt.Errorf("aggregate %s: %w", agg.Category, err)
+	}
+	h := &CommandHandler[S, C, E]{store: store, agg: agg, attempts: cfg.Attempts, deaf: func() {}}
 	if h.attempts <= 0 {
 		h.attempts = defaultAttempts
 	}
@@ -63,12 +68,16 @@ func NewCommandHandler[S, C any, E Event](ctx context.Context, store *Store, agg
 	if err != nil {
 		return nil, err
 	}
+	if store.keys != nil {
+		h.deaf = store.keys.listen(h.forgetPerson)
+	}
 	return h, nil
 }
 
 // Close writes the snapshots that wait and stops. It returns ctx's error when
 // that takes longer; snapshots that are not written only cost time.
 func (h *CommandHandler[S, C, E]) Close(ctx context.Context) error {
+	h.deaf()
 	if h.snapshots == nil {
 		return nil
 	}
@@ -92,9 +101,12 @@ type Result[S any] struct {
 type HandleOption func(*handleOptions)
 
 type handleOptions struct {
-	metadata Metadata
-	expect   *uint64
-	time     time.Time
+	metadata  Metadata
+	expect    *uint64
+	time      time.Time
+	outOfTurn bool // the input may come after later ones
+
+	confirmed bool // the state was read from the leader during this call
 }
 
 // WithMetadata stores m with the events; m.CommandID makes the call
@@ -109,12 +121,22 @@ func IfVersion(n uint64) HandleOption { return func(o *handleOptions) { o.expect
 // what it reacts to.
 func At(t time.Time) HandleOption { return func(o *handleOptions) { o.time = t } }
 
-// Handle loads the aggregate, decides, and appends what was decided; when
-// another writer was faster it loads what is new and decides again. A decision
-// that writes nothing is confirmed with the leader before it is answered. It tries
-// until ctx ends, and after conflicts at most [HandlerConfig].Attempts times.
-// Errors: what Decide returned, unwrapped; those of [Store.Append];
-// [ErrCommandReused]; *[CorruptError]; *[DecodeError].
+// outOfTurn tells that the input was set aside for a while.
+func outOfTurn(late bool) HandleOption { return func(o *handleOptions) { o.outOfTurn = late } }
+
+// Handle loads the aggregate, decides, and appends what was decided. Calls for one
+// aggregate go one after the other, in the order in which they came; who waits for
+// longer than ctx allows gets its error, and has written nothing. When another
+// writer was faster it loads what is new and decides again, at most
+// [HandlerConfig].Attempts times. A decision that writes nothing is taken on
+// what the leader has shown during the call; others who write meanwhile do not
+// make it wait. What Decide returned as an error is returned as it is.
+//
+// A command id among the newest 128 that wrote something to the aggregate gets
+// its first result again. With another command hash it is refused with
+// [ErrCommandReused].
+//
+// Other errors are those of [Store.Append], *[CorruptError] and *[DecodeError].
 func (h *CommandHandler[S, C, E]) Handle(ctx context.Context, key string, cmd C, opts ...HandleOption) (Result[S], error) {
 	var o handleOptions
 	for _, opt := range opts {
@@ -124,31 +146,55 @@ func (h *CommandHandler[S, C, E]) Handle(ctx context.Context, key string, cmd C,
 	if err != nil {
 		return Result[S]{}, err
 	}
+	began := time.Now()
+	ctx, end := h.store.span(ctx, Span{Operation: OperationHandle, Stream: id, Parent: o.metadata.TraceParent})
+	result, attempts, err := h.inTurn(ctx, id, cmd, &o)
+	end(err)
+	info := DecisionInfo{Stream: id, Attempts: attempts, Repeated: result.Repeated, Took: time.Since(began), Err: err}
+	if !result.Repeated {
+		info.Events = len(result.EventIDs)
+	}
+	h.store.observer.Decided(info)
+	return result, err
+}
+
+func (h *CommandHandler[S, C, E]) inTurn(ctx context.Context, id StreamID, cmd C, o *handleOptions) (Result[S], int, error) {
+	if err := h.turns.take(ctx, id.Key); err != nil {
+		return Result[S]{}, 0, err
+	}
+	defer h.turns.pass(id.Key)
+	return h.handle(ctx, id, cmd, o)
+}
+
+// handle also returns how often it has decided.
+func (h *CommandHandler[S, C, E]) handle(ctx context.Context, id StreamID, cmd C, o *handleOptions) (_ Result[S], attempt int, _ error) {
 	known, err := h.current(ctx, id)
 	if err != nil {
-		return Result[S]{}, err
+		return Result[S]{}, 0, err
 	}
-	for attempt, wait := 1, newPause(); ; attempt++ {
-		result, err := h.decide(ctx, id, known, cmd, &o)
+	wait := newPause()
+	for attempt = 1; ; attempt++ {
+		result, err := h.decide(ctx, id, known, cmd, o)
 		if err == nil {
-			return result, nil
+			return result, attempt, nil
 		}
 		if stale := (*staleError[S])(nil); errors.As(err, &stale) { // decided on an old state, nothing written
-			known = stale.fresh
+			known, o.confirmed = stale.fresh, true
 			continue
 		}
 		if final := (*finalConflict)(nil); errors.As(err, &final) {
-			return Result[S]{}, &final.ConflictError
+			return Result[S]{}, attempt, &final.ConflictError
 		}
 		if !errors.Is(err, ErrConflict) || attempt >= h.attempts {
-			return result, err
+			return result, attempt, err
 		}
 		if err := wait.sleep(ctx); err != nil {
-			return Result[S]{}, err
+			return Result[S]{}, attempt, err
 		}
 		if known, err = h.refreshFrom(ctx, id, known); err != nil {
-			return Result[S]{}, err
+			return Result[S]{}, attempt, err
 		}
+		o.confirmed = true
 	}
 }
 
@@ -162,11 +208,13 @@ func (h *CommandHandler[S, C, E]) decide(ctx context.Context, id StreamID, known
 	if first, ok := known.commands.find(o.metadata.CommandID); ok {
 		return h.repeated(id, known, first, o)
 	}
-	if known.inputs.consumed(o.metadata.Input) {
+	if consumed, err := h.consumed(ctx, id, known, o); err != nil {
+		return Result[S]{}, err
+	} else if consumed {
 		return Result[S]{State: known.state, Version: known.revision.version, Revision: known.revision, Repeated: true}, nil
 	}
 	if o.expect != nil && *o.expect != known.revision.version {
-		if err := h.confirm(ctx, id, known); err != nil {
+		if err := h.confirm(ctx, id, known, o); err != nil {
 			return Result[S]{}, err
 		}
 		return Result[S]{}, &finalConflict{ConflictError{Stream: id, Expected: *o.expect, Actual: known.revision.version}}
@@ -184,7 +232,7 @@ func (h *CommandHandler[S, C, E]) decide(ctx context.Context, id StreamID, known
 	}
 	events, err := h.agg.Decide(known.state, cmd)
 	if err != nil || len(events) == 0 {
-		if confirmErr := h.confirm(ctx, id, known); confirmErr != nil {
+		if confirmErr := h.confirm(ctx, id, known, o); confirmErr != nil {
 			return Result[S]{}, confirmErr
 		}
 		return Result[S]{State: known.state, Version: known.revision.version, Revision: known.revision}, err
@@ -209,7 +257,7 @@ func (h *CommandHandler[S, C, E]) appendDecided(ctx context.Context, id StreamID
 
 // repeated gives the first result of a command again.
 func (h *CommandHandler[S, C, E]) repeated(id StreamID, known *folded[S], first handledCommand, o *handleOptions) (Result[S], error) {
-	if first.Hash != o.metadata.CommandHash {
+	if first.fingerprint != fingerprintOf(o.metadata.CommandHash) {
 		return Result[S]{}, fmt.Errorf("%w: %s on %s", ErrCommandReused, first.ID, id)
 	}
 	return Result[S]{
@@ -223,7 +271,12 @@ func (h *CommandHandler[S, C, E]) repeated(id StreamID, known *folded[S], first 
 
 // confirm returns a *staleError with the new state when the leader has more
 // than known: a decision that writes nothing is not protected by an expectation.
-func (h *CommandHandler[S, C, E]) confirm(ctx context.Context, id StreamID, known *folded[S]) error {
+// What the leader has shown during the call was true during the call, and is
+// not asked again: a busy aggregate could keep a caller waiting for ever.
+func (h *CommandHandler[S, C, E]) confirm(ctx context.Context, id StreamID, known *folded[S], o *handleOptions) error {
+	if o.confirmed {
+		return nil
+	}
 	fresh, err := h.refreshFrom(ctx, id, known)
 	if err != nil {
 		return err
@@ -242,60 +295,3 @@ func (*staleError[S]) Error() string { return "esjs: decided on an old state" }
 // finalConflict is a conflict with the caller's own expectation: deciding again
 // cannot help.
 type finalConflict struct{ ConflictError }
-
-// Write prepares a commit for [Store.AppendAll] that follows what was loaded;
-// the handler's cache learns the outcome. A zero at means now.
-func (h *CommandHandler[S, C, E]) Write(from Loaded[S], m Metadata, at time.Time, events ...E) Write {
-	known := &folded[S]{state: from.State, revision: from.Revision}
-	if cached, ok := h.cache.Get(from.Stream.Key); ok && cached.revision.sequence == from.Revision.sequence {
-		known = cached
-	}
-	return h.write(from.Stream, known, m, at, events)
-}
-
-func (h *CommandHandler[S, C, E]) write(id StreamID, known *folded[S], m Metadata, at time.Time, decided []E) Write {
-	return Write{
-		Stream: id, Expect: AtRevision(known.revision), Events: eventsOf(decided), Metadata: m, Time: at,
-		settled: func(out Appended, err error) {
-			if cached, ok := h.cache.Get(id.Key); err == nil && ok && cached == known {
-				h.remember(id, h.follow(known, m, out, decided))
-				return
-			}
-			h.cache.Remove(id.Key)
-		},
-	}
-}
-
-func eventsOf[E Event](decided []E) []Event {
-	events := make([]Event, len(decided))
-	for i, e := range decided {
-		events[i] = e
-	}
-	return events
-}
-
-// follow is known after its own commit.
-func (h *CommandHandler[S, C, E]) follow(known *folded[S], m Metadata, out Appended, decided []E) *folded[S] {
-	f := *known
-	for _, e := range decided {
-		f.state = h.agg.Apply(f.state, e)
-	}
-	f = f.advanced(out.Revision, &m, len(decided))
-	return &f
-}
-
-// remember caches f unless as much or more is cached, and stores a snapshot
-// when the policy says so. It returns what to go on with.
-func (h *CommandHandler[S, C, E]) remember(id StreamID, f *folded[S]) *folded[S] {
-	if cached, ok := h.cache.Get(id.Key); ok && cached.revision.sequence >= f.revision.sequence {
-		return f
-	}
-	if h.snapshots != nil && h.snapshots.due(f) {
-		h.snapshots.queue(id, f)
-		counted := *f
-		counted.unsaved = 0
-		f = &counted
-	}
-	h.cache.Add(id.Key, f)
-	return f
-}

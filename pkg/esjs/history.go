@@ -14,10 +14,11 @@ import (
 var errOffChain = errors.New("esjs: not one of the aggregate's commits")
 
 // history returns the aggregate's commits after the sequence after up to tail,
-// oldest first; after is 0 or the sequence of one of its commits. It follows
+// oldest first; after is 0 or the sequence of one of its commits. Where the id of
+// that one's first event is given, another commit there is errOffChain. It follows
 // the back-pointers: one round trip for each [wire.WindowSize] commits,
 // whatever the size of the stream. Versions are checked to be gapless.
-func (s *Store) history(ctx context.Context, tail Commit, after uint64) ([]Commit, error) {
+func (s *Store) history(ctx context.Context, tail Commit, after uint64, id string) ([]Commit, error) {
 	if tail.Position.sequence <= after {
 		return nil, nil
 	}
@@ -35,10 +36,18 @@ func (s *Store) history(ctx context.Context, tail Commit, after uint64) ([]Commi
 		if last && n == len(window) && after != 0 {
 			return nil, errOffChain
 		}
-		older, err := s.commits(ctx, tail.Stream, window[:n])
+		asked := n
+		if n < len(window) && id != "" {
+			asked++
+		}
+		older, err := s.commits(ctx, tail.Stream, window[:asked])
 		if err != nil {
 			return nil, err
 		}
+		if asked > n && older[n].Records[0].ID != id {
+			return nil, errOffChain
+		}
+		older = older[:n]
 		commits = append(commits, older...)
 		if last || n == 0 {
 			break

@@ -2,7 +2,6 @@ package esjs
 
 import (
 	"fmt"
-	"maps"
 	"strconv"
 	"strings"
 )
@@ -59,39 +58,3 @@ func (r InputRef) stream() string {
 
 // timerSource and the timer's name are the source of a fired timer.
 const timerSource = "/timer/"
-
-// inputLog is the fold over what an instance consumed: for each stream of
-// inputs the place of the last one that caused a commit. It is immutable.
-//
-// A process takes the inputs of an instance in order, so what is not after the
-// last one was consumed before.
-type inputLog map[string]inputPlace
-
-type inputPlace struct {
-	Position Position `json:"position,omitzero"`
-	Version  uint64   `json:"version"`
-}
-
-// consumed tells that r, or an input after it, caused a commit. The zero
-// InputRef never did.
-func (l inputLog) consumed(r InputRef) bool {
-	last, ok := l[r.stream()]
-	return ok && r.Source != "" && !last.before(r)
-}
-
-// with returns l after r caused a commit.
-func (l inputLog) with(r InputRef) inputLog {
-	if r.Source == "" || l.consumed(r) {
-		return l
-	}
-	next := maps.Clone(l)
-	if next == nil {
-		next = inputLog{}
-	}
-	next[r.stream()] = inputPlace{Position: r.Position, Version: r.Version}
-	return next
-}
-
-func (p inputPlace) before(r InputRef) bool {
-	return p.Position.Before(r.Position) || p.Position == r.Position && p.Version < r.Version
-}

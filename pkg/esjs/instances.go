@@ -21,9 +21,9 @@ import (
 // was written, and it is moved only when the sweep looks or the deadline
 // becomes an earlier one: most steps of an instance write nothing here.
 type instances struct {
-	store    *Store
-	kv       jetstream.KeyValue
+	bucket   bucket
 	category string
+	stays    time.Duration // how long the entry of an instance without events stays
 }
 
 // openInstance is an entry.
@@ -37,19 +37,30 @@ func (o openInstance) due(t time.Time) bool {
 	return o.Look || !o.Deadline.IsZero() && !o.Deadline.After(t)
 }
 
-func openInstances(ctx context.Context, store *Store, bucket, category string) (*instances, error) {
+// listedInstance is an instance as the list has it.
+type listedInstance struct {
+	key      string
+	revision uint64 // of the entry; 0: there is none
+	listed   time.Time
+}
+
+// listedStays: an entry is made before the append of the first event, which
+// takes at most half of that.
+const listedStays = time.Hour
+
+func openInstances(ctx context.Context, store *Store, name, category string) (*instances, error) {
 	js, err := jetstream.New(store.Conn())
 	if err != nil {
 		return nil, err
 	}
-	kv, err := js.KeyValue(ctx, bucket)
+	_, err = js.KeyValue(ctx, name)
 	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrInvalidBucketName) {
-		return nil, fmt.Errorf("%w: instances of %s: bucket %q: %w", ErrConfig, category, bucket, err)
+		return nil, fmt.Errorf("%w: instances of %s: bucket %q: %w", ErrConfig, category, name, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("esjs: instances of %s: bucket %q: %w", category, bucket, err)
+		return nil, fmt.Errorf("esjs: instances of %s: bucket %q: %w", category, name, err)
 	}
-	return &instances{store: store, kv: kv, category: category}, nil
+	return &instances{bucket: bucket{store: store, name: name}, category: category, stays: listedStays}, nil
 }
 
 // put writes an instance's entry.
@@ -58,7 +69,7 @@ func (i *instances) put(ctx context.Context, key string, open openInstance) erro
 	if err != nil {
 		return fmt.Errorf("esjs: open instance %s/%s: %w", i.category, key, err)
 	}
-	if _, err := i.kv.Put(ctx, i.entry(key), value); err != nil {
+	if err := i.bucket.set(ctx, i.entry(key), value); err != nil {
 		return fmt.Errorf("esjs: open instance %s/%s: %w", i.category, key, err)
 	}
 	return nil
@@ -66,22 +77,35 @@ func (i *instances) put(ctx context.Context, key string, open openInstance) erro
 
 // remove takes an instance that has ended off the list.
 func (i *instances) remove(ctx context.Context, key string) error {
-	if err := i.kv.Purge(ctx, i.entry(key), jetstream.PurgeTTL(markerStays)); err != nil {
+	if err := i.bucket.set(ctx, i.entry(key), nil); err != nil {
 		return fmt.Errorf("esjs: close instance %s/%s: %w", i.category, key, err)
 	}
 	return nil
 }
 
-// due returns the keys of the instances that a sweep that looks ahead to t must
-// look at.
-func (i *instances) due(ctx context.Context, t time.Time) ([]string, error) {
-	entries := bucket{store: i.store, name: i.kv.Bucket()}
-	last, err := i.store.lastSequence(ctx, entries.stream())
+// forget removes the entry of an instance that never came to be, unless it was
+// written again.
+func (i *instances) forget(ctx context.Context, open listedInstance) error {
+	_, err := i.bucket.delete(ctx, i.entry(open.key), open.revision)
+	if errors.Is(err, errChanged) {
+		return nil
+	}
+	return err
+}
+
+// due returns the instances that a sweep that looks ahead to t must look at.
+func (i *instances) due(ctx context.Context, t time.Time) ([]listedInstance, error) {
+	return i.list(ctx, func(open openInstance) bool { return open.due(t) })
+}
+
+// list returns the instances whose entries are selected.
+func (i *instances) list(ctx context.Context, selected func(openInstance) bool) ([]listedInstance, error) {
+	last, err := i.bucket.store.lastSequence(ctx, i.bucket.stream())
 	if err != nil {
 		return nil, err
 	}
-	var keys []string
-	err = i.store.scan(ctx, entries.source(i.category+".*"), 0, last, func(m message) error {
+	var list []listedInstance
+	err = i.bucket.store.scan(ctx, i.bucket.source(i.category+".*"), 0, last, func(m message) error {
 		if isDeleted(m) {
 			return nil
 		}
@@ -89,34 +113,31 @@ func (i *instances) due(ctx context.Context, t time.Time) ([]string, error) {
 		if err := json.Unmarshal(m.data, &open); err != nil {
 			open.Look = true // the entry is only a hint
 		}
-		if !open.due(t) {
+		if !selected(open) {
 			return nil
 		}
-		key, err := wire.UnescapeKey(strings.TrimPrefix(m.subject, entries.subject(i.category+".")))
+		key, err := wire.UnescapeKey(strings.TrimPrefix(m.subject, i.bucket.subject(i.category+".")))
 		if err != nil {
 			return fmt.Errorf("esjs: open instances of %s: %w", i.category, err)
 		}
-		keys = append(keys, key)
+		list = append(list, listedInstance{key: key, revision: m.sequence, listed: m.stored})
 		return nil
 	})
-	return keys, err
+	return list, err
 }
 
 // complete tells that the list was built once and has been kept since.
 func (i *instances) complete(ctx context.Context) (bool, error) {
-	_, err := i.kv.Get(ctx, i.category)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return false, nil
-	}
+	value, _, err := i.bucket.get(ctx, i.category)
 	if err != nil {
 		return false, fmt.Errorf("esjs: open instances of %s: %w", i.category, err)
 	}
-	return true, nil
+	return value != nil, nil
 }
 
 // setComplete records that the list holds every open instance.
 func (i *instances) setComplete(ctx context.Context) error {
-	if _, err := i.kv.Put(ctx, i.category, []byte(`{"complete":true}`)); err != nil {
+	if err := i.bucket.set(ctx, i.category, []byte(`{"complete":true}`)); err != nil {
 		return fmt.Errorf("esjs: open instances of %s: %w", i.category, err)
 	}
 	return nil

@@ -26,6 +26,27 @@ type leaseEntry struct {
 	Lease int64 `json:"lease_ms"`
 }
 
+// handledUntil is the time of storing before which everything was handled, at
+// the latest; now where nobody handled anything yet.
+func (e leaseEntry) handledUntil() time.Time {
+	switch {
+	case e.Renewed.IsZero():
+		return time.Now()
+	case !e.Oldest.IsZero() && e.Oldest.Before(e.Renewed):
+		return e.Oldest
+	}
+	return e.Renewed
+}
+
+// decode reads a stored entry, and refuses one that no owner has written.
+func (e *leaseEntry) decode(value []byte) error {
+	*e = leaseEntry{}
+	if err := json.Unmarshal(value, e); err != nil {
+		return err
+	}
+	return e.check()
+}
+
 // leaseKey is the KV key of a subscription's entry.
 func leaseKey(subscription string) string { return "sub." + wire.EscapeKey(subscription) }
 
@@ -48,6 +69,18 @@ type claim struct {
 	length       time.Duration
 	from         Position // where a subscription without an entry starts
 	previous     string   // the token of a lease that this instance lost
+	standby      func()   // called when another instance is found to have the lease; may be nil
+	// exclusive promises that a lease of owner is left by a process that has
+	// ended: nothing runs under it, and what that process sent and the server has yet to
+	// read is refused, because every write of the entry is guarded by its revision. It
+	// holds for the first lease of a run only: who lost one under this owner shares it
+	// against the promise, and waits like everybody.
+	exclusive bool
+}
+
+// free tells that nobody handles under the lease.
+func (c claim) free(e leaseEntry) bool {
+	return e.Token == "" || e.Token == c.previous || c.exclusive && e.Owner == c.owner
 }
 
 // lease is the right to handle a subscription, as long as it is renewed.
@@ -59,6 +92,10 @@ type lease struct {
 	// lost is called when the lease can no longer be trusted.
 	lost  context.CancelCauseFunc
 	fence *time.Timer
+
+	// handledUntil is the time of storing before which everything was handled
+	// when the lease was taken.
+	handledUntil time.Time
 
 	began      time.Time
 	validUntil atomic.Int64 // nanoseconds after began
@@ -94,7 +131,11 @@ func acquire(ctx context.Context, c claim) (*lease, context.Context, place, erro
 			ended <- err
 			return nil, nil, place{}, err
 		case now = <-seen:
-			if now.entry.Token != "" && now.entry.Token != c.previous {
+			if !c.free(now.entry) {
+				if c.standby != nil {
+					c.standby()
+					c.standby = nil
+				}
 				length := max(c.length, time.Duration(now.entry.Lease)*time.Millisecond)
 				patience.Reset(time.Until(now.at.Add(length)))
 				continue
@@ -132,8 +173,7 @@ func (c claim) observe(ctx context.Context, seen chan<- observed) error {
 			none = false
 			o := observed{revision: m.sequence, entry: leaseEntry{place: place{Floor: c.from}}}
 			if !isDeleted(m) {
-				o.entry = leaseEntry{}
-				if err := json.Unmarshal(m.data, &o.entry); err != nil {
+				if err := o.entry.decode(m.data); err != nil {
 					return fmt.Errorf("%w: the entry %s of bucket %s is not a lease: %w", ErrConfig, leaseKey(c.subscription), c.bucket.name, err)
 				}
 				if o.entry.Stream != c.stream {
@@ -154,7 +194,7 @@ func (c claim) observe(ctx context.Context, seen chan<- observed) error {
 
 // take writes the entry over the revision that was observed.
 func (c claim) take(ctx context.Context, o observed) (*lease, context.Context, error) {
-	l := &lease{claim: c, token: uuid.NewString(), revision: o.revision, began: time.Now()}
+	l := &lease{claim: c, token: uuid.NewString(), revision: o.revision, began: time.Now(), handledUntil: o.entry.handledUntil()}
 	var work context.Context
 	work, l.lost = context.WithCancelCause(context.WithoutCancel(ctx))
 	l.fence = time.AfterFunc(c.length*3/4, func() { l.lost(errFenced) })

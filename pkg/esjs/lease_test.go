@@ -3,7 +3,6 @@ package esjs_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -11,101 +10,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
-	"github.com/nats-io/nats.go"
 )
-
-// link is the network between one instance and the servers: it can be frozen,
-// as by a pause of the process or a partition, and cut for ever.
-type link struct {
-	mu     sync.Mutex
-	change sync.Cond
-	frozen bool
-	cut    bool
-	conns  []net.Conn
-}
-
-func newLink() *link {
-	l := &link{}
-	l.change.L = &l.mu
-	return l
-}
-
-func (l *link) set(frozen, cut bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.frozen, l.cut = frozen, cut
-	l.change.Broadcast()
-	if cut {
-		for _, c := range l.conns {
-			_ = c.Close()
-		}
-	}
-}
-
-func (l *link) pass() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for l.frozen && !l.cut {
-		l.change.Wait()
-	}
-	if l.cut {
-		return net.ErrClosed
-	}
-	return nil
-}
-
-// Dial is the client's hook.
-func (l *link) Dial(network, address string) (net.Conn, error) {
-	if err := l.pass(); err != nil {
-		return nil, err
-	}
-	c, err := net.DialTimeout(network, address, 5*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.conns = append(l.conns, c)
-	return linkConn{c, l}, nil
-}
-
-type linkConn struct {
-	net.Conn
-	link *link
-}
-
-func (c linkConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if broken := c.link.pass(); broken != nil {
-		return 0, broken
-	}
-	return n, err
-}
-
-func (c linkConn) Write(b []byte) (int, error) {
-	if err := c.link.pass(); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(b)
-}
-
-// instance is another process's store, on the given network.
-func (r *rig) instance(t *testing.T, dialer nats.CustomDialer) *rig {
-	t.Helper()
-	return r.instanceOn(t, esjs.DialURL(r.URL(), nats.SetCustomDialer(dialer), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})))
-}
-
-func (r *rig) instanceOn(t *testing.T, dial esjs.Dial) *rig {
-	t.Helper()
-	store, err := esjs.Open(within(t), dial, r.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
-	other := *r
-	other.store = store
-	return &other
-}
 
 // owner is who has the lease.
 func (r *rig) owner(t *testing.T) string {
@@ -123,7 +28,7 @@ func (r *rig) owner(t *testing.T) string {
 func TestLeaseIsReleasedByACleanStop(t *testing.T) {
 	r := newRig(t, esjstest.Server(t))
 	cfg := r.cfg
-	cfg.Lease = 20 * time.Second
+	cfg.Lease = time.Hour // longer than any test waits
 	one := newHandled(t, 1)
 	first := r.start(t, cfg, one.handle)
 	r.tick(t, "a")
@@ -138,16 +43,33 @@ func TestLeaseIsReleasedByACleanStop(t *testing.T) {
 	first.stopped(t)
 	r.tick(t, "a")
 	eventually(t, "the second one does not handle", func() bool { return two.versions("a") == "2" })
-	took := time.Since(began)
-	t.Logf("taken over within %s of the stop", took)
-	if took > cfg.Lease/4 {
-		t.Errorf("it took %s", took)
-	}
+	t.Logf("taken over within %s of the stop", time.Since(began))
 	second.stopped(t)
+}
+
+// Who waits says so, once, and then that it is active.
+func TestLeaseTellsWhoStandsBy(t *testing.T) {
+	r := newRig(t, esjstest.Server(t))
+	one, two := &activity{}, &activity{}
+	cfg := r.cfg
+	cfg.Lease = 20 * time.Second
+	cfg.Observer = one
+	first := r.start(t, cfg, newHandled(t, 0).handle)
+	eventually(t, "the first one is not active", func() bool { return one.String() == "on" })
+	cfg.Observer = two
+	second := r.start(t, cfg, newHandled(t, 0).handle)
+	eventually(t, "the second one does not stand by", func() bool { return two.String() == "off" })
+	first.stopped(t)
+	eventually(t, "the second one is not active", func() bool { return two.String() == "off on" })
+	second.stopped(t)
+	if one.String() != "on off" || two.String() != "off on off" {
+		t.Errorf("the first one went %s, the second one %s", one, two)
+	}
 }
 
 func TestLeaseIsTakenOverAfterACrash(t *testing.T) {
 	r := newRig(t, esjstest.Server(t))
+	r.cfg.Lease = 2 * time.Second
 	network := newLink()
 	crashing := r.instance(t, network)
 	stuck := make(chan struct{})
@@ -196,7 +118,7 @@ func TestLeaseIsTakenOverAfterACrash(t *testing.T) {
 			}
 		}
 	}
-	if took < r.cfg.Lease/2 || took > 10*r.cfg.Lease {
+	if took < r.cfg.Lease/2 {
 		t.Errorf("a takeover after %s", took)
 	}
 }
@@ -234,6 +156,7 @@ func (s *shift) handler(who string) func(context.Context, esjs.Recorded[esjs.Eve
 func TestLeaseFencesAnOwnerThatCannotRenewIt(t *testing.T) {
 	r := newRig(t, esjstest.Server(t))
 	cfg := r.cfg
+	cfg.Lease = 6 * time.Second // a quarter of it is what a loaded machine may keep the first one from stopping
 	cfg.HandlerTimeout = time.Hour
 	for k := range 5 {
 		r.tick(t, fmt.Sprint("k", k))
@@ -275,6 +198,7 @@ func TestLeaseSurvivesALostAnswer(t *testing.T) {
 	lossy := r.Faults()
 	inst := r.instanceOn(t, lossy.Dial())
 	cfg := r.cfg
+	cfg.Lease = 20 * time.Second // not lost because the machine is loaded
 	activity := &activity{}
 	cfg.Observer = activity
 	got := newHandled(t, 2)
@@ -298,6 +222,7 @@ func TestLeaseSurvivesALostAnswer(t *testing.T) {
 
 // activity observes when an instance is the active one.
 type activity struct {
+	esjs.NopObserver
 	mu  sync.Mutex
 	log string
 }
@@ -324,10 +249,3 @@ func (a *activity) Active(_ string, active bool) {
 		a.note("off")
 	}
 }
-
-func (*activity) Handled(string, time.Duration, error)    {}
-func (*activity) Lag(string, uint64, time.Duration)       {}
-func (*activity) ParkedKeys(string, int)                  {}
-func (*activity) WindowFull(string, bool)                 {}
-func (*activity) TimerLate(string, time.Duration)         {}
-func (*activity) Unexpected(process, state, input string) {}

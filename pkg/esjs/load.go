@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -36,8 +37,15 @@ func AsOf(t time.Time) LoadOption { return func(o *loadOptions) { o.asOf = t } }
 // Fresh asks the leader instead of the cache or a replica.
 func Fresh() LoadOption { return func(o *loadOptions) { o.fresh = true } }
 
-// Load returns the aggregate's state; the zero state and revision when it has
-// no events. Without options it may be as old as the cache or a lagging replica.
+// Load returns the aggregate's state: what a fold of all its events gives,
+// wherever its snapshot stands. It is the zero state and revision when there are
+// no events. A snapshot that cannot be used only costs time, and one of more than
+// the leader has is a *[CorruptError].
+//
+// Without options it may be as old as the cache or a lagging replica. [Fresh] is
+// as new as the leader. [AtVersion] and [AsOf] are the aggregate as it was. It
+// leaves nothing behind on the server.
+//
 // Errors: [ErrNotFound] for a version that is not there, *[CorruptError],
 // *[DecodeError], and what the connection says.
 func (h *CommandHandler[S, C, E]) Load(ctx context.Context, key string, opts ...LoadOption) (Loaded[S], error) {
@@ -52,7 +60,9 @@ func (h *CommandHandler[S, C, E]) Load(ctx context.Context, key string, opts ...
 	var f *folded[S]
 	switch {
 	case o.version != 0 || !o.asOf.IsZero():
-		f, err = h.loadPast(ctx, id, o)
+		f, err = h.observed(ctx, id, LoadedFromPast, func(ctx context.Context, info *LoadInfo) (*folded[S], error) {
+			return h.loadPast(ctx, id, o, info)
+		})
 	case o.fresh:
 		f, err = h.refresh(ctx, id)
 	default:
@@ -64,88 +74,66 @@ func (h *CommandHandler[S, C, E]) Load(ctx context.Context, key string, opts ...
 	return Loaded[S]{Stream: id, State: f.state, Revision: f.revision, Time: f.revision.time}, nil
 }
 
-// loadPast folds the aggregate up to a version or a moment. Event times never
-// decrease within an aggregate, so both cut the history in two.
-func (h *CommandHandler[S, C, E]) loadPast(ctx context.Context, id StreamID, o loadOptions) (*folded[S], error) {
-	tail, err := h.store.tail(ctx, id, o.version)
-	if err != nil {
-		return nil, err
-	}
-	f := folded[S]{}
-	if tail.revision.version == 0 {
-		return h.atVersion(id, &f, o.version)
-	}
-	commits, err := h.store.history(ctx, tail, 0)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range commits {
-		whole := len(c.Records)
-		for i, r := range c.Records {
-			if (o.version != 0 && r.Version > o.version) || (!o.asOf.IsZero() && r.Time.After(o.asOf)) {
-				c.Records = c.Records[:i]
-				break
-			}
-		}
-		if len(c.Records) == 0 {
-			break
-		}
-		if len(c.Records) < whole { // a version inside a commit, which nothing can follow
-			last := c.Records[len(c.Records)-1]
-			c.revision.version, c.revision.time, c.revision.window = last.Version, last.Time, nil
-		}
-		if f, err = h.agg.apply(f, c); err != nil {
-			return nil, err
-		}
-		if len(c.Records) < whole {
-			break
-		}
-	}
-	return h.atVersion(id, &f, o.version)
-}
-
-func (h *CommandHandler[S, C, E]) atVersion(id StreamID, f *folded[S], version uint64) (*folded[S], error) {
-	if f.revision.version < version {
-		return nil, fmt.Errorf("%w: %s has %d events, there is no version %d", ErrNotFound, id, f.revision.version, version)
-	}
-	return f, nil
-}
-
 // current returns the cached aggregate, or loads it.
 func (h *CommandHandler[S, C, E]) current(ctx context.Context, id StreamID) (*folded[S], error) {
-	if f, ok := h.cache.Get(id.Key); ok {
+	f, err := h.cached(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if f != nil {
+		h.store.observer.Loaded(LoadInfo{Stream: id, Source: LoadedFromCache})
 		return f, nil
 	}
-	f, err := h.load(ctx, id)
-	if err != nil {
+	if f, err = h.load(ctx, id); err != nil {
 		return nil, err
 	}
 	return h.remember(id, f), nil
 }
 
-// load reads the aggregate in one round trip when its snapshot is current: the
+// observed loads inside a span and tells the observer how that ended.
+func (h *CommandHandler[S, C, E]) observed(
+	ctx context.Context, id StreamID, source LoadSource, load func(context.Context, *LoadInfo) (*folded[S], error),
+) (*folded[S], error) {
+	info := LoadInfo{Stream: id, Source: source}
+	began := time.Now()
+	ctx, end := h.store.span(ctx, Span{Operation: OperationLoad, Stream: id})
+	f, err := load(ctx, &info)
+	end(err)
+	info.Took, info.Err = time.Since(began), err
+	h.store.observer.Loaded(info)
+	return f, err
+}
+
+func (h *CommandHandler[S, C, E]) load(ctx context.Context, id StreamID) (*folded[S], error) {
+	return h.observed(ctx, id, LoadedFromLog, func(ctx context.Context, info *LoadInfo) (*folded[S], error) {
+		return h.loadCold(ctx, id, info)
+	})
+}
+
+// loadCold reads the aggregate in one round trip when its snapshot is current: the
 // last commit and the snapshot at the same time; in a second one the commits in
 // between. A replica that is behind what this process has seen is passed over
 // for the leader.
-func (h *CommandHandler[S, C, E]) load(ctx context.Context, id StreamID) (*folded[S], error) {
+func (h *CommandHandler[S, C, E]) loadCold(ctx context.Context, id StreamID, info *LoadInfo) (*folded[S], error) {
 	tail, snapshot, err := h.read(ctx, id)
 	if err != nil && (permanent(err) || ctx.Err() != nil) {
 		return nil, err
 	}
 	seen := h.store.lastSeen(id)
+	if snapshot != nil && snapshot.sealed != nil {
+		snapshot = h.snapshots.open(ctx, id, snapshot)
+	}
 	if snapshot != nil {
+		info.Source = LoadedFromSnapshot
 		seen = max(seen, snapshot.revision.sequence)
 	}
 	if err != nil || tail.Position.sequence < seen {
-		if tail, err = h.store.leaderTail(ctx, id); err != nil {
+		if tail, err = h.store.leaderTailFrom(ctx, id, seen); err != nil {
 			return nil, err
-		}
-		if tail.Position.sequence < seen {
-			return nil, behindError(id, tail, seen)
 		}
 	}
 	h.store.sawSequence(id, tail.Position.sequence)
-	return h.catchUp(ctx, id, snapshot, tail)
+	return h.catchUp(ctx, id, snapshot, tail, info)
 }
 
 // read asks for the last commit and the snapshot at the same time. A snapshot
@@ -157,12 +145,12 @@ func (h *CommandHandler[S, C, E]) read(ctx context.Context, id StreamID) (tail C
 	}
 	defer c.end()
 	const tailTag, snapshotTag = 0, 1
-	if err := c.send(h.store.lastRequest(id), tailTag); err != nil {
+	if err := c.send(ctx, h.store.lastRequest(id), tailTag); err != nil {
 		return Commit{}, nil, err
 	}
 	waiting := 1
 	if h.snapshots != nil {
-		if err := c.send(h.snapshots.request(id), snapshotTag); err != nil {
+		if err := c.send(ctx, h.snapshots.request(id), snapshotTag); err != nil {
 			return Commit{}, nil, err
 		}
 		waiting++
@@ -184,33 +172,28 @@ func (h *CommandHandler[S, C, E]) read(ctx context.Context, id StreamID) (tail C
 	return tail, snapshot, err
 }
 
-// behindError: the leader has less than what was stored and read before.
-func behindError(id StreamID, tail Commit, seen uint64) error {
-	return &CorruptError{
-		Stream:   id,
-		Position: Position{sequence: seen},
-		Reason:   fmt.Sprintf("the leader's last commit is %s, but a later one was stored", tail.Position),
-	}
-}
-
 // catchUp folds the commits between from (nil: the beginning) and tail.
-func (h *CommandHandler[S, C, E]) catchUp(ctx context.Context, id StreamID, from *folded[S], tail Commit) (*folded[S], error) {
+func (h *CommandHandler[S, C, E]) catchUp(ctx context.Context, id StreamID, from *folded[S], tail Commit, info *LoadInfo) (*folded[S], error) {
 	if from == nil {
 		from = &folded[S]{}
+		info.Source = LoadedFromLog
 	}
-	after := from.revision.sequence
+	after, proven := from.revision.sequence, "" // what this process folded itself is of this log
+	if info.Source == LoadedFromSnapshot && after > 0 && !from.own {
+		proven = from.commit
+	}
 	if tail.Position.sequence == after {
-		if tail.revision.version != from.revision.version {
-			return h.catchUp(ctx, id, nil, tail) // a snapshot that is not of this log
+		if tail.revision.version != from.revision.version || proven != "" && tail.Records[0].ID != proven {
+			return h.catchUp(ctx, id, nil, tail, info) // a snapshot that is not of this log
 		}
 		f := *from
 		f.revision = tail.revision // with the window that the next commit carries
 		return &f, nil
 	}
-	commits, err := h.store.history(ctx, tail, after)
+	commits, err := h.store.history(ctx, tail, after, proven)
 	switch {
 	case errors.Is(err, errOffChain) && after != 0:
-		return h.catchUp(ctx, id, nil, tail)
+		return h.catchUp(ctx, id, nil, tail, info)
 	case errors.Is(err, errOffChain):
 		return nil, &CorruptError{Stream: id, Position: tail.Position, Reason: err.Error()}
 	case err != nil:
@@ -218,51 +201,59 @@ func (h *CommandHandler[S, C, E]) catchUp(ctx context.Context, id StreamID, from
 	}
 	if first := commits[0].Records[0].Version; first != from.revision.version+1 {
 		if after != 0 {
-			return h.catchUp(ctx, id, nil, tail)
+			return h.catchUp(ctx, id, nil, tail, info)
 		}
 		return nil, &CorruptError{
 			Stream: id, Position: commits[0].Position,
 			Reason: fmt.Sprintf("the first version is %d", first),
 		}
 	}
-	f := *from
+	f, began := *from, time.Now()
+	if err := h.store.revealCommits(ctx, commits); err != nil {
+		return nil, err
+	}
+	info.Commits = len(commits)
 	for _, c := range commits {
 		if f, err = h.agg.apply(f, c); err != nil {
 			return nil, err
 		}
 	}
+	f.commit = strings.Clone(tail.Records[0].ID) // and not all other texts of its event
+	f.persons = f.persons.since(began)
 	return &f, nil
 }
 
 // refresh brings the cached aggregate to what the leader has.
 func (h *CommandHandler[S, C, E]) refresh(ctx context.Context, id StreamID) (*folded[S], error) {
-	known, ok := h.cache.Get(id.Key)
-	if !ok {
-		f, err := h.load(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		known = f
+	known, err := h.cached(ctx, id)
+	if err == nil && known == nil {
+		known, err = h.load(ctx, id)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return h.refreshFrom(ctx, id, known)
 }
 
 // refreshFrom brings known to what the leader has; known itself when nothing is new.
 func (h *CommandHandler[S, C, E]) refreshFrom(ctx context.Context, id StreamID, known *folded[S]) (*folded[S], error) {
+	return h.observed(ctx, id, LoadedFromLeader, func(ctx context.Context, info *LoadInfo) (*folded[S], error) {
+		return h.fromLeader(ctx, id, known, info)
+	})
+}
+
+func (h *CommandHandler[S, C, E]) fromLeader(ctx context.Context, id StreamID, known *folded[S], info *LoadInfo) (*folded[S], error) {
 	// Asked before the leader is: what is stored meanwhile is not missing there.
 	seen := max(known.revision.sequence, h.store.lastSeen(id))
-	tail, err := h.store.leaderTail(ctx, id)
+	tail, err := h.store.leaderTailFrom(ctx, id, seen)
 	if err != nil {
 		return nil, err
-	}
-	if tail.Position.sequence < seen {
-		return nil, behindError(id, tail, seen)
 	}
 	if tail.Position.sequence == known.revision.sequence {
 		h.remember(id, known)
 		return known, nil
 	}
-	f, err := h.catchUp(ctx, id, known, tail)
+	f, err := h.catchUp(ctx, id, known, tail, info)
 	if err != nil {
 		return nil, err
 	}

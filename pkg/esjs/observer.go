@@ -1,13 +1,37 @@
 package esjs
 
-import "time"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
-// Observer is told what a subscription, projection or process does: a binding
-// to metrics and logs implements it. Methods are called concurrently and must
-// not block.
+// Observer is told what a store and everything on it does: a binding to metrics
+// and logs implements it. Package esjsprom has one for Prometheus.
+//
+// Methods are called concurrently and on the path of what they tell of: they
+// must not block, and must not change or keep what they are given. An
+// implementation embeds [NopObserver], so that it still compiles, and does
+// nothing, when a later version tells of more.
 type Observer interface {
-	// Handled is called after every call of a handler; err is what it
-	// returned, or nil. A panic of the handler is an error.
+	// Appended is called after every commit of [Store.Append], [Store.AppendAll] and
+	// command handlers, when its outcome is known or it has failed.
+	Appended(AppendInfo)
+	// Settled is called when a publish got no ack and the leader was asked what
+	// became of the commit. An append may be settled several times.
+	Settled(id StreamID, found Settlement)
+	// Loaded is called after every load of an aggregate by a command handler.
+	Loaded(LoadInfo)
+	// Decided is called after every call of [CommandHandler.Handle], also by a process.
+	Decided(DecisionInfo)
+	// Connected tells that one of the store's connections, named as in [Dial],
+	// is there, was lost, or is there again.
+	Connected(connection string, connected bool)
+
+	// Handled is called after every call of a subscription's handler and every
+	// transaction of a projection; err is what it returned, or nil. A panic of
+	// the handler is an error. It is also called, with an error, when a key that is to be
+	// parked waits because that could not be stored, once a second until it is.
 	Handled(subscription string, took time.Duration, err error)
 	// Lag is called about once a second: how many commits are delivered or
 	// stored and not finished, and the age of the oldest of them that was delivered.
@@ -15,7 +39,8 @@ type Observer interface {
 	// ParkedKeys is called when the number of parked keys changes.
 	ParkedKeys(subscription string, n int)
 	// Active tells that this instance became, or no longer is, the one that
-	// handles a leased subscription.
+	// handles a leased subscription; also, once and with false, that it stands
+	// by because it found another one active.
 	Active(subscription string, active bool)
 	// WindowFull tells that delivery waits, or goes on, because as many
 	// commits as the window allows are delivered and not finished.
@@ -28,21 +53,146 @@ type Observer interface {
 	Unexpected(process, state, input string)
 }
 
-// silent is the observer of those who gave none.
-type silent struct{}
+// AppendInfo tells how the append of one commit ended.
+type AppendInfo struct {
+	Stream StreamID
+	Events []Event
+	Batch  int // commits that were stored together, or not at all; 1 for an append alone
+	Took   time.Duration
+	Err    error // those of [Store.Append]; nil: stored
+}
 
-func (silent) Handled(string, time.Duration, error)    {}
-func (silent) Lag(string, uint64, time.Duration)       {}
-func (silent) ParkedKeys(string, int)                  {}
-func (silent) Active(string, bool)                     {}
-func (silent) WindowFull(string, bool)                 {}
-func (silent) TimerLate(string, time.Duration)         {}
-func (silent) Unexpected(process, state, input string) {}
+// Settlement is what the leader's log says of a commit whose publish got no ack.
+type Settlement string
 
-// observerOr returns o, or an observer that does nothing.
-func observerOr(o Observer) Observer {
+// The settlements of a commit.
+const (
+	SettledStored   Settlement = "stored"   // only the ack was lost
+	SettledConflict Settlement = "conflict" // another commit stands in its place
+	SettledOpen     Settlement = "open"     // not stored so far: it is published again
+	SettledUnknown  Settlement = "unknown"  // the leader could not be asked
+)
+
+// LoadInfo tells how a load ended.
+type LoadInfo struct {
+	Stream  StreamID
+	Source  LoadSource
+	Commits int // that were read and folded
+	Took    time.Duration
+	Err     error
+}
+
+// LoadSource is where the state of a load came from.
+type LoadSource string
+
+// The sources of a load.
+const (
+	LoadedFromCache    LoadSource = "cache"    // the handler's, without asking the server
+	LoadedFromSnapshot LoadSource = "snapshot" // a stored snapshot, and the commits after it
+	LoadedFromLog      LoadSource = "log"      // all of the aggregate's commits
+	LoadedFromLeader   LoadSource = "leader"   // what was known, brought up to what the leader has
+	LoadedFromPast     LoadSource = "past"     // the commits up to a version or a moment
+)
+
+// DecisionInfo tells how a command ended.
+type DecisionInfo struct {
+	Stream   StreamID
+	Attempts int  // of deciding; above 1 when another writer was faster, or the state was old
+	Events   int  // that were stored
+	Repeated bool // the command, or the input of the process, was handled before
+	Took     time.Duration
+	Err      error // those of [CommandHandler.Handle]
+}
+
+// Outcome names what an error of this package means in one word, for the labels
+// of metrics and traces: "ok" for nil, "rejected", "conflict", "unknown", "full",
+// "too_large", "invalid", "reused", "refused", "not_found", "corrupt", "decode",
+// "erased", "unavailable", "config", "canceled", "deadline", and "error" for all others.
+func Outcome(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, new(*Rejection)):
+		return "rejected"
+	case errors.Is(err, ErrUnknownOutcome): // before what it wraps
+		return "unknown"
+	case errors.Is(err, ErrConflict):
+		return "conflict"
+	case errors.Is(err, ErrStoreFull):
+		return "full"
+	case errors.Is(err, ErrTooLarge):
+		return "too_large"
+	case errors.Is(err, ErrInvalid):
+		return "invalid"
+	case errors.Is(err, ErrCommandReused):
+		return "reused"
+	case errors.Is(err, ErrRefused):
+		return "refused"
+	case errors.Is(err, ErrNotFound):
+		return "not_found"
+	case errors.As(err, new(*CorruptError)):
+		return "corrupt"
+	case errors.As(err, new(*DecodeError)):
+		return "decode"
+	case errors.As(err, new(*ErasedError)):
+		return "erased"
+	case errors.Is(err, ErrUnavailable):
+		return "unavailable"
+	case errors.Is(err, ErrConfig):
+		return "config"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "deadline"
+	}
+	return "error"
+}
+
+// NopObserver is an [Observer] that does nothing.
+type NopObserver struct{}
+
+var _ Observer = NopObserver{}
+
+// Appended does nothing, and so do the other methods.
+func (NopObserver) Appended(AppendInfo) {}
+
+// Settled does nothing.
+func (NopObserver) Settled(StreamID, Settlement) {}
+
+// Loaded does nothing.
+func (NopObserver) Loaded(LoadInfo) {}
+
+// Decided does nothing.
+func (NopObserver) Decided(DecisionInfo) {}
+
+// Connected does nothing.
+func (NopObserver) Connected(string, bool) {}
+
+// Handled does nothing.
+func (NopObserver) Handled(string, time.Duration, error) {}
+
+// Lag does nothing.
+func (NopObserver) Lag(string, uint64, time.Duration) {}
+
+// ParkedKeys does nothing.
+func (NopObserver) ParkedKeys(string, int) {}
+
+// Active does nothing.
+func (NopObserver) Active(string, bool) {}
+
+// WindowFull does nothing.
+func (NopObserver) WindowFull(string, bool) {}
+
+// TimerLate does nothing.
+func (NopObserver) TimerLate(string, time.Duration) {}
+
+// Unexpected does nothing.
+func (NopObserver) Unexpected(process, state, input string) {}
+
+// observerOr returns o, or the store's own where there is none.
+func (s *Store) observerOr(o Observer) Observer {
 	if o == nil {
-		return silent{}
+		return s.observer
 	}
 	return o
 }

@@ -2,6 +2,7 @@ package esjs
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha1"
 	"encoding/binary"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
-	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 )
@@ -55,7 +55,7 @@ func (c *outgoing) release() {
 }
 
 // encode builds the commit that follows base; release it.
-func (s *Store) encode(w Write, base Revision) (*outgoing, error) {
+func (s *Store) encode(ctx context.Context, w Write, base Revision) (*outgoing, error) {
 	if err := checkWrite(w); err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (s *Store) encode(w Write, base Revision) (*outgoing, error) {
 	c.stream, c.base = w.Stream, base
 	c.subject = s.subjectOf(w.Stream)
 	c.time = eventTime(w.Time, base)
-	if err := c.encode(w); err != nil {
+	if err := s.encodeEvents(ctx, c, w); err != nil {
 		c.release()
 		return nil, err
 	}
@@ -89,14 +89,14 @@ func eventTime(at time.Time, base Revision) time.Time {
 	return at
 }
 
-func (c *outgoing) encode(w Write) error {
+func (s *Store) encodeEvents(ctx context.Context, c *outgoing, w Write) error {
 	c.data.Reset()
 	c.events = slices.Grow(c.events[:0], len(w.Events))
 	for i, e := range w.Events {
-		if err := json.MarshalWrite(&c.data, e, json.Deterministic(true)); err != nil {
-			return fmt.Errorf("%w: event %s of %s does not encode: %w", ErrInvalid, e.EventType(), w.Stream, err)
-		}
 		c.events = append(c.events, c.envelope(&w, i, e))
+		if err := s.encodeData(ctx, c, &c.events[i], e); err != nil {
+			return err
+		}
 		c.events[i].SchemaVersion = schemaVersion(e)
 		c.events[i].Data = c.data.Bytes()[:c.data.Len():c.data.Len()] // its end; its start is known below
 	}
@@ -230,6 +230,9 @@ func checkWrite(w Write) error {
 		}
 	}
 	for name := range w.Metadata.Extensions {
+		if name == personAttribute {
+			return fmt.Errorf("%w: the extension name %q is the store's own", ErrInvalid, name)
+		}
 		if err := wire.CheckExtension(name); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}

@@ -73,6 +73,11 @@ func (e parkedEntry) add(sequences []uint64) parkedEntry {
 	return e
 }
 
+// done tells that the key was released and nothing waits any more.
+func (e *parkedEntry) done() bool {
+	return e.Released && len(e.Sequences) == 0 && e.MoreFrom == 0
+}
+
 // parkedAgain is the entry with a new reason, no longer released.
 func (e parkedEntry) parkedAgain(reason error) parkedEntry {
 	e.Reason, e.Since, e.Released = clip(reason.Error()), time.Now().UTC(), false
@@ -106,6 +111,8 @@ type parking struct {
 	mu     sync.Mutex
 	keys   map[string]parkedKey // by KV key
 	parked int                  // those that are not gone
+	// counted tells that count was told once.
+	counted bool
 }
 
 // watch follows the entries; ready is called when all that were stored at
@@ -166,6 +173,7 @@ func (p *parking) parse(name string, value []byte, revision uint64) (parkedKey, 
 
 // put remembers an entry; the caller holds the lock.
 func (p *parking) put(name string, k parkedKey) {
+	before := p.parked
 	if !p.gone(name) {
 		p.parked--
 	}
@@ -173,7 +181,10 @@ func (p *parking) put(name string, k parkedKey) {
 		p.parked++
 	}
 	p.keys[name] = k
-	p.count(p.parked)
+	if !p.counted || p.parked != before {
+		p.counted = true
+		p.count(p.parked)
+	}
 }
 
 // gone tells that an entry is not there; the caller holds the lock.
@@ -195,6 +206,13 @@ func (p *parking) get(key string) parkedKey {
 	return parkedKey{gone: true}
 }
 
+// crowded tells that no more keys are parked.
+func (p *parking) crowded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.parked >= maxParked
+}
+
 // remember keeps progress that is not stored yet, unless another changed the entry.
 func (p *parking) remember(key string, k parkedKey) {
 	name := parkedKVKey(p.subscription, key)
@@ -205,13 +223,13 @@ func (p *parking) remember(key string, k parkedKey) {
 	}
 }
 
-// store writes an entry over the one at revision; one in which nothing waits is
-// removed. Where another changed it, the change is learned and errChanged
-// returned: the caller looks again.
+// store writes an entry over the one at revision; one that is done is removed.
+// Where another changed it, the change is learned and errChanged returned: the
+// caller looks again.
 func (p *parking) store(ctx context.Context, key string, e parkedEntry, revision uint64) error {
 	name := parkedKVKey(p.subscription, key)
 	e.Subscription, e.Key = p.subscription, key
-	k := parkedKey{entry: e, gone: len(e.Sequences) == 0 && e.MoreFrom == 0}
+	k := parkedKey{entry: e, gone: e.done()}
 	var err error
 	if k.gone {
 		k.revision, err = p.bucket.delete(ctx, name, revision)

@@ -109,6 +109,57 @@ func TestParkSetsOneKeyAside(t *testing.T) {
 	}
 }
 
+// A commit that nobody wants to be handled is given up, once; what came after it is handled in order.
+func TestDropParkedGivesUpOneCommit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, esjstest.Server(t))
+	var cured atomic.Bool
+	got := newHandled(t, 10)
+	run := r.start(t, r.cfg, got.poison(2, &cured, esjs.Park(errors.New("no good"))))
+	drop := func(from esjs.Position) error {
+		return esjs.DropParked(within(t), r.store, subscriptions, "test", "clock/bad", from)
+	}
+	r.tick(t, "bad")
+	if err := drop(esjs.Position{}); !errors.Is(err, esjs.ErrNotFound) {
+		t.Errorf("of a key that is not parked: %v", err)
+	}
+	for range 3 {
+		r.tick(t, "bad")
+	}
+	r.waitForParked(t, "clock/bad", 3)
+	from := r.parked(t)[0].From
+	if err := drop(esjs.Position{}); !errors.Is(err, esjs.ErrInvalid) {
+		t.Errorf("of another commit: %v", err)
+	}
+	if p := r.parked(t)[0]; p.Count != 3 || p.Released {
+		t.Errorf("a drop that was refused leaves %+v", p)
+	}
+	if err := drop(from); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what came after it is not handled", func() bool { return got.versions("bad") == "1 3 4" })
+	r.tick(t, "bad")
+	eventually(t, "it does not go on", func() bool { return got.versions("bad") == "1 3 4 5" })
+	eventually(t, "it is still listed", func() bool { return len(r.parked(t)) == 0 })
+	if err := drop(from); !errors.Is(err, esjs.ErrNotFound) {
+		t.Errorf("a drop that is repeated: %v", err)
+	}
+	run.stopped(t)
+
+	// The only one that waits.
+	got = newHandled(t, 10)
+	run = r.start(t, r.cfg, got.poison(6, &cured, esjs.Park(errors.New("no good"))))
+	r.tick(t, "bad")
+	r.waitForParked(t, "clock/bad", 1)
+	if err := drop(r.parked(t)[0].From); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is still listed", func() bool { return len(r.parked(t)) == 0 })
+	r.tick(t, "bad")
+	eventually(t, "it does not go on", func() bool { return got.versions("bad") == "7" })
+	run.stopped(t)
+}
+
 func (r *rig) tryRelease(t testing.TB) error {
 	t.Helper()
 	return esjs.ReleaseParked(within(t), r.store, subscriptions, "test", "clock/bad")
@@ -241,5 +292,74 @@ func TestParkOfAnEventWithoutAKey(t *testing.T) {
 	run.stopped(t)
 	if got.versions("bad") != "1 1 2" || got.versions("worse") != "1" { // what the commit had for another key is handled again
 		t.Errorf("handled %s and %s", got.versions("bad"), got.versions("worse"))
+	}
+}
+
+// What Key returns and cannot be a key parks the event under its aggregate, and
+// nothing of the store is harmed: the subject of its entry would not fit.
+func TestParkOfAnEventWhoseKeyIsNoKey(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, esjstest.Server(t))
+	cfg := r.cfg
+	keys := []string{"good", strings.Repeat("é", 1000), strings.Repeat("k", 256), "\xff"}
+	cfg.Key = func(e esjs.Recorded[esjs.Event]) string { return keys[e.Event.(ticked).N] }
+	got := newHandled(t, 1)
+	run := r.start(t, cfg, got.handle)
+	for n := range keys {
+		r.tick(t, fmt.Sprint("k-", (n+1)%len(keys)), ticked{(n + 1) % len(keys)}) // the good one last
+	}
+	for n := 1; n < len(keys); n++ {
+		r.waitForParked(t, fmt.Sprint("clock/k-", n), 1)
+	}
+	got.wait()
+	for _, p := range r.parked(t) {
+		if !strings.Contains(p.Reason, "Key of Ticked of version 1: the key") {
+			t.Errorf("%s waits because: %s", p.Key, p.Reason)
+		}
+	}
+	run.stopped(t)
+	// The next release of the service has other keys. The longest aggregate is one.
+	long := strings.Repeat("=", 255)
+	cfg.Key = func(e esjs.Recorded[esjs.Event]) string { return e.Stream.String() }
+	got = newHandled(t, len(keys))
+	run = r.start(t, cfg, got.handle)
+	r.tick(t, long)
+	for n := 1; n < len(keys); n++ {
+		r.release(t, fmt.Sprint("clock/k-", n))
+	}
+	got.wait()
+	eventually(t, "something is still listed", func() bool { return len(r.parked(t)) == 0 })
+	run.stopped(t)
+}
+
+func TestReleaseOfAllParkedKeys(t *testing.T) {
+	r := newRig(t, esjstest.Server(t))
+	var cured atomic.Bool
+	got := newHandled(t, 6)
+	run := r.start(t, r.cfg, func(ctx context.Context, e esjs.Recorded[esjs.Event]) error {
+		if !cured.Load() {
+			return esjs.Park(errors.New("no good"))
+		}
+		return got.handle(ctx, e)
+	})
+	for _, key := range []string{"a", "b", "c", "a", "b", "c"} {
+		r.tick(t, key)
+	}
+	for _, key := range []string{"a", "b", "c"} {
+		r.waitForParked(t, "clock/"+key, 2)
+	}
+	cured.Store(true)
+	for subscription, want := range map[string]int{"other": 0, "test": 3} {
+		if n, err := esjs.ReleaseAllParked(within(t), r.store, subscriptions, subscription); n != want || err != nil {
+			t.Errorf("%s: released %d, %v, want %d", subscription, n, err, want)
+		}
+	}
+	got.wait()
+	eventually(t, "something is still listed", func() bool { return len(r.parked(t)) == 0 })
+	run.stopped(t)
+	for _, key := range []string{"a", "b", "c"} {
+		if got.versions(key) != "1 2" {
+			t.Errorf("%s: %s", key, got.versions(key))
+		}
 	}
 }

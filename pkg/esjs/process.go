@@ -11,20 +11,22 @@ import (
 
 // Process is an event-sourced state machine (a saga, a process manager): it
 // reads inputs and appends events of its own to one stream per instance. Apply,
-// React, Timers and Done are pure.
+// React, Timers and Done are pure. Timers, Done and Handler may be left out.
 type Process[S any, In, Out Event] struct {
 	Name     string // of the subscription: "fulfilment"
 	Category string // of the instances' own streams
 	In       *Codec[In]
 	Out      *Codec[Out]
 	Inputs   Query
-	// Key returns the instance that an input event belongs to; "" when none.
+	// Key returns the instance that an input event belongs to; "" when none. It is
+	// that of [SubscriptionConfig].
 	Key func(Recorded[In]) string
 	// Apply folds one of the instance's own events.
 	Apply func(S, Out) S
 	// React returns the events that an input causes in this state; none when
 	// there is nothing to do. An error is retried and at last quarantines the
-	// instance; [RetryAfter] is for inputs that came too early, and [Unexpected]
+	// instance, but one that is [ErrConfig] leaves it as it is for a process that is configured
+	// for it; [RetryAfter] is for inputs that came too early, and [Unexpected]
 	// for those that the process does not know in this state: nothing happens, and
 	// the observer is told.
 	//
@@ -34,6 +36,12 @@ type Process[S any, In, Out Event] struct {
 	// Timers returns the timers that shall be armed in this state, at most one
 	// per name; nil when the process has none.
 	Timers func(S) []Timer
+	// Quarantined returns the event that keeps in the instance's own stream that it is
+	// being set aside, nil for none; may be left out. The state is the zero one where it cannot be
+	// read. The event is appended whatever the stream holds, before the instance waits, and
+	// once, with a command id of its own; where the state cannot be read, perhaps again after a crash. Nothing is kept of what is parked under its own
+	// aggregate, "<category>/<key>", because its instance is not known.
+	Quarantined func(S, Quarantine) Out
 	// Done tells that an instance has ended: it leaves the list of open ones.
 	// Nil: instances never end.
 	Done func(S) bool
@@ -52,22 +60,41 @@ type Input[In Event] struct {
 	Time time.Time
 }
 
-// ProcessConfig is a process's wiring. Service, Bucket and Instances are
-// required; the zero value of the rest works. Owner, Workers, Lease and Retry are
-// those of [SubscriptionConfig].
-type ProcessConfig struct {
-	Service   string // names the timer subjects: timer.<service>.>; 1 to 64 bytes of [a-z0-9-]
-	Bucket    string // KV bucket of positions, leases and parked instances
-	Instances string // KV bucket of open instances; it can be rebuilt
-	Owner     string
-	Workers   int
-	Lease     time.Duration
-	Sweep     time.Duration // how often missing timers are armed again; default 5 min
-	Retry     Backoff
-	Observer  Observer // nil is allowed
+// Quarantine is why an instance is being set aside.
+type Quarantine struct {
+	Key    string
+	Input  Position // of the event that failed; zero for a timer, and when a caller wanted it
+	Reason string   // at most 2000 bytes; of a panic it has the stack
 }
 
-// ProcessRunner runs a process. It is safe for concurrent use; run it once.
+// ProcessConfig is a process's wiring. Service, Bucket and Instances are
+// required; the zero value of the rest works. Owner, ExclusiveOwner, Workers, Lease
+// and Retry are those of [SubscriptionConfig].
+type ProcessConfig struct {
+	Service   string // names the timer subjects: timer.<service>.>; 1 to 64 bytes of [a-z0-9-]
+	Bucket    string // KV bucket of positions, leases and quarantined instances
+	Instances string // KV bucket of open instances; it can be rebuilt
+	// From is where a process starts that has no stored position, exclusive: the
+	// zero Position is the beginning of the store, [Store.Last] is now, and [Store.LastBefore]
+	// any other time. Inputs up to there are never seen. Later starts go on from the stored
+	// position; but where Bucket was lost, From holds again, so do not let it be
+	// now at every start.
+	From           Position
+	Owner          string
+	ExclusiveOwner bool
+	Workers        int
+	Lease          time.Duration
+	// Sweep is how often missing timers are armed again; default 5 min. A sweep that
+	// fails is repeated after 5 s, 10 s and so on up to Sweep.
+	Sweep time.Duration
+	Retry Backoff
+	// Observer is told of inputs under Name, of timers under Name-timers, and of every
+	// sweep under Name-sweep; nil: the store's.
+	Observer Observer
+}
+
+// ProcessRunner runs a process. Each program that has the process has a runner, one of
+// them is active. It is safe for concurrent use; Run is called once.
 type ProcessRunner[S any, In, Out Event] struct {
 	process   Process[S, In, Out]
 	cfg       ProcessConfig
@@ -124,13 +151,13 @@ func NewProcess[S any, In, Out Event](ctx context.Context, store *Store, p Proce
 		return nil, err
 	}
 	return &ProcessRunner[S, In, Out]{
-		process: p, cfg: cfg, observer: observerOr(cfg.Observer), store: store,
+		process: p, cfg: cfg, observer: store.observerOr(cfg.Observer), store: store,
 		handler: handler, timers: timers, instances: list, followed: memory,
 	}, nil
 }
 
-// Handle gives an operator's command to one instance. It works on every
-// replica, whether it runs the process or not. A command that React answers
+// Handle gives an operator's command to one instance. It may be asked of every
+// runner of the process, active or not, also without Run. A command that React answers
 // with [Unexpected] is refused with a *[Rejection]; other errors are those of
 // [CommandHandler.Handle].
 func (r *ProcessRunner[S, In, Out]) Handle(ctx context.Context, key string, command any, opts ...HandleOption) (Result[S], error) {
@@ -140,7 +167,9 @@ func (r *ProcessRunner[S, In, Out]) Handle(ctx context.Context, key string, comm
 		return Result[S]{}, err
 	}
 	given := &reaction[In]{input: Input[In]{Command: command}}
-	result, err := r.handler.Handle(ctx, key, given, opts...)
+	appending, cancel := context.WithTimeout(ctx, listedStays/2)
+	defer cancel()
+	result, err := r.handler.Handle(appending, key, given, opts...)
 	if err != nil {
 		return result, err
 	}

@@ -172,6 +172,7 @@ func assemblyCodec(t testing.TB) *esjs.Codec[esjs.Event] {
 		esjs.TypeOf[esjs.Event, placed](), esjs.TypeOf[esjs.Event, partArrived](),
 		esjs.TypeOf[esjs.Event, assemblyStarted](), esjs.TypeOf[esjs.Event, partNoted](),
 		esjs.TypeOf[esjs.Event, reminded](), esjs.TypeOf[esjs.Event, assembled](), esjs.TypeOf[esjs.Event, givenUp](),
+		esjs.TypeOf[esjs.Event, setAside](),
 	)
 	if err != nil {
 		t.Fatal(err)

@@ -36,9 +36,13 @@ func TestTwoActiveProcessesMakeOneCommitPerInput(t *testing.T) {
 			}
 			return []string{"AssemblyStarted", "Reminded", "GivenUp"}
 		}
+		for i := range n {
+			r.seen.await(t, fmt.Sprint("o-", i), want(i)...)
+		}
+		// Never less: a timer that is set late may fire twice, and a lease may be lost.
 		for _, s := range []*signals{s1, s2} {
 			s.await(t, "every input is handled by both", func() bool {
-				return s.handled["assembly"] == n+n/2 && s.handled["assembly-timers"] >= 2*n
+				return s.handled["assembly"] >= n+n/2 && s.handled["assembly-timers"] >= 2*n
 			})
 		}
 		p1.shutdown(t)

@@ -46,6 +46,7 @@ func newAssemblyRig(t *testing.T, d *esjstest.Deployment) *assemblyRig {
 type options struct {
 	process func(*esjs.Process[assembly, esjs.Event, esjs.Event])
 	config  func(*esjs.ProcessConfig)
+	runner  func(*runner)
 }
 
 type runner = esjs.ProcessRunner[assembly, esjs.Event, esjs.Event]
@@ -84,6 +85,9 @@ func (r *assemblyRig) startOn(t *testing.T, store *esjs.Store, o options) *assem
 	p, err := esjs.NewProcess(contextWithPatience(t), store, process, cfg)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if o.runner != nil {
+		o.runner(p)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	started := &assemblyRun{runner: p, store: store, ended: make(chan error, 1), stop: cancel}
@@ -141,7 +145,7 @@ func keepJournal(t *testing.T, store *esjs.Store) *journal {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{
-			Name: "journal", Codec: assemblyCodec(t), Query: esjs.Query{Categories: []string{"assembly"}},
+			Name: "journal", Codec: assemblyCodec(t), Query: esjs.Query{Categories: []string{"assembly"}}, SkipUnknown: true,
 		}, func(_ context.Context, e esjs.Recorded[esjs.Event]) error {
 			j.mu.Lock()
 			defer j.mu.Unlock()
@@ -225,71 +229,4 @@ func (r *assemblyRig) history(t *testing.T, order string) []esjs.Record {
 		}
 	}
 	return records
-}
-
-// signals is an observer for tests.
-type signals struct {
-	mu         sync.Mutex
-	handled    map[string]int // by subscription, without error
-	failed     map[string]int // by subscription
-	parked     map[string]int
-	unexpected []string
-	active     map[string]bool
-	late       time.Duration
-	changed    chan struct{}
-	onHandled  func(subscription string)
-}
-
-func newSignals() *signals {
-	return &signals{handled: map[string]int{}, failed: map[string]int{}, parked: map[string]int{}, active: map[string]bool{}, changed: make(chan struct{})}
-}
-
-func (s *signals) change(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f()
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-func (s *signals) Handled(subscription string, _ time.Duration, err error) {
-	s.change(func() {
-		if err == nil {
-			s.handled[subscription]++
-		} else {
-			s.failed[subscription]++
-		}
-	})
-	if s.onHandled != nil {
-		s.onHandled(subscription)
-	}
-}
-func (s *signals) Lag(string, uint64, time.Duration) {}
-func (s *signals) ParkedKeys(name string, n int)     { s.change(func() { s.parked[name] = n }) }
-func (s *signals) Active(name string, active bool)   { s.change(func() { s.active[name] = active }) }
-func (s *signals) WindowFull(string, bool)           {}
-func (s *signals) TimerLate(_ string, late time.Duration) {
-	s.change(func() { s.late = max(s.late, late) })
-}
-func (s *signals) Unexpected(process, state, input string) {
-	s.change(func() { s.unexpected = append(s.unexpected, process+": "+input+" when "+state) })
-}
-
-// await waits until condition holds; it is called with the lock held.
-func (s *signals) await(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	for {
-		s.mu.Lock()
-		ok, changed := condition(), s.changed
-		s.mu.Unlock()
-		if ok {
-			return
-		}
-		select {
-		case <-changed:
-		case <-deadline:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
 }

@@ -11,7 +11,7 @@ import (
 
 // Run consumes inputs and fired timers until ctx ends, and then returns nil, or
 // until it cannot go on, and says why with the errors of [Subscribe]. One
-// instance of the process is active at a time; others wait to take over. When
+// runner of the process is active at a time; others wait to take over. When
 // two are active nevertheless, the expectation of their appends lets one commit
 // through for each input.
 func (r *ProcessRunner[S, In, Out]) Run(ctx context.Context) error {
@@ -25,21 +25,31 @@ func (r *ProcessRunner[S, In, Out]) Run(ctx context.Context) error {
 
 // runEvents consumes the events of other streams.
 func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context, observer Observer) error {
-	return Subscribe(ctx, r.store, SubscriptionConfig[In]{
+	s, err := newSubscription(r.store, SubscriptionConfig[In]{
 		Name:   r.process.Name,
 		Codec:  r.process.In,
 		Query:  r.process.Inputs,
 		Key:    r.process.Key,
-		Bucket: r.cfg.Bucket, Owner: r.cfg.Owner, Workers: r.cfg.Workers,
+		From:   r.cfg.From,
+		Bucket: r.cfg.Bucket, Owner: r.cfg.Owner, ExclusiveOwner: r.cfg.ExclusiveOwner, Workers: r.cfg.Workers,
 		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: observer,
-	}, r.onEvent)
+	})
+	if err != nil {
+		return err
+	}
+	s.operation, s.handle = OperationReact, oneByOne(r.onEvent)
+	s.released = r.setTimersAgain
+	s.parks = func(ctx context.Context, key string, d decision) error {
+		because := fmt.Sprintf("%d after %s", d.sequence, d.before.Format(time.RFC3339Nano))
+		return r.keepQuarantine(ctx, Quarantine{Key: key, Input: Position{sequence: d.sequence}, Reason: clip(d.reason.Error())}, because)
+	}
+	return s.run(ctx)
 }
 
 func (r *ProcessRunner[S, In, Out]) onEvent(ctx context.Context, e Recorded[In]) error {
 	m := Metadata{
 		CorrelationID: e.Metadata.CorrelationID,
 		CausationID:   e.ID,
-		TraceParent:   e.Metadata.TraceParent,
 		Input:         InputRef{ID: e.ID, Source: "/" + e.Stream.Category, Position: e.Position, Version: e.Version},
 	}
 	return r.consume(ctx, r.process.Key(e), Input[In]{Event: &e, Time: e.Time}, m)
@@ -47,41 +57,45 @@ func (r *ProcessRunner[S, In, Out]) onEvent(ctx context.Context, e Recorded[In])
 
 // runTimers consumes the fired timers.
 func (r *ProcessRunner[S, In, Out]) runTimers(ctx context.Context) error {
-	return r.timers.Subscribe(ctx, TimerSubscription{
+	s, err := r.timers.subscription(TimerSubscriptionConfig{
 		Name:     r.process.Name + "-timers",
 		Category: r.process.Category,
-		Bucket:   r.cfg.Bucket, Owner: r.cfg.Owner, Workers: r.cfg.Workers,
+		Bucket:   r.cfg.Bucket, Owner: r.cfg.Owner, ExclusiveOwner: r.cfg.ExclusiveOwner, Workers: r.cfg.Workers,
 		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: r.observer,
+		Lost: r.onLostTimers,
 	}, r.onTimer)
+	if err != nil {
+		return err
+	}
+	s.operation = OperationReact
+	s.setAside = func(ctx context.Context, fired Fired, reason error) error {
+		because := fmt.Sprintf("%s at %d", fired.ID(), fired.FiredAt.UnixNano())
+		return r.quarantine(ctx, fired.Stream.Key, fmt.Errorf("timer %s: %w", fired.Name, reason), because)
+	}
+	return s.run(ctx)
 }
 
 func (r *ProcessRunner[S, In, Out]) onTimer(ctx context.Context, fired Fired) error {
-	if err := r.checkParked(ctx, fired.Stream.Key); err != nil {
+	if leave, err := r.leaveTimer(ctx, fired); leave || err != nil {
 		return err
 	}
 	m := Metadata{
-		CausationID: fired.ID(),
-		Input:       InputRef{ID: fired.ID(), Source: timerSource + fired.Name, Version: fired.Version},
+		CorrelationID: r.correlation(ctx, fired.Stream),
+		CausationID:   fired.ID(),
+		Input:         InputRef{ID: fired.ID(), Source: timerSource + fired.Name, Version: fired.Version},
 	}
 	return r.consume(ctx, fired.Stream.Key, Input[In]{Timer: &fired, Time: fired.FiredAt}, m)
 }
 
-// quarantinePause is how long the timers of a parked instance wait before it is
-// looked at again.
-const quarantinePause = 2 * time.Second
-
-// checkParked lets the timers of a parked instance wait: what was parked came
-// first, and it may be what the timer would miss.
-func (r *ProcessRunner[S, In, Out]) checkParked(ctx context.Context, key string) error {
-	bucket := bucket{store: r.store, name: r.cfg.Bucket}
-	value, _, err := bucket.get(ctx, parkedKVKey(r.process.Name, key))
-	if err != nil {
-		return err
+// correlation is that of the instance's newest commit, which an input brought in: what
+// no input caused belongs to it too. It is empty where no replica answers, and for an
+// instance without a commit.
+func (r *ProcessRunner[S, In, Out]) correlation(ctx context.Context, instance StreamID) string {
+	tail, err := r.store.replicaTail(ctx, instance)
+	if err != nil || len(tail.Records) == 0 {
+		return ""
 	}
-	if value != nil {
-		return RetryAfter(quarantinePause, fmt.Errorf("esjs: process %s: instance %s is parked", r.process.Name, key))
-	}
-	return nil
+	return tail.Records[0].Metadata.CorrelationID
 }
 
 // consume gives one input to its instance: what React decides is appended,
@@ -93,9 +107,12 @@ func (r *ProcessRunner[S, In, Out]) consume(ctx context.Context, key string, in 
 		m.CorrelationID = key
 	}
 	given := &reaction[In]{input: in}
-	result, err := r.handler.Handle(ctx, key, given, WithMetadata(m), At(in.Time))
-	if err != nil {
-		return laterUnless(given.failed || ofInstance(err), err)
+	result, err := r.handler.Handle(ctx, key, given, WithMetadata(m), At(in.Time), outOfTurn(isOutOfTurn(ctx)))
+	switch {
+	case errors.As(err, new(*ErasedError)): // no later attempt can seal values of that person
+		return Park(err)
+	case err != nil:
+		return laterUnless(!errors.Is(err, ErrConfig) && (given.failed || ofInstance(err)), err)
 	}
 	if u := given.unexpected; u != nil {
 		r.observer.Unexpected(r.process.Name, u.State, u.Input)
@@ -109,7 +126,8 @@ const unavailablePause = time.Second
 
 // laterUnless lets an input wait for as long as it takes, unless the instance
 // itself is what is wrong: then the error uses up attempts and at last parks the
-// instance. A server that is away must not park all of them.
+// instance. A server that is away must not park all of them, nor must a process that is
+// configured for fewer than there are: React says so with [ErrConfig].
 func laterUnless(instance bool, err error) error {
 	if err == nil || instance {
 		return err
@@ -117,10 +135,12 @@ func laterUnless(instance bool, err error) error {
 	return RetryAfter(unavailablePause, err)
 }
 
-// ofInstance tells errors of one instance from those of the server.
+// ofInstance tells errors of one instance from those of the server. A person's key that
+// is lost or broken is that of the instances that say something about the person; where
+// no master key opens any, all of them wait ([ErrConfig]).
 func ofInstance(err error) bool {
-	return errors.As(err, new(*DecodeError)) || errors.As(err, new(*CorruptError)) ||
-		errors.Is(err, ErrTooLarge) || errors.Is(err, ErrInvalid)
+	return errors.As(err, new(*DecodeError)) || errors.As(err, new(*CorruptError)) || errors.As(err, new(*ErasedError)) ||
+		errors.Is(err, ErrNoKey) || errors.Is(err, ErrBrokenSeal) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrInvalid)
 }
 
 // followed is what has been done for an instance after its last append.
@@ -147,8 +167,9 @@ func (f followed) coversDeadline(t time.Time) bool {
 	return t.IsZero() || !t.Before(f.deadline)
 }
 
-// follow arms the timers that the state asks for and keeps the list of open
-// instances. What has been done before is not done again.
+// follow arms the timers that the state asks for, takes back those that it no longer
+// asks for, and keeps the list of open instances. What has been done before is
+// not done again.
 func (r *ProcessRunner[S, In, Out]) follow(ctx context.Context, key string, state S, version uint64) error {
 	if version == 0 {
 		return nil
@@ -156,14 +177,24 @@ func (r *ProcessRunner[S, In, Out]) follow(ctx context.Context, key string, stat
 	before, known := r.followed.Get(key)
 	next := followed{armed: r.process.armedTimers(state), listed: !r.process.done(state)}
 	id := StreamID{Category: r.process.Category, Key: key}
+	outdated := before.outdated(next.armed, version)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, t := range next.armed {
 		if next.deadline.IsZero() || t.At.Before(next.deadline) {
 			next.deadline = t.At
 		}
-		if !before.has(t) {
+		if before.has(t) {
+			continue
+		}
+		if old, found := outdated[t.Name]; found {
+			delete(outdated, t.Name)
+			group.Go(func() error { return r.timers.replace(ctx, id, old, t) })
+		} else {
 			group.Go(func() error { return r.timers.Set(ctx, id, t) })
 		}
+	}
+	for _, t := range outdated {
+		group.Go(func() error { r.takeBack(ctx, id, t); return nil })
 	}
 	switch {
 	case next.listed && before.coversDeadline(next.deadline):

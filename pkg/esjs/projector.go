@@ -3,6 +3,7 @@ package esjs
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,18 +23,21 @@ type Projector[T any, E Event] struct {
 	progress Progress      // Lag and Behind are worked out when asked
 	oldest   time.Time     // when the oldest event that is not applied happened; zero when all are
 	moved    chan struct{} // closed and replaced when the position moves
+	events   uint64        // passed since this projector was made
+	pace     pace
+	failed   error // what Run ended with
 
 	unsaved chan struct{} // the position moved, and the lease does not show it yet
 }
 
 // NewProjector prepares a projection on a sink.
 func NewProjector[T any, E Event](store *Store, sink Sink[T], p Projection[T, E], cfg ProjectionConfig) *Projector[T, E] {
-	cfg.Batch = cmp.Or(cfg.Batch, 500)
-	cfg.Lease = cmp.Or(cfg.Lease, defaultLease)
-	cfg.Observer = observerOr(cfg.Observer)
-	cfg.Retry.First = cmp.Or(cfg.Retry.First, 100*time.Millisecond)
-	cfg.Retry.Max = cmp.Or(cfg.Retry.Max, 2*time.Second)
-	cfg.Retry.Attempts = cmp.Or(cfg.Retry.Attempts, 5)
+	cfg.Batch = orDefault(cfg.Batch, 500)
+	cfg.Lease = orDefault(cfg.Lease, defaultLease)
+	cfg.Observer = store.observerOr(cfg.Observer)
+	cfg.Retry.First = orDefault(cfg.Retry.First, 100*time.Millisecond)
+	cfg.Retry.Max = orDefault(cfg.Retry.Max, 2*time.Second)
+	cfg.Retry.Attempts = orDefault(cfg.Retry.Attempts, 5)
 	return &Projector[T, E]{
 		store:      store,
 		sink:       sink,
@@ -55,12 +59,24 @@ func NewProjector[T any, E Event](store *Store, sink Sink[T], p Projection[T, E]
 // that comes back late.
 //
 // Run refuses with [ErrConfig] a projection without a name, a version, a codec
-// or an Apply, and with a *[CorruptError] a checkpoint beyond the store's end,
-// which is of another store. It ends when more than 1000 keys are parked: then
+// or an Apply, or with personal values on a store without keys, and with a
+// *[CorruptError] a checkpoint beyond the store's end, which is of another store. It ends when more than 1000 keys are parked: then
 // it is the projection that is wrong, not the events.
 func (p *Projector[T, E]) Run(ctx context.Context) error {
+	err := p.run(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed = err
+	p.wake()
+	return err
+}
+
+func (p *Projector[T, E]) run(ctx context.Context) error {
 	if err := p.projection.check(); err != nil {
 		return err
+	}
+	if err := p.store.checkPersonal(p.projection.Codec.personal); err != nil {
+		return fmt.Errorf("projection %s: %w", p.projection.FullName(), err)
 	}
 	run := p.turn
 	if p.cfg.Bucket != "" {
@@ -72,20 +88,43 @@ func (p *Projector[T, E]) Run(ctx context.Context) error {
 	return nil
 }
 
+// waitPoll is how often who waits looks at the checkpoint that another instance moves.
+const waitPoll = 25 * time.Millisecond
+
 // WaitFor blocks until the projection has passed pos, and then returns nil, or
 // until ctx ends, and then returns its error. What is stored at pos is then
-// visible in the sink, unless its key is parked. A projector that waits for the
-// lease does not move: ask the active one.
+// visible in the sink, unless its key is parked. Without a lease it also returns what
+// Run has ended with: then nobody else projects.
+//
+// It may be asked of any instance. One that is not projecting, because another
+// one has the lease or Run was not called, reads the stored checkpoint every
+// 25 ms; that one may be up to a second behind where events are ignored.
 func (p *Projector[T, E]) WaitFor(ctx context.Context, pos Position) error {
 	for {
 		p.mu.Lock()
-		passed, moved := !p.progress.Position.Before(pos), p.moved
+		passed, moved, active, failed := !p.progress.Position.Before(pos), p.moved, p.progress.Active, p.failed
 		p.mu.Unlock()
 		if passed {
 			return nil
 		}
+		var poll <-chan time.Time
+		if !active {
+			stored, err := p.sink.Load(ctx, p.projection.FullName())
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err == nil && !stored.Position.Before(pos):
+				return nil
+			case err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrUnavailable):
+				return err
+			case failed != nil && p.cfg.Bucket == "":
+				return failed
+			}
+			poll = time.After(waitPoll)
+		}
 		select {
 		case <-moved:
+		case <-poll:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -97,13 +136,35 @@ func (p *Projector[T, E]) Progress() Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	progress := p.progress
+	positions := 0.0
+	if progress.Active {
+		progress.EventsPerSecond, positions = p.pace.until(p.here(time.Now()))
+	}
 	if progress.Position.Before(progress.Last) {
 		progress.Lag = progress.Last.Sequence() - progress.Position.Sequence()
 		if !p.oldest.IsZero() {
 			progress.Behind = max(0, time.Since(p.oldest))
 		}
+		if positions > 0 {
+			progress.Remaining = time.Duration(float64(progress.Lag) / positions * float64(time.Second))
+		}
 	}
 	return progress
+}
+
+// active notes whether this instance is projecting.
+func (p *Projector[T, E]) active(active bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.progress.Active = active
+	p.pace = pace{}
+	p.wake() // who waits asks elsewhere now
+}
+
+// wake lets those look again who wait; the caller holds the lock.
+func (p *Projector[T, E]) wake() {
+	close(p.moved)
+	p.moved = make(chan struct{})
 }
 
 // at publishes where the projection is now, which may be behind the checkpoint
@@ -113,9 +174,9 @@ func (p *Projector[T, E]) at(position Position, c Checkpoint) {
 	p.mu.Lock()
 	p.progress.Position = position
 	p.progress.Parked = parked
+	p.progress.Live = c.Live
 	p.oldest = c.Time // what is not applied is younger
-	close(p.moved)
-	p.moved = make(chan struct{})
+	p.wake()
 	p.mu.Unlock()
 	select {
 	case p.unsaved <- struct{}{}:

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // maxParkedKeys bounds what a checkpoint carries. So many failures have one
@@ -19,7 +21,9 @@ const (
 type selected[E Event] struct {
 	key      string // of what is parked: the aggregate
 	position Position
+	own      Position  // where it is stored: before position when it comes late
 	time     time.Time // of the commit's last event
+	size     int64     // bytes that it takes of the feed
 	events   []Recorded[E]
 	err      error // the commit does not decode
 }
@@ -32,8 +36,11 @@ func (c selected[E]) nothing() bool { return len(c.events) == 0 && c.err == nil 
 type applying[T any, E Event] struct {
 	*Projector[T, E]
 	name    string
-	now     Checkpoint // as it is stored
+	now     Checkpoint // as it was stored last
 	reached Position   // at or behind it: there is nothing to apply in between
+	limit   Position   // where the live version is, for one that stays behind it
+	room    *semaphore.Weighted
+	spans   []func(error) // that end with the transaction
 }
 
 // apply brings commits into the sink, in one transaction when all goes well.
@@ -41,7 +48,7 @@ type applying[T any, E Event] struct {
 // the others are stored.
 func (a *applying[T, E]) apply(ctx context.Context, commits []selected[E]) error {
 	started := time.Now()
-	err := a.transact(ctx, a.behind(commits), commits)
+	err := a.transact(ctx, commits)
 	if !isEventsFault(ctx, err) {
 		a.handled(started, err)
 		return err
@@ -59,7 +66,7 @@ func (a *applying[T, E]) apply(ctx context.Context, commits []selected[E]) error
 func (a *applying[T, E]) applyOne(ctx context.Context, commit []selected[E]) error {
 	for attempt := 1; ; attempt++ {
 		started := time.Now()
-		err := a.transact(ctx, a.behind(commit), commit)
+		err := a.transact(ctx, commit)
 		a.handled(started, err)
 		switch {
 		case !isEventsFault(ctx, err):
@@ -75,26 +82,31 @@ func (a *applying[T, E]) applyOne(ctx context.Context, commit []selected[E]) err
 
 // park sets the commit's key aside and moves behind the commit, together.
 func (a *applying[T, E]) park(ctx context.Context, c selected[E], reason error) error {
-	if len(a.now.Parked) >= maxParkedKeys {
-		return fmt.Errorf("%d keys are parked already, and %s fails too: %w", maxParkedKeys, c.key, reason)
-	}
-	to := Checkpoint{Position: c.position, Time: c.time, Parked: maps.Clone(a.now.Parked)}
-	if to.Parked == nil {
-		to.Parked = make(map[string]Parked)
-	}
-	to.Parked[c.key] = Parked{Key: c.key, Reason: fmt.Sprintf("%.*s", maxReason, reason), Since: time.Now().UTC(), Count: 1}
-	err := a.transact(ctx, to, nil)
+	err := a.move(ctx, c.position, func(_ context.Context, _ T, now Checkpoint) (Checkpoint, error) {
+		if len(now.Parked) >= maxParkedKeys {
+			return now, fmt.Errorf("%d keys are parked already, and %s fails too: %w", maxParkedKeys, c.key, reason)
+		}
+		to := behind(now, []selected[E]{c})
+		to.Parked = maps.Clone(to.Parked)
+		if to.Parked == nil {
+			to.Parked = make(map[string]Parked)
+		}
+		to.Parked[c.key] = Parked{
+			Key: c.key, Reason: fmt.Sprintf("%.*s", maxReason, reason), Since: time.Now().UTC(), Count: 1, From: c.own,
+		}
+		return to, nil
+	})
 	if err == nil {
-		a.cfg.Observer.ParkedKeys(a.name, len(to.Parked))
+		a.cfg.Observer.ParkedKeys(a.name, len(a.now.Parked))
 	}
 	return err
 }
 
 // behind is the checkpoint behind commits: those of parked keys are counted there.
-func (a *applying[T, E]) behind(commits []selected[E]) Checkpoint {
+func behind[E Event](now Checkpoint, commits []selected[E]) Checkpoint {
 	last := commits[len(commits)-1]
-	to := Checkpoint{Position: last.position, Time: last.time, Parked: a.now.Parked}
-	own := false
+	to, own := now, false
+	to.Position, to.Time = last.position, last.time
 	for _, c := range commits {
 		if parked, ok := to.Parked[c.key]; ok {
 			if !own {
@@ -107,31 +119,70 @@ func (a *applying[T, E]) behind(commits []selected[E]) Checkpoint {
 	return to
 }
 
-// transact applies commits and moves the checkpoint to to, in one transaction.
-// It tries again while the sink is unavailable. Whether a transaction that was
-// cut off took place is settled by the stored checkpoint.
-func (a *applying[T, E]) transact(ctx context.Context, to Checkpoint, commits []selected[E]) error {
-	for attempt := 1; ; attempt++ {
-		err := a.sink.Commit(ctx, a.name, a.now, to, func(ctx context.Context, tx T) error {
+// transact applies commits and moves behind them, in one transaction.
+func (a *applying[T, E]) transact(ctx context.Context, commits []selected[E]) error {
+	last := commits[len(commits)-1]
+	for {
+		err := a.move(ctx, last.position, func(ctx context.Context, tx T, now Checkpoint) (Checkpoint, error) {
+			if err := a.checkRole(now); err != nil {
+				return now, err
+			}
 			for i := range commits {
-				if err := a.rows(ctx, tx, &commits[i]); err != nil {
-					return err
+				if err := a.rows(ctx, tx, now, &commits[i]); err != nil {
+					return now, err
 				}
 			}
-			return nil
+			return behind(now, commits), nil
 		})
-		if attempt > 1 && errors.Is(err, ErrConflict) {
-			stored, openErr := a.sink.Open(ctx, a.name, a.projection.Init)
-			if openErr == nil && stored.Position == to.Position {
-				err = nil
+		if !errors.Is(err, errRetired) {
+			if err == nil {
+				a.passed(commits)
 			}
+			return err
 		}
-		if err == nil {
-			a.now, a.reached = to, to.Position
-			a.at(to.Position, to)
+		a.now.Live = false
+		if err := a.mayReach(ctx, last.position); err != nil {
+			return err
+		}
+	}
+}
+
+// errDropped: somebody dropped the projection while it was running.
+var errDropped = errors.New("esjs: the projection was dropped")
+
+// move brings the checkpoint to the position to, by step. It tries again while
+// the sink is unavailable. Whether a transaction that was cut off took place is
+// told by the checkpoint that the next one finds.
+func (a *applying[T, E]) move(ctx context.Context, to Position, step func(context.Context, T, Checkpoint) (Checkpoint, error)) error {
+	for attempt := 1; ; attempt++ {
+		var stored Checkpoint
+		begun := false
+		err := a.sink.Commit(ctx, a.name, func(ctx context.Context, tx T, now Checkpoint) (_ Checkpoint, err error) {
+			begun = true
+			switch now.Position {
+			case a.now.Position:
+				stored, err = step(ctx, tx, now)
+			case to:
+				if attempt > 1 {
+					stored = now
+					break
+				}
+				fallthrough
+			default:
+				err = fmt.Errorf("%w: the checkpoint of %s is at %s and no longer at %s: another instance is projecting",
+					ErrConflict, a.name, now.Position, a.now.Position)
+			}
+			return stored, err
+		})
+		a.endSpans(err)
+		switch {
+		case err == nil:
+			a.now, a.reached = stored, stored.Position
+			a.at(a.reached, a.now)
 			return nil
-		}
-		if ctx.Err() != nil || !errors.Is(err, ErrUnavailable) {
+		case !begun && errors.Is(err, ErrNotFound):
+			return fmt.Errorf("%w: %w", errDropped, err)
+		case ctx.Err() != nil || !errors.Is(err, ErrUnavailable):
 			return err
 		}
 		if err := a.pause(ctx, attempt); err != nil {
@@ -142,24 +193,48 @@ func (a *applying[T, E]) transact(ctx context.Context, to Checkpoint, commits []
 
 // rows applies one commit. Applying a commit can panic; that is the commit's
 // failure and not the program's end.
-func (a *applying[T, E]) rows(ctx context.Context, tx T, c *selected[E]) (err error) {
-	if _, parked := a.now.Parked[c.key]; parked {
+func (a *applying[T, E]) rows(ctx context.Context, tx T, now Checkpoint, c *selected[E]) (err error) {
+	if _, parked := now.Parked[c.key]; parked {
 		return nil
 	}
 	if c.err != nil {
 		return c.err
 	}
+	if cause := causeOf(c.events); a.store.traced(cause) {
+		var end func(error)
+		ctx, end = a.store.spanOf(ctx, OperationProject, a.name, cause)
+		a.spans = append(a.spans, end)
+	}
+	return a.projection.applyAll(ctx, tx, now, c.own, c.events)
+}
+
+// applyAll applies the events of one commit, with their effects where they are
+// this version's. A panic becomes an error.
+func (p *Projection[T, E]) applyAll(ctx context.Context, tx T, now Checkpoint, at Position, events []Recorded[E]) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = panicError(r)
 		}
 	}()
-	for _, e := range c.events {
-		if err := a.projection.Apply(ctx, tx, e); err != nil {
+	effects := p.Effect != nil && now.Live && now.Since.Before(at)
+	for _, e := range events {
+		err := p.Apply(ctx, tx, e)
+		if err == nil && effects {
+			err = p.Effect(ctx, tx, e)
+		}
+		if err != nil {
 			return fmt.Errorf("apply %s of %s version %d: %w", e.Type, e.Stream, e.Version, err)
 		}
 	}
 	return nil
+}
+
+// endSpans ends the spans of a transaction with what became of it.
+func (a *applying[T, E]) endSpans(err error) {
+	for _, end := range a.spans {
+		end(err)
+	}
+	a.spans = a.spans[:0]
 }
 
 // pause waits before the next attempt.
@@ -177,7 +252,7 @@ func (a *applying[T, E]) handled(started time.Time, err error) {
 // isEventsFault tells errors that come back with the same event, and with no
 // other, from the sink's trouble and the end of the turn.
 func isEventsFault(ctx context.Context, err error) bool {
-	return err != nil && ctx.Err() == nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrUnavailable)
+	return err != nil && ctx.Err() == nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrUnavailable) && !errors.Is(err, errDropped)
 }
 
 // isPark tells that Apply asked with [Park] not to try again.

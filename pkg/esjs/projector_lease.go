@@ -17,6 +17,7 @@ func (p *Projector[T, E]) turns(ctx context.Context) error {
 		stream:       p.store.cfg.Stream,
 		owner:        ownerOr(p.cfg.Owner),
 		length:       p.cfg.Lease,
+		standby:      func() { p.cfg.Observer.Active(name, false) },
 	}
 	for {
 		l, work, _, err := acquire(ctx, c)
@@ -29,7 +30,7 @@ func (p *Projector[T, E]) turns(ctx context.Context) error {
 		if ctx.Err() != nil || !errors.Is(err, errFenced) && !errors.Is(err, ErrConflict) {
 			return err
 		}
-		c.previous = l.token
+		c.previous, c.standby = l.token, nil // it has been told that it is not active
 	}
 }
 

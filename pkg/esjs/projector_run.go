@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 )
 
 // turn projects from the stored checkpoint on, until ctx ends or it cannot go on.
@@ -22,12 +23,15 @@ func (p *Projector[T, E]) turn(ctx context.Context) error {
 	}
 	a.knownLast(end.sequence)
 	a.caughtUpAt(end)
+	p.active(true)
+	defer p.active(false)
 
 	// Reading and decoding run ahead of the sink by one transaction.
 	feed := make(chan selected[E], p.cfg.Batch)
+	a.room = semaphore.NewWeighted(feedBytes)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		read := reading[T, E]{Projector: p, out: feed}
+		read := reading[T, E]{Projector: p, out: feed, room: a.room}
 		return read.follow(ctx, a.now.Position)
 	})
 	group.Go(func() error { return a.take(ctx, feed, end) })
@@ -68,22 +72,41 @@ func (a *applying[T, E]) open(ctx context.Context) error {
 	}
 }
 
+const (
+	// feedBytes bounds the stored size of the commits that are read and not yet
+	// applied, and batchBytes that of a transaction: commits can be large.
+	feedBytes  = 32 << 20
+	batchBytes = feedBytes / 2
+	// tendEvery is how often a projector looks what others did with its
+	// checkpoint, and stores how far it came over what it ignores.
+	tendEvery = 500 * time.Millisecond
+)
+
 // take applies what is read: as much as there is, up to a batch, and never
 // waiting for more.
 func (a *applying[T, E]) take(ctx context.Context, feed <-chan selected[E], end Position) error {
+	tend := time.NewTicker(tendEvery)
+	defer tend.Stop()
 	batch := make([]selected[E], 0, a.cfg.Batch)
 	for {
 		batch = batch[:0]
 		select {
 		case first := <-feed:
 			batch = append(batch, first)
+		case <-tend.C:
+			if err := a.tend(ctx); err != nil {
+				return err
+			}
+			continue
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		for more := true; more && len(batch) < a.cfg.Batch; {
+		size := batch[0].size
+		for more := true; more && len(batch) < a.cfg.Batch && size < batchBytes; {
 			select {
 			case next := <-feed:
 				batch = append(batch, next)
+				size += next.size
 			default:
 				more = false
 			}
@@ -91,34 +114,44 @@ func (a *applying[T, E]) take(ctx context.Context, feed <-chan selected[E], end 
 		if err := a.pass(ctx, batch); err != nil {
 			return err
 		}
+		a.room.Release(size)
 		a.caughtUpAt(end)
 	}
 }
 
-// report tells the observer once a second how far behind the projection is.
+// report tells the observer once a second how far behind the projection is, and
+// keeps its pace.
 func (a *applying[T, E]) report(ctx context.Context) error {
-	for sleep(ctx, time.Second) {
+	for a.keepPace(); sleep(ctx, time.Second); a.keepPace() {
 		progress := a.Progress()
 		a.cfg.Observer.Lag(a.name, progress.Lag, progress.Behind)
 	}
 	return ctx.Err()
 }
 
-// pass goes behind everything that was read: it applies commits, and takes
-// note of the places up to which there was nothing to apply.
+// pass goes behind everything that was read.
 func (a *applying[T, E]) pass(ctx context.Context, batch []selected[E]) error {
+	for len(batch) > 0 {
+		allowed, err := a.allowed(ctx, batch)
+		if err != nil {
+			return err
+		}
+		batch = batch[len(allowed):]
+		if err := a.passAll(ctx, allowed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passAll applies commits, and takes note of the places up to which there was
+// nothing to apply.
+func (a *applying[T, E]) passAll(ctx context.Context, batch []selected[E]) error {
 	last := batch[len(batch)-1].position
 	commits := slices.DeleteFunc(batch, func(c selected[E]) bool { return c.nothing() })
 	if len(commits) > 0 {
 		a.waiting(commits[0].time)
 		if err := a.apply(ctx, commits); err != nil {
-			return err
-		}
-	}
-	if last.sequence >= a.now.Position.sequence+saveEvery {
-		to := a.now
-		to.Position = last
-		if err := a.transact(ctx, to, nil); err != nil {
 			return err
 		}
 	}
@@ -129,14 +162,30 @@ func (a *applying[T, E]) pass(ctx context.Context, batch []selected[E]) error {
 	return nil
 }
 
-// saveEvery is after how many ignored commits the checkpoint is stored although
-// no row changes: so much is read again after a restart.
-const saveEvery = 10_000
+// tend does what is due from time to time.
+func (a *applying[T, E]) tend(ctx context.Context) error {
+	if a.now.Position.Before(a.reached) {
+		// Nothing of this is read again after a restart, and who asks the sink
+		// sees how far the projection is.
+		to := a.reached
+		if err := a.move(ctx, to, func(_ context.Context, _ T, now Checkpoint) (Checkpoint, error) {
+			now.Position = to
+			return now, nil
+		}); err != nil {
+			return err
+		}
+	}
+	if err := a.refresh(ctx); err != nil || a.now.Live {
+		return err
+	}
+	return a.standBy(ctx)
+}
 
 // reading feeds a projector from the store.
 type reading[T any, E Event] struct {
 	*Projector[T, E]
 	out  chan<- selected[E]
+	room *semaphore.Weighted // for the stored size of commits
 	head Position
 }
 
@@ -145,7 +194,9 @@ func (r *reading[T, E]) follow(ctx context.Context, after Position) error {
 	return r.store.followCommits(ctx, r.projection.Query, after, commitFollower{
 		deliver: func(m message, c Commit, err error) error {
 			r.knownLast(m.sequence + m.pending)
-			return r.send(ctx, c.Position, r.decode(m, c, err))
+			s := r.decode(m, c, err)
+			s.size = min(int64(len(m.data)), batchBytes)
+			return r.send(ctx, c.Position, s)
 		},
 		reached: func(position Position) error {
 			r.knownLast(position.sequence)
@@ -160,7 +211,10 @@ func (r *reading[T, E]) send(ctx context.Context, position Position, c selected[
 	if r.head.Before(position) {
 		r.head = position
 	}
-	c.position = r.head
+	c.position, c.own = r.head, position
+	if err := r.room.Acquire(ctx, c.size); err != nil {
+		return err
+	}
 	select {
 	case r.out <- c:
 		return nil
@@ -189,9 +243,9 @@ func (r *reading[T, E]) decode(m message, commit Commit, err error) selected[E] 
 }
 
 // wants tells that the projection reads events of the type.
-func (r *reading[T, E]) wants(name string) bool {
-	types := r.projection.Query.Types
-	return (len(types) == 0 || slices.Contains(types, name)) && r.projection.Codec.Knows(name)
+func (p *Projector[T, E]) wants(name string) bool {
+	types := p.projection.Query.Types
+	return (len(types) == 0 || slices.Contains(types, name)) && p.projection.Codec.Knows(name)
 }
 
 // knownLast notes that the store has a commit at sequence.

@@ -18,6 +18,10 @@ const MinServerVersion = "2.15.0"
 
 // streamConfig is what the store needs of its stream.
 func streamConfig(cfg Config) jetstream.StreamConfig {
+	compression := jetstream.NoCompression
+	if cfg.Compress {
+		compression = jetstream.S2Compression
+	}
 	return jetstream.StreamConfig{
 		Name:               cfg.Stream,
 		Description:        "esjs event store: one subject per aggregate, one message per commit",
@@ -27,6 +31,7 @@ func streamConfig(cfg Config) jetstream.StreamConfig {
 		Discard:            jetstream.DiscardNew,
 		Replicas:           cfg.Replicas,
 		MaxBytes:           cfg.MaxBytes,
+		Compression:        compression,
 		MaxMsgs:            -1,
 		MaxMsgsPerSubject:  -1,
 		MaxMsgSize:         -1,
@@ -37,11 +42,11 @@ func streamConfig(cfg Config) jetstream.StreamConfig {
 	}
 }
 
-// Provision creates the store's stream, or sets its limits, as cfg says: a limit
-// on bytes that is below what is stored makes the store full.
-// Everything else that differs is refused with [ErrConfig], because changing it
-// under stored events could lose them. It needs the right to create streams,
-// which services do not need.
+// Provision creates the store's stream, or sets its limits, as cfg says. A limit
+// on bytes that is below what is stored is refused with [ErrConfig], because
+// the store would be full at once. Everything else that differs is refused as
+// well, because changing it under stored events could lose them. It needs the
+// right to create streams, which services do not need.
 func Provision(ctx context.Context, dial Dial, cfg Config) error {
 	return provision(ctx, dial, func(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
 		return provisionStore(ctx, nc, js, cfg.withDefaults())
@@ -53,10 +58,11 @@ const (
 	// leader meanwhile may never answer it.
 	provisionWait     = 10 * time.Second
 	provisionAttempts = 6
-	// A cluster that has just started, or lost a server, has no peers to place a
-	// stream on for a moment.
-	codeNoPeers    = 10005
-	provisionPause = time.Second
+	// A cluster that has just started, lost a server or elects its leader answers for a
+	// moment that it has no peers to place a stream on, or is not available.
+	codeNoPeers      = 10005
+	codeNotAvailable = 10008
+	provisionPause   = time.Second
 )
 
 // provision connects and calls once, which can be repeated, again while the
@@ -80,7 +86,7 @@ func provision(ctx context.Context, dial Dial, once func(context.Context, *nats.
 		unanswered := limited.Err() != nil
 		cancel()
 		var api *jetstream.APIError
-		waits := errors.As(err, &api) && api.ErrorCode == codeNoPeers
+		waits := errors.As(err, &api) && (api.ErrorCode == codeNoPeers || api.ErrorCode == codeNotAvailable)
 		if err == nil || !unanswered && !waits || attempt == provisionAttempts || ctx.Err() != nil {
 			return err
 		}
@@ -106,10 +112,16 @@ func provisionStore(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, 
 	if diff := difference(have, want); len(diff) > 0 {
 		return configError(cfg.Stream, diff)
 	}
-	if have.MaxBytes == want.MaxBytes && have.Replicas == want.Replicas {
+	if have.Compression == jetstream.S2Compression { // whoever turned it on
+		want.Compression = have.Compression
+	}
+	if have.MaxBytes == want.MaxBytes && have.Replicas == want.Replicas && have.Compression == want.Compression {
 		return nil
 	}
-	have.MaxBytes, have.Replicas = want.MaxBytes, want.Replicas
+	if stored := stream.CachedInfo().State.Bytes; want.MaxBytes > 0 && stored > uint64(want.MaxBytes) {
+		return fmt.Errorf("%w: stream %s: %d bytes are stored, which is more than the limit of %d", ErrConfig, cfg.Stream, stored, want.MaxBytes)
+	}
+	have.MaxBytes, have.Replicas, have.Compression = want.MaxBytes, want.Replicas, want.Compression
 	if _, err := js.UpdateStream(ctx, have); err != nil {
 		return fmt.Errorf("esjs: upgrade stream %s: %w", cfg.Stream, err)
 	}

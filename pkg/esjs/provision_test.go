@@ -45,31 +45,33 @@ func TestAStreamThatIsNotFitIsRefused(t *testing.T) {
 	}
 }
 
-// Provisioning again changes the limits and keeps everything else.
-func TestProvisionAgain(t *testing.T) {
+// Compression is turned on for a stream, and by nobody off.
+func TestProvisionCompresses(t *testing.T) {
 	d := esjstest.Server(t)
 	ctx, cfg := testContext(t), d.Config()
-	cfg.MaxBytes = 1 << 20
-	s := d.StoreWith(t, cfg)
-	if _, err := s.Append(ctx, account("a"), esjs.NoStream(), deposited{Amount: 1}); err != nil {
-		t.Fatal(err)
-	}
-	cfg.MaxBytes = 2 << 20
-	if err := esjs.Provision(ctx, d.Dial(), cfg); err != nil {
-		t.Fatal(err)
-	}
 	js, err := jetstream.New(d.Connect(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.Stream(ctx, "EVENTS")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info := stream.CachedInfo(); info.Config.MaxBytes != cfg.MaxBytes || info.State.Msgs != 1 {
-		t.Errorf("limit %d with %d messages, want %d with 1", info.Config.MaxBytes, info.State.Msgs, cfg.MaxBytes)
-	}
-	if got := amounts(t, s, account("a")); len(got) != 1 {
-		t.Errorf("stored %v", got)
+	for _, step := range []struct {
+		compress bool
+		want     jetstream.StoreCompression
+	}{{false, jetstream.NoCompression}, {true, jetstream.S2Compression}, {false, jetstream.S2Compression}} {
+		cfg.Compress = step.compress
+		if err := esjs.Provision(ctx, d.Dial(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		stream, err := js.Stream(ctx, "EVENTS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if have := stream.CachedInfo().Config.Compression; have != step.want {
+			t.Errorf("provisioned with Compress %t it is %v, want %v", step.compress, have, step.want)
+		}
+		store, err := esjs.Open(ctx, d.Dial(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.Close()
 	}
 }

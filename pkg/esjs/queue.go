@@ -29,6 +29,7 @@ type lane[T any] struct {
 	woken    bool      // while it was taken
 	attempts int       // failed ones of the head
 	ahead    []message // of a released key, read ahead
+	decided  *decision // that the key is to be parked, until that is stored
 }
 
 // queue schedules lanes over workers: the commits of a key one after the other,
@@ -69,6 +70,7 @@ func newQueue[T any](start place, window int, full func(bool), finished func(int
 func (q *queue[T]) add(m message, parts []part[T]) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.progress.saw(m)
 	late := m.sequence <= q.progress.head
 	if !late && q.progress.finished(m.sequence) || len(parts) == 0 {
 		q.progress.pass(m.sequence)

@@ -19,10 +19,13 @@ import (
 // aggregate, newest first.
 //
 // It may be as old as a lagging replica, but never older than what this store
-// has read or written of the aggregate, and that there are no events is the
-// leader's word. It holds at most 64 commits in memory,
-// and takes one round trip for each 64 commits, wherever they are stored.
-// Versions are checked to be gapless.
+// has read or written of the aggregate. That there are no events is the
+// leader's word. It holds at most 64 commits in memory, and takes one round trip
+// for each 64 commits, wherever they are stored. It leaves nothing behind on the server.
+//
+// What a replica has lost or damaged is read from the leader. What is lost or
+// damaged there too, or does not follow what was before it, is a *[CorruptError]
+// that names the place.
 //
 // The first error ends the iteration: [ErrNotFound] when the aggregate has no
 // events, [ErrInvalid], *[CorruptError], ctx's error, and what the connection says.
@@ -41,7 +44,16 @@ func (s *Store) Read(ctx context.Context, id StreamID, from, to uint64) iter.Seq
 		case to < from:
 			walk = s.backward
 		}
-		err = walk(ctx, tail, from, to, func(r Record) bool { return yield(r, nil) })
+		var unread error
+		err = walk(ctx, tail, from, to, func(r Record) bool {
+			if unread = s.revealRecord(ctx, &r, nil); unread != nil {
+				return false
+			}
+			return yield(r, nil)
+		})
+		if unread != nil {
+			err = unread
+		}
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(Record{}, err)
 		}
@@ -128,13 +140,13 @@ func forwardCommit(c Commit, last, from, to uint64, yield func(Record) bool) (ui
 // backward yields the versions from from down to to, newest first.
 func (s *Store) backward(ctx context.Context, tail Commit, from, to uint64, yield func(Record) bool) error {
 	page := []Commit{tail} // newest first
-	var above uint64       // the first version after the commit at hand, where it is known
+	var above Commit       // the one after the commit at hand, where it is known
 	for {
 		for _, c := range page {
-			if last := c.revision.version; above != 0 && above != last+1 {
-				return versionGap(c, above, last)
+			if last := c.revision.version; above.Records != nil && above.Records[0].Version != last+1 {
+				return versionGap(above, above.Records[0].Version, last)
 			}
-			above = c.Records[0].Version
+			above = c
 			for _, r := range slices.Backward(c.Records) {
 				if r.Version >= to && r.Version <= from && !yield(r) {
 					return errStopped
@@ -146,13 +158,13 @@ func (s *Store) backward(ctx context.Context, tail Commit, from, to uint64, yiel
 			return nil
 		}
 		var err error
-		if len(sequences) == wire.WindowSize && above > from {
+		if len(sequences) == wire.WindowSize && above.Records[0].Version > from {
 			// Where all of them are above from, only the oldest one's window is needed.
 			if page, err = s.commits(ctx, tail.Stream, sequences[len(sequences)-1:]); err != nil {
 				return err
 			}
 			if page[0].Records[0].Version > from {
-				above = 0
+				above = Commit{}
 				continue
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -20,16 +21,20 @@ type Query struct {
 	Since      time.Time // inclusive; compared with the events' own times
 	Before     time.Time // exclusive; compared with the events' own times
 	Limit      int       // events; 0: no limit
+
+	sealed bool // personal values stay sealed
 }
 
-// ReadAll iterates the selected events in the store's order and ends at what
-// was last when it was called, as the leader knew it. It leaves nothing behind
-// on the server, also when it is left early.
+// ReadAll iterates the selected events in the store's order, each once. It ends
+// at what was last when it was called, as the leader knew it. It leaves nothing
+// behind on the server, also when it is left early. It goes on where it was
+// when the connection or the leader is lost.
 //
-// Nothing is left out: the commits' sequences are checked to have no gap, or,
-// where one category or stream is selected, the chain of each aggregate's
-// commits is. One category or stream is selected by the server; everything else
-// selects among what it sends.
+// Nothing is left out: the commits' sequences are checked to have no gap. What
+// is missing is read from the leader, or is a *[CorruptError] that names the
+// place. Where one category or stream is selected the server selects, and the
+// chain of each aggregate's commits is checked: then what a damaged replica hides
+// of the end of an aggregate is noticed at the end, and not while commits keep coming.
 //
 // The first error ends the iteration: [ErrConfig] or [ErrInvalid] for a query
 // that cannot be, *[CorruptError], ctx's error, and what the connection says.
@@ -49,48 +54,43 @@ func (s *Store) readAll(ctx context.Context, q Query, yield func(Record, error) 
 	if err != nil {
 		return err
 	}
-	until := q.Until
-	if until.IsZero() || last.Before(until) {
-		until = last
+	if q.Until.IsZero() || last.Before(q.Until) {
+		q.Until = last
 	}
-	if !q.After.Before(until) {
+	if !q.After.Before(q.Until) {
 		return nil
 	}
-	left := q.Limit
-	deliver := func(_ message, c Commit, err error) error {
-		if until.Before(c.Position) {
-			return errStopped
-		}
-		if err != nil {
-			return err
-		}
-		for _, r := range c.Records {
-			if !q.selects(r) {
-				continue
+	ctx, cancel := context.WithCancel(ctx)
+	ahead := readAhead{query: q, left: q.Limit, pages: make(chan [][]Record, aheadPages)}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(ahead.pages)
+		err = ahead.read(ctx, s)
+	})
+	defer reading.Wait()
+	defer cancel()
+	for page := range ahead.pages {
+		for _, records := range page {
+			if err := ctx.Err(); err != nil {
+				return err
 			}
-			if !yield(r, nil) {
-				return errStopped
-			}
-			if left--; left == 0 {
-				return errStopped
+			for i := range records {
+				if !yield(records[i], nil) {
+					return errStopped
+				}
 			}
 		}
-		if !c.Position.Before(until) {
-			return errStopped
-		}
-		return nil
 	}
-	reached := func(p Position) error {
-		if p.Before(until) {
-			return nil
-		}
-		return errStopped
-	}
-	return s.followCommits(ctx, q, q.After, commitFollower{deliver: deliver, reached: reached})
+	return err
+}
+
+// selective tells that events of the selected streams may be left out.
+func (q *Query) selective() bool {
+	return len(q.Types) > 0 || !q.Since.IsZero() || !q.Before.IsZero()
 }
 
 // selects tells that a record of the selected streams is of the selected types and times.
-func (q Query) selects(r Record) bool {
+func (q *Query) selects(r Record) bool {
 	return (len(q.Types) == 0 || slices.Contains(q.Types, r.Type)) &&
 		(q.Since.IsZero() || !r.Time.Before(q.Since)) &&
 		(q.Before.IsZero() || r.Time.Before(q.Before))

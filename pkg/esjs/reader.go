@@ -19,6 +19,7 @@ type reader struct {
 	src     source
 	f       follower
 	next    uint64 // the sequence to go on with
+	whole   uint64 // up to here nothing was left out by a filter
 	final   bool   // its error ends the follow
 	skipped int    // messages that are not the source's
 	closing sync.WaitGroup
@@ -27,6 +28,7 @@ type reader struct {
 	inbox     string
 	incoming  chan *nats.Msg
 	delivered uint64 // by this consumer
+	left      uint64 // messages of the source that it had behind the last one it delivered
 	open      int    // messages asked for and not yet received
 	maxBytes  int
 }
@@ -72,7 +74,7 @@ func (r *reader) session(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("esjs: create a consumer of %s: %w", r.src.stream, err)
 	}
-	r.name = consumer.CachedInfo().Name
+	r.name, r.left = consumer.CachedInfo().Name, consumer.CachedInfo().NumPending
 	r.closing.Add(1)
 	defer func() {
 		go func() {
@@ -124,21 +126,30 @@ func (r *reader) receive(ctx context.Context) error {
 				return err
 			}
 		}
-		var err error
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var m *nats.Msg
 		select {
-		case m := <-r.incoming:
-			silent = 0
-			if m.Subject == r.inbox {
-				err = r.status(ctx, m)
-			} else {
-				err = r.take(ctx, m)
+		case m = <-r.incoming: // mostly there is one, and waiting for three things costs more
+		default:
+			select {
+			case m = <-r.incoming:
+			case <-beat.C:
+				if silent++; silent > followDead {
+					return errConsumerLost
+				}
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
 			}
-		case <-beat.C:
-			if silent++; silent > followDead {
-				return errConsumerLost
-			}
-		case <-ctx.Done():
-			return ctx.Err()
+		}
+		silent = 0
+		var err error
+		if m.Subject == r.inbox {
+			err = r.status(ctx, m)
+		} else {
+			err = r.take(ctx, m)
 		}
 		if err != nil {
 			return err
@@ -148,13 +159,14 @@ func (r *reader) receive(ctx context.Context) error {
 
 // take delivers one message.
 func (r *reader) take(ctx context.Context, m *nats.Msg) error {
-	meta, err := m.Metadata()
-	if err != nil || meta.Sequence.Consumer != r.delivered+1 {
+	d, ok := parseDelivered(m.Reply)
+	if !ok || d.consumer != r.delivered+1 {
 		return errConsumerLost // something was dropped on the way
 	}
 	r.delivered++
 	r.open--
-	sequence := meta.Sequence.Stream
+	r.left = d.pending
+	sequence := d.stream
 	if sequence < r.next {
 		return nil
 	}
@@ -162,11 +174,11 @@ func (r *reader) take(ctx context.Context, m *nats.Msg) error {
 		return err
 	}
 	r.next = sequence + 1
-	err = r.deliver(message{
-		subject: m.Subject, sequence: sequence, stored: meta.Timestamp,
-		pending: meta.NumPending, header: m.Header, data: m.Data,
+	err := r.deliver(message{
+		subject: m.Subject, sequence: sequence, stored: time.Unix(0, d.stored),
+		pending: d.pending, header: m.Header, data: m.Data,
 	})
-	if err == nil && meta.NumPending == 0 {
+	if err == nil && d.pending == 0 {
 		err = r.reached(sequence)
 	}
 	return err
@@ -201,8 +213,26 @@ func (r *reader) heartbeat(ctx context.Context, m *nats.Msg) error {
 	if err := r.fill(ctx, looked+1); err != nil {
 		return err
 	}
+	if err := r.checkLeft(ctx, looked); err != nil {
+		return err
+	}
 	r.next = looked + 1
 	return r.reached(looked)
+}
+
+// checkLeft looks for what a filter has left out, once the server has looked at
+// everything. It counts what it has from its index, and a commit whose bits have
+// flipped it leaves out without a word; where that is the last one of its
+// aggregate no other commit points to it.
+func (r *reader) checkLeft(ctx context.Context, looked uint64) error {
+	if r.left > 0 && r.src.gapless && r.src.filter() != "" && r.f.leftOut != nil {
+		if err := r.f.leftOut(ctx, r.whole, looked); err != nil {
+			r.final = true
+			return err
+		}
+	}
+	r.left, r.whole = 0, looked
+	return nil
 }
 
 // fill delivers what a gapless source should have delivered before sequence

@@ -15,27 +15,101 @@ import (
 // the key is not parked; releasing a released key changes nothing.
 func ReleaseParked(ctx context.Context, store *Store, bucketName, subscription, key string) error {
 	b := bucket{store: store, name: bucketName}
-	name := parkedKVKey(subscription, key)
-	for {
-		value, revision, err := b.get(ctx, name)
-		if err != nil {
-			return fmt.Errorf("esjs: release %q of %s: %w", key, subscription, err)
+	return changeParked(ctx, b, subscription, key, func(e *parkedEntry, found bool) (bool, error) {
+		if !found {
+			return false, fmt.Errorf("%w: the key %q of subscription %s is not parked", ErrNotFound, key, subscription)
 		}
-		if value == nil {
-			return fmt.Errorf("%w: the key %q of subscription %s is not parked", ErrNotFound, key, subscription)
-		}
-		var e parkedEntry
-		if err := json.Unmarshal(value, &e); err != nil {
-			return fmt.Errorf("%w: the entry of the parked key %q in bucket %s: %w", ErrConfig, key, bucketName, err)
-		}
-		if e.Released {
-			return nil
-		}
+		changed := !e.Released
 		e.Released = true
-		if value, err = json.Marshal(e); err != nil {
+		return changed, nil
+	})
+}
+
+// ReleaseAllParked is [ReleaseParked] for every key that is parked when it is
+// called. It returns how many it has released; with an error the others wait, and
+// it may be called again.
+func ReleaseAllParked(ctx context.Context, store *Store, bucketName, subscription string) (int, error) {
+	_, parked, err := readEntries(ctx, bucket{store: store, name: bucketName})
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, p := range parkedOf(subscription, parked) {
+		err := ReleaseParked(ctx, store, bucketName, subscription, p.Key)
+		switch {
+		case err == nil:
+			n++
+		case !errors.Is(err, ErrNotFound): // another released it, and it has gone on
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// DropParked gives up the first commit of a parked key that waits, which is at from (see
+// [Parked]), and lets the key go on with what came after it, as [ReleaseParked] does. The commit
+// stays in the store; the subscription does not handle it, unless it reads it again after
+// a crash within a moment of the parking, and then the key is parked again.
+//
+// It fails with [ErrNotFound] when the key is not parked, or goes on already, and with
+// [ErrInvalid] when another commit waits first, or more than 1,000 wait and those
+// that are listed are done: release the key then. An error changes nothing.
+func DropParked(ctx context.Context, store *Store, bucketName, subscription, key string, from Position) error {
+	b := bucket{store: store, name: bucketName}
+	return changeParked(ctx, b, subscription, key, func(e *parkedEntry, found bool) (bool, error) {
+		switch {
+		case !found:
+			return false, fmt.Errorf("%w: the key %q of subscription %s is not parked", ErrNotFound, key, subscription)
+		case e.Released:
+			return false, fmt.Errorf("%w: the key %q of subscription %s is parked no more: it was released and goes on", ErrNotFound, key, subscription)
+		case len(e.Sequences) == 0:
+			return false, fmt.Errorf("%w: of the key %q of subscription %s nothing that waits is listed", ErrInvalid, key, subscription)
+		case e.Sequences[0] != from.sequence:
+			return false, fmt.Errorf("%w: of the key %q of subscription %s the commit at %s waits first, not that at %s",
+				ErrInvalid, key, subscription, Position{sequence: e.Sequences[0]}, from)
+		}
+		e.Sequences, e.Released = e.Sequences[1:], true
+		return true, nil
+	})
+}
+
+// readParked reads the entry of a key, and the revision at which it may be
+// written; nil when the key is not parked.
+func readParked(ctx context.Context, b bucket, subscription, key string) (*parkedEntry, uint64, error) {
+	value, revision, err := b.get(ctx, parkedKVKey(subscription, key))
+	if err != nil {
+		return nil, 0, fmt.Errorf("esjs: the parked key %q of %s: %w", key, subscription, err)
+	}
+	if value == nil {
+		return nil, revision, nil
+	}
+	e := &parkedEntry{}
+	if err := json.Unmarshal(value, e); err != nil {
+		return nil, 0, fmt.Errorf("%w: the entry of the parked key %q in bucket %s: %w", ErrConfig, key, b.name, err)
+	}
+	return e, revision, nil
+}
+
+// changeParked changes the entry of a key, or makes it, until no other writer
+// is faster. change tells whether there is anything to write.
+func changeParked(ctx context.Context, b bucket, subscription, key string, change func(e *parkedEntry, found bool) (bool, error)) error {
+	for {
+		e, revision, err := readParked(ctx, b, subscription, key)
+		if err != nil {
 			return err
 		}
-		if _, err = b.put(ctx, name, value, revision); !errors.Is(err, errChanged) {
+		found := e != nil
+		if !found {
+			e = &parkedEntry{Subscription: subscription, Key: key}
+		}
+		if changed, err := change(e, found); err != nil || !changed {
+			return err
+		}
+		value, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		if _, err = b.put(ctx, parkedKVKey(subscription, key), value, revision); !errors.Is(err, errChanged) {
 			return err
 		}
 	}

@@ -13,16 +13,92 @@ const replaySave = 100
 // parkPause is how long a lane waits when its parked entry could not be written.
 const parkPause = time.Second
 
-// park sets the lane's key aside: its head and what waits behind it.
+// maxParked bounds the keys that are parked: beyond it, it is the handler that is wrong, or
+// what it needs is away, and their entries would fill the bucket of others.
+const maxParked = 1000
+
+// decision is that a key is to be parked. It stands until it is stored: meanwhile
+// nothing of the key is handled.
+type decision struct {
+	sequence uint64 // of the first message that waits; 0 when none does
+	reason   error
+	// before is since when the key was parked before, of which it is being released;
+	// zero when it was not. With sequence it tells one decision from another.
+	before time.Time
+	told   bool // parks was
+}
+
+// errManyParked keeps a key from being parked; an operator who releases others helps.
+var errManyParked = fmt.Errorf("esjs: %d keys are parked already: is the handler wrong?", maxParked)
+
+// park decides to set the lane's key aside: its head and what waits behind it.
 func (r *running[T]) park(l *lane[T], reason error) {
+	t, _ := r.queue.head(l)
 	if r.parking == nil {
-		t, _ := r.queue.head(l)
 		r.fail(fmt.Errorf("esjs: subscription %s has no bucket in which to park the key %q, at sequence %d: %w",
 			r.name, l.key, t.entry.sequence, reason))
 		return
 	}
-	k := r.parking.get(l.key)
-	r.parkMore(l, k.entry.parkedAgain(reason), k.revision)
+	l.decided = &decision{sequence: t.entry.sequence, reason: reason}
+	r.parkHead(l, t)
+}
+
+// parkHead does what was decided of a lane's head.
+func (r *running[T]) parkHead(l *lane[T], t task[T]) {
+	switch {
+	case t.err == nil && r.setAside != nil:
+		r.leave(l, t.payload, l.decided.reason)
+	case r.parking.crowded():
+		r.notParked(l, errManyParked)
+	case r.tellParks(l):
+		k := r.parking.get(l.key)
+		r.parkMore(l, k.entry.parkedAgain(l.decided.reason), k.revision)
+	}
+}
+
+// isDecided tells that the lane's key is to be parked because of sequence.
+func (l *lane[T]) isDecided(sequence uint64) bool {
+	return l.decided != nil && l.decided.sequence == sequence
+}
+
+// tellParks tells that a lane's key is about to be parked, once; where that fails the
+// lane is looked at again.
+func (r *running[T]) tellParks(l *lane[T]) bool {
+	if d := l.decided; r.parks != nil && !d.told {
+		err := r.tell(func(ctx context.Context, key string) error { return r.parks(ctx, key, *d) }, l.key)
+		if err != nil {
+			r.lookAgain(l)
+			return false
+		}
+		d.told = true
+	}
+	return true
+}
+
+// notParked tells why a key is not parked, although it is to be, and waits.
+func (r *running[T]) notParked(l *lane[T], err error) {
+	if r.handlers.Err() == nil {
+		r.observer.Handled(r.name, 0, fmt.Errorf("esjs: the key %q waits and is not parked: %w; it is to be, because: %w", l.key, err, l.decided.reason))
+	}
+	r.lookAgain(l)
+}
+
+// lookAgain gives a lane back after a pause, unless handling stops.
+func (r *running[T]) lookAgain(l *lane[T]) {
+	if r.handlers.Err() == nil {
+		r.queue.again(l, parkPause)
+	}
+}
+
+// leave gives the lane's head to those who take over what would be parked.
+func (r *running[T]) leave(l *lane[T], payload T, reason error) {
+	err := r.tell(func(ctx context.Context, _ string) error { return r.setAside(ctx, payload, reason) }, l.key)
+	if err != nil {
+		r.lookAgain(l)
+		return
+	}
+	l.decided = nil
+	r.queue.finish(l)
 }
 
 // parkMore stores an entry together with all that waits in the lane.
@@ -41,14 +117,26 @@ func (r *running[T]) parkMore(l *lane[T], e parkedEntry, revision uint64) {
 // keepEntry stores the entry of a lane's key; when it could not, the lane is
 // looked at again.
 func (r *running[T]) keepEntry(l *lane[T], e parkedEntry, revision uint64) bool {
+	if e.done() && r.released != nil {
+		if err := r.tell(r.released, l.key); err != nil {
+			r.notReleased(l, e, revision, err)
+			return false
+		}
+	}
 	err := r.parking.store(r.handlers, l.key, e, revision)
 	switch {
 	case err == nil:
+		l.decided = nil
 		return true
 	case errors.Is(err, errChanged):
 		r.queue.again(l, 0)
-	case r.handlers.Err() == nil:
-		r.queue.again(l, parkPause)
+	case l.decided != nil:
+		r.notParked(l, err)
+	default:
+		if r.handlers.Err() == nil {
+			r.observer.Handled(r.name, 0, fmt.Errorf("esjs: what waits of the parked key %q is not stored: %w", l.key, err))
+		}
+		r.lookAgain(l)
 	}
 	return false
 }
@@ -63,6 +151,9 @@ func (r *running[T]) workParked(l *lane[T]) bool {
 	if k.gone {
 		return false
 	}
+	if !k.entry.Released {
+		l.decided = nil // another has parked it
+	}
 	tasks := r.queue.tasks(l)
 	covered := 0
 	for covered < len(tasks) && k.entry.covers(tasks[covered].entry.sequence) {
@@ -70,6 +161,8 @@ func (r *running[T]) workParked(l *lane[T]) bool {
 	}
 	r.queue.absorb(l, covered)
 	switch {
+	case k.entry.Released && l.isDecided(k.entry.first()):
+		r.parkReleased(l, k.entry, k.revision)
 	case k.entry.Released:
 		r.replay(l, k)
 	case covered < len(tasks):
@@ -83,9 +176,15 @@ func (r *running[T]) workParked(l *lane[T]) bool {
 // replay handles the next commit of a released key.
 func (r *running[T]) replay(l *lane[T], k parkedKey) {
 	e := k.entry
-	if len(e.Sequences) == 0 && e.MoreTo == 0 {
+	if len(e.Sequences) == 0 && (e.MoreTo == 0 || e.MoreFrom == 0) {
 		// All of the key that was delivered so far is in the entry; what comes
 		// from now on waits in the lane.
+		if e.MoreFrom > 0 && r.lost != nil { // what is gone of the rest leaves no trace
+			if err := r.tell(r.lost, l.key); err != nil {
+				r.notReleased(l, e, k.revision, err)
+				return
+			}
+		}
 		e.MoreTo = max(r.queue.delivered(), r.start.top(), e.MoreFrom)
 		if r.keepEntry(l, e, k.revision) {
 			r.queue.again(l, 0)
@@ -95,11 +194,9 @@ func (r *running[T]) replay(l *lane[T], k parkedKey) {
 	m, err := r.parkedMessage(l, e)
 	switch {
 	case errors.Is(err, errNoMessage):
-		err = &parkNow{&CorruptError{Position: Position{sequence: e.Sequences[0]}, Reason: "a parked commit is missing"}}
+		err = r.missing(l.key, e.Sequences[0])
 	case err != nil:
-		if r.handlers.Err() == nil {
-			r.queue.again(l, parkPause)
-		}
+		r.lookAgain(l)
 		return
 	case m.sequence > 0:
 		err = r.callFor(l.key, m)
@@ -110,27 +207,56 @@ func (r *running[T]) replay(l *lane[T], k parkedKey) {
 		r.replayed(l, k)
 		return
 	}
+	r.notReleased(l, e, k.revision, err)
+}
+
+// notReleased tries again what a released key failed with, or parks the key again.
+func (r *running[T]) notReleased(l *lane[T], e parkedEntry, revision uint64, err error) {
 	if wait, again := r.again(l, err); again {
 		r.queue.again(l, wait)
 		return
 	}
 	if r.handlers.Err() == nil {
 		l.attempts, l.ahead = 0, nil
-		r.parkMore(l, e.parkedAgain(err), k.revision)
+		l.decided = &decision{sequence: e.first(), reason: err, before: e.Since}
+		r.parkReleased(l, e, revision)
 	}
+}
+
+// parkReleased does what was decided of a key that is being released.
+func (r *running[T]) parkReleased(l *lane[T], e parkedEntry, revision uint64) {
+	if r.tellParks(l) {
+		r.parkMore(l, e.parkedAgain(l.decided.reason), revision)
+	}
+}
+
+// missing is what becomes of a parked message that is not in the stream.
+func (r *running[T]) missing(key string, sequence uint64) error {
+	if r.lost != nil {
+		return r.tell(r.lost, key)
+	}
+	return &parkNow{&CorruptError{Position: Position{sequence: sequence}, Reason: "a parked commit is missing"}}
 }
 
 // replayed stores the progress of a replay, now and then and at its end.
 func (r *running[T]) replayed(l *lane[T], k parkedKey) {
-	done := len(k.entry.Sequences) == 0 && k.entry.MoreFrom == 0
-	if k.unsaved++; !done && k.unsaved < replaySave {
-		r.parking.remember(l.key, k)
+	k.unsaved++
+	r.parking.remember(l.key, k)
+	if !k.entry.done() && k.unsaved < replaySave {
 		r.queue.again(l, 0)
 		return
 	}
 	if r.keepEntry(l, k.entry, k.revision) {
 		r.queue.again(l, 0)
 	}
+}
+
+// first is the first commit that waits, 0 when none does.
+func (e parkedEntry) first() uint64 {
+	if len(e.Sequences) > 0 {
+		return e.Sequences[0]
+	}
+	return e.MoreFrom
 }
 
 // after is the entry when sequence was replayed; 0 means that there was nothing left.
@@ -156,9 +282,12 @@ func (r *running[T]) parkedMessage(l *lane[T], e parkedEntry) (message, error) {
 		l.ahead = l.ahead[1:]
 	}
 	if len(l.ahead) == 0 {
-		src := source{stream: r.stream, subjects: r.subjects(l.key)}
-		err := r.store.scan(r.handlers, src, e.MoreFrom-1, e.MoreTo, func(m message) error {
-			if r.partOf(l.key, m) != nil {
+		err := r.store.scan(r.handlers, r.waiting(l.key), e.MoreFrom-1, e.MoreTo, func(m message) error {
+			p, err := r.partOf(l.key, m)
+			if err != nil {
+				return err
+			}
+			if p != nil {
 				l.ahead = append(l.ahead, m)
 			}
 			if len(l.ahead) == replaySave {
@@ -178,25 +307,28 @@ func (r *running[T]) parkedMessage(l *lane[T], e parkedEntry) (message, error) {
 }
 
 // partOf is what a key has of a message, or nil.
-func (r *running[T]) partOf(key string, m message) *part[T] {
-	for _, p := range r.split(m) {
+func (r *running[T]) partOf(key string, m message) (*part[T], error) {
+	parts, err := r.split(r.handlers, m)
+	for _, p := range parts {
 		if p.key == key {
-			return &p
+			return &p, err
 		}
 	}
-	return nil
+	return nil, err
 }
 
 // callFor handles what a key has of a message.
 func (r *running[T]) callFor(key string, m message) error {
-	p := r.partOf(key, m)
+	p, err := r.partOf(key, m)
 	switch {
+	case err != nil:
+		return err
 	case p == nil: // no longer selected
 		return nil
 	case p.err != nil:
 		return &parkNow{p.err}
 	}
-	return r.call(p.payload)
+	return r.call(context.WithValue(r.handlers, outOfTurnKey{}, true), p.payload)
 }
 
 // errStopScan ends a scan early, without an error.

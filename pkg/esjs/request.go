@@ -3,6 +3,7 @@ package esjs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,7 +19,15 @@ var errDisconnected = errors.New("esjs: disconnected while waiting for the answe
 // errNoAnswer ends a call that got no answer in time.
 var errNoAnswer = errors.New("esjs: no answer from the server in time")
 
-// unsentError is a request that never left this process.
+// deniedError is a request that the server has not taken: the connection may not
+// publish to its subject.
+type deniedError struct{ subject string }
+
+func (e *deniedError) Error() string {
+	return "esjs: no permission to publish to " + e.subject
+}
+
+// unsentError is a request that never left this process, and cannot.
 type unsentError struct{ err error }
 
 func (e *unsentError) Error() string { return e.err.Error() }
@@ -34,7 +43,14 @@ type requester struct {
 
 	mu   sync.Mutex
 	free []*call
-	down chan struct{} // closed, and replaced, when the connection is lost
+	// down is closed, and replaced, when the connection is lost, and when the
+	// server has not taken a request; then denied is why the last one was closed.
+	down   chan struct{}
+	denied struct {
+		down chan struct{}
+		err  *deniedError
+		at   time.Time
+	}
 }
 
 // call is one or more requests in flight and their answers. Its inbox is its
@@ -48,6 +64,7 @@ type call struct {
 	armed   bool      // the timer runs; it may be early, and then runs on
 	expires time.Time // when the answers are too late
 	down    chan struct{}
+	subject string // of the last request
 	number  uint64 // tells this call's answers from late ones of earlier calls
 	late    int    // answers of earlier calls that may still come
 	open    int    // answers of this call that are still to come
@@ -58,15 +75,71 @@ type call struct {
 // and as many late ones.
 const maxInFlight = 128
 
-func newRequester(nc *nats.Conn) *requester {
+// newRequester makes the request path of a connection; connected is told when
+// that is there, lost, or there again, but not when it is closed.
+func newRequester(nc *nats.Conn, connected func(bool)) *requester {
 	r := &requester{nc: nc, down: make(chan struct{})}
-	go r.watch(nc.StatusChanged(nats.RECONNECTING, nats.CLOSED))
+	changes := nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
+	if nc.IsConnected() {
+		connected(true)
+	}
+	previous := nc.ErrorHandler()
+	nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrPermissionViolation) {
+			r.deny(err)
+		}
+		if previous != nil {
+			previous(nc, sub, err)
+		}
+	})
+	go r.watch(changes, connected)
 	return r
 }
 
+// deny ends the calls that wait for an answer to what the server did not take:
+// it says so on the connection and never answers. The other calls take it for a
+// lost connection, which changes nothing for them.
+func (r *requester) deny(err error) {
+	_, subject, _ := strings.Cut(err.Error(), `Publish to "`) // where else it says which one
+	subject, _, found := strings.Cut(subject, `"`)
+	if !found {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.denied.down, r.denied.err, r.denied.at = r.down, &deniedError{subject}, time.Now()
+	close(r.down)
+	r.down = make(chan struct{})
+}
+
+// deniedSince returns what the server said last since a time that it did not
+// take, or nil.
+func (r *requester) deniedSince(t time.Time) *deniedError {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.denied.at.Before(t) {
+		return nil
+	}
+	return r.denied.err
+}
+
+// lost is why a call ends whose down was closed.
+func (c *call) lost() error {
+	c.on.mu.Lock()
+	defer c.on.mu.Unlock()
+	if why := c.on.denied; why.down == c.down && why.err.subject == c.subject {
+		return why.err
+	}
+	return errDisconnected
+}
+
 // watch ends the calls under way when the connection is lost.
-func (r *requester) watch(changes chan nats.Status) {
+func (r *requester) watch(changes chan nats.Status, connected func(bool)) {
 	for status := range changes {
+		if status == nats.CONNECTED {
+			connected(true)
+			continue
+		}
 		r.mu.Lock()
 		close(r.down)
 		r.down = make(chan struct{})
@@ -74,6 +147,7 @@ func (r *requester) watch(changes chan nats.Status) {
 		if status == nats.CLOSED {
 			return
 		}
+		connected(false)
 	}
 }
 
@@ -100,18 +174,50 @@ func (r *requester) begin() (*call, error) {
 	return c, nil
 }
 
-// send publishes msg as a request of the call; tag names its answer.
-func (c *call) send(msg *nats.Msg, tag int) error {
+// send publishes msg as a request of the call; tag names its answer. Errors are
+// those of [requester.publish].
+func (c *call) send(ctx context.Context, msg *nats.Msg, tag int) error {
 	c.reply = append(c.reply[:0], c.prefix...)
 	c.reply = strconv.AppendUint(c.reply, c.number, 36)
 	c.reply = append(c.reply, '-')
 	c.reply = strconv.AppendInt(c.reply, int64(tag), 36)
 	msg.Reply = string(c.reply)
-	if err := c.on.nc.PublishMsg(msg); err != nil {
-		return &unsentError{err}
+	if err := c.on.publish(ctx, msg); err != nil {
+		return err
 	}
 	c.open++
+	c.subject = msg.Subject
 	return nil
+}
+
+// maxSubjects bounds the subjects of a request together. A server answers a
+// control line of more than 4096 bytes by closing the connection, and the client then
+// does not connect again; the rest is for the two sizes.
+const maxSubjects = 4096 - 32
+
+// publish hands msg to the connection. While that is lost, and what it keeps for
+// the next one is full, it waits until ctx ends: that passes. Errors: *unsentError for
+// what the connection cannot send and where ctx ended; errDisconnected for a write that
+// failed, of which the server may have all.
+func (r *requester) publish(ctx context.Context, msg *nats.Msg) error {
+	if n := len(msg.Subject) + len(msg.Reply); n > maxSubjects {
+		return &unsentError{fmt.Errorf("%w: it has %d bytes with the reply subject, and at most %d fit the server's control line: it begins with %.80s",
+			nats.ErrBadSubject, n, maxSubjects, msg.Subject)}
+	}
+	err := r.nc.PublishMsg(msg)
+	for wait := newPause(); errors.Is(err, nats.ErrReconnectBufExceeded); err = r.nc.PublishMsg(msg) {
+		if err := wait.sleep(ctx); err != nil {
+			return &unsentError{err}
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, nats.ErrBadSubject),
+		errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
+		return &unsentError{err}
+	}
+	return fmt.Errorf("%w: %w", errDisconnected, err)
 }
 
 // wait gives the answers [answerTimeout] from now on. The timer of an earlier
@@ -125,7 +231,7 @@ func (c *call) wait() {
 	}
 }
 
-// next returns one of the answers and its tag. Errors: errDisconnected,
+// next returns one of the answers and its tag. Errors: errDisconnected, *deniedError,
 // errNoAnswer, ctx's error; they end the call. nats.ErrNoResponders belongs to
 // the tag.
 func (c *call) next(ctx context.Context) (int, *nats.Msg, error) {
@@ -139,7 +245,7 @@ func (c *call) next(ctx context.Context) (int, *nats.Msg, error) {
 		case <-ctx.Done():
 			return 0, nil, ctx.Err()
 		case <-c.down:
-			return 0, nil, errDisconnected
+			return 0, nil, c.lost()
 		case <-c.timer.C:
 			if left := time.Until(c.expires); left > 0 {
 				c.timer.Reset(left)
@@ -186,9 +292,14 @@ func (c *call) end() {
 }
 
 // do sends msg and waits for its answer at most [answerTimeout]. Errors: *unsentError
-// for what the connection refuses before sending, nats.ErrNoResponders, and
-// those of [call.next].
+// for what the connection cannot send, nats.ErrNoResponders, and those of
+// [call.next].
 func (r *requester) do(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
+	return r.doWithin(ctx, msg, answerTimeout)
+}
+
+// doWithin is do for an answer that may take longer.
+func (r *requester) doWithin(ctx context.Context, msg *nats.Msg, patience time.Duration) (*nats.Msg, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &unsentError{err}
 	}
@@ -197,10 +308,11 @@ func (r *requester) do(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 		return nil, err
 	}
 	defer c.end()
-	if err := c.send(msg, 0); err != nil {
+	if err := c.send(ctx, msg, 0); err != nil {
 		return nil, err
 	}
 	c.wait()
+	c.expires = time.Now().Add(patience)
 	_, answer, err := c.next(ctx)
 	if err != nil {
 		return nil, err

@@ -76,7 +76,8 @@ func NoStream() Expectation { return Expectation{} }
 
 // Any expects nothing: it reads the tail, appends guarded by it, and tries
 // again when another writer was faster, until ctx ends. An append whose outcome
-// is unknown is stored twice when it is repeated with Any.
+// is unknown may be stored twice when it is repeated with Any and without a
+// command id; see [Write].
 func Any() Expectation { return Expectation{kind: expectAny} }
 
 // String returns the position's text, for example "0-1871"; [ParsePosition] reads it.
@@ -84,10 +85,11 @@ func (p Position) String() string {
 	return strconv.FormatUint(uint64(p.partition), 10) + "-" + strconv.FormatUint(p.sequence, 10)
 }
 
-// ParsePosition reads what [Position.String] wrote.
+// ParsePosition reads what [Position.String] wrote. Before the first event there is
+// one position, "0-0".
 func ParsePosition(s string) (Position, error) {
 	partition, sequence, err := parsePair(s)
-	if err != nil || partition > math.MaxUint32 {
+	if err != nil || partition > math.MaxUint32 || sequence == 0 && partition != 0 {
 		return Position{}, fmt.Errorf("%w: %q is not a position, such as %q", ErrInvalid, s, "0-1871")
 	}
 	return Position{partition: uint32(partition), sequence: sequence}, nil

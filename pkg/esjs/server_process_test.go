@@ -1,81 +1,43 @@
 package esjs_test
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
+	"github.com/b144f99b/orderflow/pkg/esjs/internal/natsproc"
 )
 
-// Benchmarks measure against a nats-server in a process of its own, as users
-// run it: the server's allocations and garbage collection are then not counted
-// as the library's, and a round trip costs what it costs them. The test binary
-// is that process when serverProcess is set in its environment.
-const serverProcess = "ESJS_TEST_SERVER_PROCESS"
+// beServer makes the test binary a server's process, which a test can kill.
+const beServer = "be-a-nats-server"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(serverProcess); dir != "" {
-		os.Exit(serve(dir))
+	if len(os.Args) == 4 && os.Args[1] == beServer {
+		if err := natsproc.Serve(os.Args[2], os.Args[3], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
 
-// serve runs a server until standard input ends.
-func serve(dir string) int {
-	s, err := server.NewServer(&server.Options{
-		ServerName: "bench",
-		Host:       "127.0.0.1", Port: server.RANDOM_PORT,
-		JetStream: true, StoreDir: dir, JetStreamMaxStore: 64 << 30,
-		SyncAlways: strings.HasSuffix(dir, syncAlways),
-		NoLog:      true, NoSigs: true,
-	})
+// startServer starts a server in a process of its own, which ends with the test
+// unless that kills it.
+func startServer(t testing.TB, dir string) *natsproc.Server {
+	t.Helper()
+	s, err := natsproc.Start([]string{os.Args[0], beServer}, dir, natsproc.SyncDefault)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		t.Fatal(err)
 	}
-	go s.Start()
-	if !s.ReadyForConnections(30 * time.Second) {
-		return 1
-	}
-	fmt.Println(s.ClientURL())
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	s.Shutdown()
-	s.WaitForShutdown()
-	return 0
+	t.Cleanup(func() { _ = s.Stop() })
+	return s
 }
 
-// syncAlways is the end of the directory of a server that syncs each write.
-const syncAlways = "-always"
-
-// startServerProcess returns the URL of a server that ends with the benchmark.
-func startServerProcess(b *testing.B, sync string) string {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), serverProcess+"="+b.TempDir()+"/"+"store-"+sync)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
+// kill ends the server as kill -9 does.
+func kill(t testing.TB, s *natsproc.Server) {
+	t.Helper()
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = stdin.Close()
-		_ = cmd.Wait()
-	})
-	url, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		b.Fatalf("the server process: %v", err)
-	}
-	return strings.TrimSpace(url)
 }

@@ -37,10 +37,16 @@ type snapshotBody[S any] struct {
 	StateVersion int        `json:"state_version"`
 	Version      uint64     `json:"version"`
 	Sequence     uint64     `json:"sequence"`
+	Commit       string     `json:"commit,omitzero"` // id of its first event: a snapshot of another log is not used
+	Writer       string     `json:"writer,omitzero"` // the store that wrote it
 	Time         time.Time  `json:"time"`
 	Commands     commandLog `json:"commands,omitzero"`
 	Inputs       inputLog   `json:"inputs,omitzero"`
 	State        S          `json:"state"`
+
+	// Of a state that was folded from personal values; State is then empty.
+	Persons []string `json:"persons,omitzero"`
+	Sealed  []byte   `json:"sealed,omitzero"`
 }
 
 const snapshotForm = 1
@@ -97,23 +103,33 @@ func (s *snapshotter[S]) decode(msg *nats.Msg) *folded[S] {
 	if len(msg.Data) == 0 { // there is none, or it was deleted
 		return nil
 	}
-	if err := json.Unmarshal(msg.Data, &body); err != nil || body.Form != snapshotForm || body.StateVersion != s.policy.StateVersion {
+	if err := json.Unmarshal(msg.Data, &body); err != nil || body.Form != snapshotForm && body.Form != sealedForm || body.StateVersion != s.policy.StateVersion {
 		return nil
 	}
 	return &folded[S]{
 		state:    body.State,
 		revision: Revision{version: body.Version, sequence: body.Sequence, time: body.Time},
+		commit:   body.Commit,
+		own:      body.Writer == s.store.name,
 		commands: body.Commands,
 		inputs:   body.Inputs,
+		persons:  persons{ids: body.Persons},
+		sealed:   body.Sealed,
 	}
 }
 
-func (s *snapshotter[S]) encode(f *folded[S]) ([]byte, error) {
-	return json.Marshal(snapshotBody[S]{
+func (s *snapshotter[S]) encode(ctx context.Context, id StreamID, f *folded[S]) ([]byte, error) {
+	body := snapshotBody[S]{
 		Form: snapshotForm, StateVersion: s.policy.StateVersion,
-		Version: f.revision.version, Sequence: f.revision.sequence, Time: f.revision.time,
+		Version: f.revision.version, Sequence: f.revision.sequence, Time: f.revision.time, Commit: f.commit, Writer: s.store.name,
 		Commands: f.commands, Inputs: f.inputs, State: f.state,
-	}, json.Deterministic(true))
+	}
+	if len(f.persons.ids) > 0 {
+		if err := s.seal(ctx, id, &body, f.persons.ids); err != nil {
+			return nil, err
+		}
+	}
+	return MarshalInClear(body)
 }
 
 // due tells that f has enough commits since its snapshot, or has ended.
@@ -186,12 +202,12 @@ func (s *snapshotter[S]) run() {
 // again while others write or the bucket has no leader. A failure is not
 // reported: a snapshot that is missing only costs time.
 func (s *snapshotter[S]) write(id StreamID, f *folded[S]) {
-	body, err := s.encode(f)
+	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	defer cancel()
+	body, err := s.encode(ctx, id, f)
 	if err != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
-	defer cancel()
 	for wait := newPause(); ; {
 		if commit, sequence, err := s.stored(ctx, id); err == nil {
 			if commit >= f.revision.sequence || s.put(ctx, id, body, sequence) {
@@ -233,7 +249,11 @@ func (s *snapshotter[S]) stored(ctx context.Context, id StreamID) (commit, seque
 	if err != nil {
 		return 0, 0, err
 	}
-	if f := s.decode(msg); f != nil {
+	f := s.decode(msg)
+	if f != nil && f.sealed != nil {
+		f = s.open(ctx, id, f) // one that cannot be opened any more is replaced
+	}
+	if f != nil {
 		commit = f.revision.sequence
 	}
 	return commit, sequence, nil

@@ -13,12 +13,18 @@ import (
 
 // SubscriptionStatus is what a bucket knows of a subscription.
 type SubscriptionStatus struct {
-	Name     string    `json:"name"`
-	Owner    string    `json:"owner"` // of the lease; empty when nobody is active
-	Position Position  `json:"position"`
-	Lag      uint64    `json:"lag"` // stream sequences behind the stream's last message
-	Parked   []Parked  `json:"parked"`
-	Renewed  time.Time `json:"renewed"` // by the owner's clock; when the position was stored
+	Name     string   `json:"name"`
+	Owner    string   `json:"owner"` // of the lease; empty when nobody is active
+	Position Position `json:"position"`
+	Lag      uint64   `json:"lag"` // stream sequences behind the stream's last message
+	// Behind is the age of the first message of the stream after Position, in
+	// seconds, whether the subscription selects it or not; 0 without a lag.
+	Behind float64 `json:"behind_seconds"`
+	// Rate is how many commits a second the owner has finished, averaged over
+	// about 10 s; 0 after a clean stop. Lag/Rate is a guess at the seconds until it has caught up.
+	Rate    float64   `json:"rate"`
+	Parked  []Parked  `json:"parked"`
+	Renewed time.Time `json:"renewed"` // by the owner's clock; when the position was stored
 }
 
 // Parked is a key that was set aside.
@@ -27,6 +33,12 @@ type Parked struct {
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 	Count  int       `json:"count"` // commits that wait; above 1000 others may not be counted
+	// From is the first commit that waits; zero when none does yet. A projection's
+	// key that was parked before this was noted has none either.
+	From Position `json:"from,omitzero"`
+	// Released tells that the key was released and that the commits that wait
+	// are not all handled yet.
+	Released bool `json:"released,omitzero"`
 }
 
 // Subscriptions reads the state of all subscriptions of a bucket, ordered by
@@ -48,20 +60,34 @@ func Subscriptions(ctx context.Context, store *Store, bucketName string) ([]Subs
 			}
 			ends[e.Stream] = end
 		}
-		s := SubscriptionStatus{Name: e.Subscription, Owner: e.Owner, Position: e.Floor, Renewed: e.Renewed}
+		s := SubscriptionStatus{Name: e.Subscription, Owner: e.Owner, Position: e.Floor, Rate: e.Rate, Renewed: e.Renewed}
 		if end > e.Floor.sequence {
 			s.Lag = end - e.Floor.sequence
-		}
-		for _, p := range parked {
-			if p.Subscription == e.Subscription {
-				s.Parked = append(s.Parked, p.status())
+			next, err := store.leaderNext(ctx, e.Stream, e.Floor.sequence)
+			switch {
+			case err == nil:
+				s.Behind = max(time.Since(next.stored), 0).Seconds()
+			case !errors.Is(err, errNoMessage): // of timers the last ones may be gone
+				return nil, err
 			}
 		}
-		slices.SortFunc(s.Parked, func(a, b Parked) int { return strings.Compare(a.Key, b.Key) })
+		s.Parked = parkedOf(e.Subscription, parked)
 		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b SubscriptionStatus) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// parkedOf lists the parked keys of a subscription, ordered.
+func parkedOf(subscription string, entries map[string]parkedEntry) []Parked {
+	var parked []Parked
+	for _, e := range entries {
+		if e.Subscription == subscription {
+			parked = append(parked, e.status())
+		}
+	}
+	slices.SortFunc(parked, func(a, b Parked) int { return strings.Compare(a.Key, b.Key) })
+	return parked
 }
 
 func (e parkedEntry) status() Parked {
@@ -69,7 +95,11 @@ func (e parkedEntry) status() Parked {
 	if e.MoreFrom > 0 {
 		count++
 	}
-	return Parked{Key: e.Key, Reason: e.Reason, Since: e.Since, Count: count}
+	from := Position{sequence: e.MoreFrom}
+	if len(e.Sequences) > 0 {
+		from.sequence = e.Sequences[0]
+	}
+	return Parked{Key: e.Key, Reason: e.Reason, Since: e.Since, Count: count, From: from, Released: e.Released}
 }
 
 // readEntries reads a bucket's leases and parked keys, by KV key.

@@ -59,3 +59,43 @@ func TestSubscriptionsThatAreBusyAreShown(t *testing.T) {
 	stop()
 	writer.Wait()
 }
+
+func TestSubscriptionsTellLagInSecondsAndRate(t *testing.T) {
+	r := newRig(t, esjstest.Server(t))
+	show := func() esjs.SubscriptionStatus {
+		t.Helper()
+		status, err := esjs.Subscriptions(within(t), r.store, subscriptions)
+		if err != nil || len(status) != 1 {
+			t.Fatal(status, err)
+		}
+		return status[0]
+	}
+	goOn := make(chan struct{})
+	got := newHandled(t, 3)
+	run := r.start(t, r.cfg, func(ctx context.Context, e esjs.Recorded[esjs.Event]) error {
+		if e.Version == 2 {
+			<-goOn
+		}
+		return got.handle(ctx, e)
+	})
+	for range 3 {
+		r.tick(t, "a")
+	}
+	began := time.Now()
+	eventually(t, "the first one's position is not stored", func() bool {
+		status, err := esjs.Subscriptions(within(t), r.store, subscriptions)
+		return err == nil && len(status) == 1 && status[0].Lag == 2
+	})
+	<-time.After(10 * time.Millisecond)
+	if s := show(); s.Behind < 0.01 || s.Behind > time.Since(began).Seconds()+1 || s.Rate <= 0 {
+		t.Errorf("behind: %+v", s)
+	}
+	close(goOn)
+	got.wait()
+	eventually(t, "it is not shown as caught up", func() bool { s := show(); return s.Lag == 0 && s.Behind == 0 && s.Rate > 0 })
+	run.stopped(t)
+	r.tick(t, "a")
+	if s := show(); s.Lag != 1 || s.Behind <= 0 || s.Rate != 0 {
+		t.Errorf("when nobody is active: %+v", s)
+	}
+}

@@ -2,6 +2,7 @@ package esjs
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -19,11 +20,13 @@ import (
 type Dial func(purpose string) (*nats.Conn, error)
 
 // DialURL connects to the servers of url (comma separated) with the given
-// options. Each connection reconnects for ever; an option given here can change that.
+// options. An attempt to connect takes at most 5 s, and each connection reconnects for
+// ever; an option given here can change that.
 func DialURL(url string, opts ...nats.Option) Dial {
 	return func(purpose string) (*nats.Conn, error) {
 		all := []nats.Option{
 			nats.Name("esjs-" + purpose),
+			nats.Timeout(5 * time.Second),
 			nats.MaxReconnects(-1),
 			nats.ReconnectWait(100 * time.Millisecond),
 			nats.ReconnectJitter(100*time.Millisecond, 500*time.Millisecond),
@@ -43,6 +46,20 @@ type Config struct {
 	// stream is created. A full stream refuses appends with [ErrStoreFull].
 	// Default 1 GiB.
 	MaxBytes int64
+	// Compress makes [Provision] have the server compress the event stream on its
+	// disk, with S2. A stream that exists is compressed from the next start of its
+	// servers on, and block by block as new ones are filled. It is never turned off here.
+	Compress bool
+
+	// Observer is told what the store does, and what is built on it unless that
+	// has an observer of its own; nil is allowed.
+	Observer Observer
+	// Tracer makes spans of the same; nil is allowed, and costs nothing.
+	Tracer Tracer
+
+	// Keys lets the store seal and open [Personal] values; nil for a store that
+	// has none, or whose program may not see them.
+	Keys *KeyConfig
 }
 
 func (c Config) withDefaults() Config {
@@ -57,6 +74,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxBytes == 0 {
 		c.MaxBytes = 1 << 30
+	}
+	if c.Observer == nil {
+		c.Observer = NopObserver{}
 	}
 	return c
 }
@@ -73,16 +93,24 @@ const (
 	batchesInFlight = 40
 )
 
-// Store is the event store. It is safe for concurrent use.
+// Store is the event store. It is safe for concurrent use. A call goes on when
+// connections break, at whatever step, and when its context ends it ends: what
+// it then has written is written, or not, as its error says. Keys of every shape
+// are kept apart.
 type Store struct {
 	cfg     Config
+	name    string // of this one alone: by it it knows the snapshots that it wrote
 	subject string // prefix of event subjects, ends in a dot
+
+	observer Observer
+	tracer   Tracer // or nil
 
 	appends *requester
 	reads   []*requester
 	general *requester // subscriptions, snapshots, buckets
 	turn    atomic.Uint64
 	batches chan struct{}
+	keys    *keyStore // nil: personal values are neither sealed nor opened
 
 	// seen remembers the newest sequence that this process knows of each
 	// aggregate, so that an answer of a lagging replica is recognised.
@@ -93,7 +121,8 @@ type Store struct {
 // Open connects to a provisioned store and verifies it: a stream whose
 // configuration differs from what the store needs is refused with [ErrConfig]
 // and the difference, field by field, and so are a server that is too old or has no
-// JetStream. Other errors are dial's and the connection's. Close the store.
+// JetStream, and keys of persons that the configured master keys do not open.
+// Other errors are dial's and the connection's. Close the store.
 func Open(ctx context.Context, dial Dial, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	seen, err := lru.New[StreamID, uint64](seenSize)
@@ -101,10 +130,13 @@ func Open(ctx context.Context, dial Dial, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		cfg:     cfg,
-		subject: cfg.Prefix + ".",
-		batches: make(chan struct{}, batchesInFlight),
-		seen:    seen,
+		name:     rand.Text()[:13],
+		cfg:      cfg,
+		subject:  cfg.Prefix + ".",
+		observer: cfg.Observer,
+		tracer:   cfg.Tracer,
+		batches:  make(chan struct{}, batchesInFlight),
+		seen:     seen,
 	}
 	if err := s.connect(dial); err != nil {
 		s.Close()
@@ -113,6 +145,12 @@ func Open(ctx context.Context, dial Dial, cfg Config) (*Store, error) {
 	if err := verify(ctx, s.general.nc, cfg); err != nil {
 		s.Close()
 		return nil, err
+	}
+	if cfg.Keys != nil {
+		if s.keys, err = openKeys(ctx, s, *cfg.Keys); err != nil {
+			s.Close()
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -123,7 +161,7 @@ func (s *Store) connect(dial Dial) error {
 		if err != nil {
 			return nil, fmt.Errorf("esjs: connect for %s: %w", purpose, err)
 		}
-		return newRequester(nc), nil
+		return newRequester(nc, func(connected bool) { s.observer.Connected(purpose, connected) }), nil
 	}
 	var err error
 	if s.appends, err = open("append"); err != nil {
@@ -145,10 +183,16 @@ func (s *Store) connect(dial Dial) error {
 // Close closes the store's connections. Appends under way end with
 // [ErrUnknownOutcome].
 func (s *Store) Close() {
+	if s.keys != nil {
+		s.keys.close()
+	}
 	for _, r := range append([]*requester{s.appends, s.general}, s.reads...) {
 		if r != nil {
 			r.nc.Close()
 		}
+	}
+	if s.keys != nil {
+		s.keys.wait()
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
 )
 
 // SubscriptionConfig describes a subscription. Name, Codec and Query are
@@ -26,14 +28,26 @@ type SubscriptionConfig[E Event] struct {
 	// Owner names this instance in the lease, for people; default host, process
 	// and a random part.
 	Owner string
+	// ExclusiveOwner promises that no two processes that live at the same time have
+	// this Owner, and that this one subscribes once under Name; a file lock that
+	// ends with its process, beside a stored Owner, can promise that. A lease of the same Owner is then
+	// what a process left that has ended, and is taken over at once instead of after Lease. See
+	// docs/esjs/consistency.md for what happens when the promise is broken.
+	ExclusiveOwner bool
 	// From is where a subscription without a stored position starts, exclusive.
 	From Position
 	// Key groups events that must be handled in order; default the aggregate.
 	// Events for which it returns "" are passed over. It is pure, and its keys are at
-	// most 255 bytes. Of an event that does not decode it gets the envelope with a nil
-	// Event; tell the key from the envelope where you can. Where it panics, or does not
-	// know the key of an event that does not decode, the event is parked under its
-	// aggregate, and a release handles the whole commit again.
+	// most 255 bytes of UTF-8. Of an event that does not decode it gets the envelope with a nil
+	// Event; tell the key from the envelope where you can. Where it panics, returns what
+	// cannot be a key, or does not know the key of an event that does not decode, the event is
+	// parked under its aggregate, and a release handles the whole commit again.
+	//
+	// A key goes on behind a commit only when all keys of the commit have handled it:
+	// otherwise a takeover could hand the commit to one of them after a later one. So of
+	// keys that share a commit, one in backoff holds up what the others have behind it.
+	// Where that matters, store what has different keys in different commits, or [Park]
+	// what has to wait for long: a parked key holds up nobody.
 	Key func(Recorded[E]) string
 	// Workers is how many keys are handled at the same time; default 16.
 	Workers int
@@ -54,7 +68,7 @@ type SubscriptionConfig[E Event] struct {
 	// OnCaughtUp is called once, when everything that was stored at the start
 	// has been handled. An instance that does not get the lease never calls it.
 	OnCaughtUp func()
-	// Observer is told what happens; nil is allowed.
+	// Observer is told what happens; nil: the store's.
 	Observer Observer
 }
 
@@ -83,19 +97,31 @@ type Backoff struct {
 //
 //   - nil: done.
 //   - [RetryAfter], or any other error: the same commit again after a backoff,
-//     while later commits of that key wait and other keys go on. A panic is an error.
+//     while later commits of that key wait and other keys go on, except behind a commit
+//     that they share with it; see [SubscriptionConfig].Key. A panic is an error.
 //   - [Park], a *[DecodeError], or attempts used up: the key is set aside with
 //     all that comes later, until [ReleaseParked]. Other keys go on.
 //
+// Where a key cannot be parked, because the bucket is full or 1000 keys of the
+// subscription are parked already, it waits until it can: its events stay in the window,
+// the handler is not called for them, and the Observer is told once a second.
+//
 // The handler's context ends with HandlerTimeout, when the lease is lost, and
-// 5 s after ctx ended. Lag, parked keys and the active instance are told to the
-// Observer and shown by [Subscriptions].
+// 5 s after ctx ended; it carries the event's trace on, see [WithTraceParent].
+// Lag, parked keys and the active instance are told to the Observer and shown by
+// [Subscriptions].
 func Subscribe[E Event](ctx context.Context, store *Store, cfg SubscriptionConfig[E], handle func(context.Context, Recorded[E]) error) error {
 	s, err := newSubscription(store, cfg)
 	if err != nil {
 		return err
 	}
-	s.handle = func(ctx context.Context, events []Recorded[E]) error {
+	s.handle = oneByOne(handle)
+	return s.run(ctx)
+}
+
+// oneByOne hands over what a key has of a commit.
+func oneByOne[E Event](handle func(context.Context, Recorded[E]) error) func(context.Context, []Recorded[E]) error {
+	return func(ctx context.Context, events []Recorded[E]) error {
 		for _, e := range events {
 			if err := handle(ctx, e); err != nil {
 				return err
@@ -103,7 +129,6 @@ func Subscribe[E Event](ctx context.Context, store *Store, cfg SubscriptionConfi
 		}
 		return nil
 	}
-	return s.run(ctx)
 }
 
 // SubscribeBatch is [Subscribe] for handlers that decide many keys together
@@ -120,10 +145,10 @@ func SubscribeBatch[E Event](ctx context.Context, store *Store, cfg Subscription
 		return fmt.Errorf("%w: subscription %s: batches of %d: 1 or more is allowed", ErrConfig, cfg.Name, max)
 	}
 	s.batchMax = max
-	s.batch = func(ctx context.Context, commits [][]Recorded[E]) []error {
+	s.batch = func(ctx context.Context, commits [][]Recorded[E], traces []string) []error {
 		deliveries := make([]Delivery[E], len(commits))
 		for i, events := range commits {
-			deliveries[i].Events = events
+			deliveries[i] = Delivery[E]{Events: events, TraceParent: traces[i]}
 		}
 		return handle(ctx, deliveries)
 	}
@@ -133,6 +158,9 @@ func SubscribeBatch[E Event](ctx context.Context, store *Store, cfg Subscription
 // Delivery is one commit of a batch: what the key has of it, at least one event.
 type Delivery[E Event] struct {
 	Events []Recorded[E]
+	// TraceParent is the trace context for what is stored because of this commit:
+	// the handler's context is of all of them together. "" when there is none.
+	TraceParent string
 }
 
 // RetryAfter asks for the same commit again after d, without using up an attempt.
@@ -147,33 +175,43 @@ func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) (*subscri
 	switch {
 	case cfg.Name == "" || len(cfg.Name) > 64:
 		return nil, fmt.Errorf("%w: the subscription's name %q has %d bytes: 1 to 64 are allowed", ErrConfig, cfg.Name, len(cfg.Name))
+	case cfg.ExclusiveOwner && cfg.Owner == "":
+		return nil, fmt.Errorf("%w: subscription %s has an exclusive owner without a name", ErrConfig, cfg.Name)
 	case cfg.Codec == nil:
 		return nil, fmt.Errorf("%w: subscription %s has no codec", ErrConfig, cfg.Name)
+	}
+	if err := store.checkPersonal(cfg.Codec.personal); err != nil {
+		return nil, fmt.Errorf("subscription %s: %w", cfg.Name, err)
 	}
 	if _, err := store.querySubjects(cfg.Query); err != nil {
 		return nil, fmt.Errorf("subscription %s: %w", cfg.Name, err)
 	}
 	s := &subscription[[]Recorded[E]]{
-		store: store, name: cfg.Name, stream: store.cfg.Stream, bucket: cfg.Bucket, owner: cfg.Owner, from: cfg.From,
+		store: store, name: cfg.Name, stream: store.cfg.Stream, bucket: cfg.Bucket, owner: cfg.Owner, exclusive: cfg.ExclusiveOwner, from: cfg.From,
 		workers: cfg.Workers, window: cfg.Window, timeout: cfg.HandlerTimeout, retry: cfg.Retry, lease: cfg.Lease,
-		caughtUp: cfg.OnCaughtUp, observer: cfg.Observer,
+		caughtUp: cfg.OnCaughtUp, observer: cfg.Observer, operation: OperationDeliver, cause: causeOf[E],
 	}
 	s.follow = func(ctx context.Context, after uint64, deliver func(message, []part[[]Recorded[E]]) error, reached func(uint64) error) error {
 		return store.followCommits(ctx, cfg.Query, Position{sequence: after}, commitFollower{
 			deliver: func(m message, c Commit, err error) error { return deliver(m, cfg.parts(c, err)) },
 			reached: func(p Position) error { return reached(p.sequence) },
+			// Where one instance handles for all, nothing may be left out.
+			filtered: cfg.Bucket == "" && len(cfg.Query.Categories) == 0,
 		})
 	}
-	s.split = func(m message) []part[[]Recorded[E]] {
+	s.split = func(ctx context.Context, m message) ([]part[[]Recorded[E]], error) {
 		c, err := store.decodeMessage(m.subject, m.sequence, m.data)
 		if err != nil {
 			c = store.unreadable(m)
 		}
-		return cfg.withoutKey(c, cfg.parts(c, err))
+		if err := store.reveal(ctx, c.Records, cfg.Query.Types); err != nil {
+			return nil, err
+		}
+		return cfg.withoutKey(c, cfg.parts(c, err)), nil
 	}
-	s.subjects = func(string) []string {
+	s.waiting = func(string) source {
 		subjects, _ := store.querySubjects(cfg.Query) // checked above
-		return subjects
+		return source{stream: s.stream, subjects: subjects, gapless: true, whole: true}
 	}
 	return s, nil
 }
@@ -188,8 +226,7 @@ func (cfg *SubscriptionConfig[E]) parts(c Commit, err error) []part[[]Recorded[E
 		if len(cfg.Query.Types) > 0 && !slices.Contains(cfg.Query.Types, record.Type) {
 			continue
 		}
-		// A guard tells nothing about its aggregate: a codec need not know it.
-		if (cfg.SkipUnknown || c.Stream.Category == guardCategory) && !cfg.Codec.Knows(record.Type) {
+		if (cfg.SkipUnknown || isOwn(c.Stream.Category)) && !cfg.Codec.Knows(record.Type) {
 			continue
 		}
 		event, err := cfg.Codec.Decode(record)
@@ -238,14 +275,19 @@ func (cfg *SubscriptionConfig[E]) keyOf(e Recorded[E], undecodable error) (key s
 		return e.Stream.String(), undecodable
 	}
 	defer func() {
-		v := recover()
-		if v == nil && (key != "" || undecodable == nil) {
-			return
-		}
-		key, err = e.Stream.String(), undecodable
-		if undecodable == nil {
-			err = fmt.Errorf("esjs: Key panicked at %s of version %d: %v", e.Type, e.Version, v)
+		if v := recover(); v != nil {
+			key, err = e.Stream.String(), cmp.Or(undecodable, fmt.Errorf("esjs: Key panicked at %s of version %d: %v", e.Type, e.Version, v))
 		}
 	}()
-	return cfg.Key(e), undecodable
+	key = cfg.Key(e)
+	switch {
+	case key == e.Stream.String(), key == "" && undecodable == nil:
+		return key, undecodable
+	case key == "":
+		return e.Stream.String(), undecodable
+	}
+	if err := wire.CheckKey(key); err != nil {
+		return e.Stream.String(), cmp.Or(undecodable, fmt.Errorf("esjs: Key of %s of version %d: %w", e.Type, e.Version, err))
+	}
+	return key, undecodable
 }

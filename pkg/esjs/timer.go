@@ -17,8 +17,9 @@ import (
 // Timer is a deadline of an instance of a process, or of an aggregate.
 //
 // A timer is derived from state after the append that made it necessary, so
-// arming one again is always allowed and changes nothing. It is never
-// cancelled: it fires, and its Version tells that it no longer matters.
+// arming one again is always allowed and changes nothing. The append that ends the wait
+// cancels it: from then on its Version is not one that the state waits for, and it has no effect
+// when it fires. [Timers.Cancel] only spares its firing.
 type Timer struct {
 	Name string // 1 to 64 bytes of [a-z0-9-]
 	At   time.Time
@@ -34,6 +35,8 @@ type Fired struct {
 	Version uint64
 	At      time.Time // when it should have fired
 	FiredAt time.Time // the server's time when it did; never before At
+	// TraceParent is the W3C trace context in which it was armed; "" when there was none.
+	TraceParent string
 
 	subject string
 }
@@ -53,8 +56,6 @@ func (f Fired) is(t Timer) bool { return f.Name == t.Name && f.Version == t.Vers
 type Timers struct {
 	store   *Store
 	service string
-	js      jetstream.JetStream
-	stream  jetstream.Stream
 }
 
 // OpenTimers opens the timers of service, which names their subjects:
@@ -68,11 +69,10 @@ func OpenTimers(ctx context.Context, store *Store, service string) (*Timers, err
 	if err != nil {
 		return nil, fmt.Errorf("%w: timers: %w", ErrConfig, err)
 	}
-	stream, err := openTimerStream(ctx, js)
-	if err != nil {
+	if err := verifyTimerStream(ctx, js); err != nil {
 		return nil, err
 	}
-	return &Timers{store: store, service: service, js: js, stream: stream}, nil
+	return &Timers{store: store, service: service}, nil
 }
 
 // Set arms a timer of id. It returns nil when the timer is armed, was armed
@@ -81,49 +81,87 @@ func OpenTimers(ctx context.Context, store *Store, service string) (*Timers, err
 // tries until ctx ends, and is repeated without harm after any error: those are
 // [ErrInvalid] for what no server could carry, [ErrRefused], and [ErrUnknownOutcome].
 func (t *Timers) Set(ctx context.Context, id StreamID, timer Timer) error {
-	if err := timer.check(); err != nil {
-		return err
-	}
-	if err := errors.Join(wire.CheckCategory(id.Category), wire.CheckKey(id.Key)); err != nil {
-		return fmt.Errorf("%w: timer of %s: %w", ErrInvalid, id, err)
+	_, err := t.arm(ctx, id, timer, "")
+	return err
+}
+
+// arm sets a timer; stored tells that this call has done it. Where it has, the schedule on the
+// subject instead, if one is given, went in the same step.
+func (t *Timers) arm(ctx context.Context, id StreamID, timer Timer, instead string) (stored bool, err error) {
+	if err := errors.Join(timer.check(), checkStream(id)); err != nil {
+		return false, err
 	}
 	set, fired := t.subject("set", id, timer), t.subject("fired", id, timer)
 	if !timer.At.After(time.Now()) {
 		// It may have fired already, and setting it again would fire it again.
 		if has, err := t.has(ctx, fired); has || err != nil {
-			return err
+			return false, err
 		}
 	}
-	for wait := time.Millisecond; ; wait = min(2*wait, time.Second) {
-		_, err := t.js.PublishMsg(ctx, scheduleMsg(set, fired, timer))
-		if err == nil {
-			return nil
-		}
-		if refusedForGood(err) {
-			return fmt.Errorf("%w: timer %s: %w", ErrRefused, set, err)
+	msg := scheduleMsg(set, fired, timer, t.store.TraceParent(ctx))
+	if instead != "" {
+		msg.Header.Set(headerScheduler, instead)
+		msg.Header.Set(headerScheduleNext, "purge")
+	}
+	return t.publish(ctx, msg, set, fired)
+}
+
+// setAgain arms a timer as Set does, also when it has fired before: then it
+// fires again, and for the uncertain perhaps twice.
+func (t *Timers) setAgain(ctx context.Context, id StreamID, timer Timer) error {
+	if err := timer.check(); err != nil {
+		return err
+	}
+	set, fired := t.subject("set", id, timer), t.subject("fired", id, timer)
+	_, err := t.publish(ctx, scheduleMsg(set, fired, timer, t.store.TraceParent(ctx)), set)
+	return err
+}
+
+// publish stores a schedule; stored tells that the server has said so. Where its outcome is unknown,
+// a message on one of the subjects in proof says that it was stored, by whomever.
+func (t *Timers) publish(ctx context.Context, msg *nats.Msg, proof ...string) (stored bool, err error) {
+	for wait := newPause(); ; {
+		final, err := t.publishOnce(ctx, msg)
+		switch {
+		case err == nil:
+			return true, nil
+		case final:
+			return false, fmt.Errorf("%w: timer %s: %w", ErrRefused, msg.Subject, err)
 		}
 		// A conflict does not prove that the timer is armed, and a lost answer
 		// does not prove that it is not: the leader knows.
-		for _, subject := range []string{set, fired} {
+		for _, subject := range proof {
 			if has, readErr := t.has(ctx, subject); has {
-				return nil
+				return false, nil
 			} else if readErr != nil {
-				return fmt.Errorf("%w: timer %s: %w, and reading it back: %w", ErrUnknownOutcome, set, err, readErr)
+				return false, fmt.Errorf("%w: timer %s: %w, and reading it back: %w", ErrUnknownOutcome, msg.Subject, err, readErr)
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: timer %s: %w", ErrUnknownOutcome, set, err)
-		case <-time.After(wait):
+		if wait.sleep(ctx) != nil {
+			return false, fmt.Errorf("%w: timer %s: %w", ErrUnknownOutcome, msg.Subject, err)
 		}
 	}
+}
+
+// publishOnce sends a message once. final tells of an error that sending it again
+// cannot change anything.
+func (t *Timers) publishOnce(ctx context.Context, msg *nats.Msg) (final bool, err error) {
+	answer, err := t.store.general.do(ctx, msg)
+	if err != nil {
+		return permanent(err) && !isContextError(err), err
+	}
+	ack, err := parseAck(answer.Data)
+	if err != nil || ack.code == 0 {
+		return false, err
+	}
+	return refusedForGood(ack.code), fmt.Errorf("server code %d: %s", ack.code, ack.description)
 }
 
 // scheduleMsg asks the server to publish to fired at the timer's time. The
 // expectation keeps an armed timer from being replaced: a schedule that is replaced
 // while it fires is lost or fires twice. The client's own option cuts the time to whole seconds
 // and would fire early.
-func scheduleMsg(set, fired string, timer Timer) *nats.Msg {
+func scheduleMsg(set, fired string, timer Timer, traceParent string) *nats.Msg {
 	at := timer.At.UTC().Format(time.RFC3339Nano)
 	msg := nats.NewMsg(set)
 	msg.Header.Set("Nats-Schedule", "@at "+at)
@@ -131,17 +169,16 @@ func scheduleMsg(set, fired string, timer Timer) *nats.Msg {
 	msg.Header.Set("Nats-Schedule-TTL", firedStays.String())
 	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
 	msg.Data = []byte(`{"at":"` + at + `"}`)
+	if traceParent != "" {
+		msg.Data = []byte(`{"at":"` + at + `","traceparent":"` + traceParent + `"}`)
+	}
 	return msg
 }
 
 // refusedForGood tells a refusal that publishing again cannot change from a
-// conflict and from silence.
-func refusedForGood(err error) bool {
-	var api *jetstream.APIError
-	if !errors.As(err, &api) {
-		return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubject)
-	}
-	switch api.ErrorCode {
+// conflict.
+func refusedForGood(code int) bool {
+	switch jetstream.ErrorCode(code) {
 	case jetstream.JSErrCodeMessageSchedulesDisabled, jetstream.JSErrCodeSchedulePatternInvalid,
 		jetstream.JSErrCodeScheduleTargetInvalid, jetstream.JSErrCodeScheduleTTLInvalid,
 		jetstream.JSErrCodeStreamNotFound:
@@ -150,14 +187,13 @@ func refusedForGood(err error) bool {
 	return false
 }
 
-// has asks the leader whether subject holds a message: the stream has no direct
-// get, so followers never answer.
+// has asks the leader whether subject holds a message, until ctx ends.
 func (t *Timers) has(ctx context.Context, subject string) (bool, error) {
-	_, err := t.stream.GetLastMsgForSubject(ctx, subject)
+	_, err := t.store.leaderLast(ctx, timerStream, subject)
 	switch {
 	case err == nil:
 		return true, nil
-	case errors.Is(err, jetstream.ErrMsgNotFound):
+	case errors.Is(err, errNoMessage):
 		return false, nil
 	}
 	return false, fmt.Errorf("esjs: read timer %s: %w", subject, err)
@@ -168,20 +204,28 @@ var latestTimer = time.Unix(0, 1<<63-1)
 
 // check refuses a timer that the server could not carry.
 func (t Timer) check() error {
-	if wire.CheckCategory(t.Name) != nil {
-		return fmt.Errorf("%w: timer name %q: allowed are 1 to 64 bytes of [a-z0-9-]", ErrInvalid, t.Name)
+	if err := t.checkName(); err != nil {
+		return err
 	}
-	switch {
-	case t.Version == 0:
-		return fmt.Errorf("%w: timer %s: version 0: it must be the version of the event that armed it", ErrInvalid, t.Name)
-	case t.At.Year() < 1970 || t.At.After(latestTimer):
+	if t.At.Year() < 1970 || t.At.After(latestTimer) {
 		return fmt.Errorf("%w: timer %s at %s: allowed is 1970 to %s", ErrInvalid, t.Name, t.At, latestTimer.UTC())
 	}
 	return nil
 }
 
+// checkName refuses what names no timer.
+func (t Timer) checkName() error {
+	if wire.CheckCategory(t.Name) != nil {
+		return fmt.Errorf("%w: timer name %q: allowed are 1 to 64 bytes of [a-z0-9-]", ErrInvalid, t.Name)
+	}
+	if t.Version == 0 {
+		return fmt.Errorf("%w: timer %s: version 0: it must be the version of the event that armed it", ErrInvalid, t.Name)
+	}
+	return nil
+}
+
 // subject is timer.<service>.<kind>.<category>.<key>.<name>.<version>; kind is
-// "set" or "fired".
+// "set", "fired" or "cancelled".
 func (t *Timers) subject(kind string, id StreamID, timer Timer) string {
 	return strings.Join([]string{"timer", t.service, kind, id.Category, wire.EscapeKey(id.Key), timer.Name,
 		strconv.FormatUint(timer.Version, 10)}, ".")
@@ -200,15 +244,20 @@ func parseFired(subject string, data []byte, firedAt time.Time) (Fired, error) {
 	}
 	f.Stream = StreamID{Category: tokens[3], Key: key}
 	f.Name = tokens[5]
-	if f.Version, err = strconv.ParseUint(tokens[6], 10, 64); err != nil {
+	f.Version, err = strconv.ParseUint(tokens[6], 10, 64)
+	if err == nil && strconv.FormatUint(f.Version, 10) != tokens[6] {
+		err = strconv.ErrSyntax
+	}
+	if err = errors.Join(err, wire.CheckCategory(tokens[1]), checkStream(f.Stream), Timer{Name: f.Name, Version: f.Version}.checkName()); err != nil {
 		return f, fmt.Errorf("esjs: fired timer %s: %w", subject, err)
 	}
 	var body struct {
-		At time.Time `json:"at"`
+		At          time.Time `json:"at"`
+		TraceParent string    `json:"traceparent"`
 	}
 	if err := json.Unmarshal(data, &body); err != nil {
 		return f, fmt.Errorf("esjs: fired timer %s: %w", subject, err)
 	}
-	f.At = body.At
+	f.At, f.TraceParent = body.At, body.TraceParent
 	return f, nil
 }

@@ -43,7 +43,7 @@ func TestFiredTimersAreDeliveredToTheirService(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- timers.Subscribe(ctx, esjs.TimerSubscription{
+			ended <- timers.Subscribe(ctx, esjs.TimerSubscriptionConfig{
 				Name: "expiries", Category: "payment", Bucket: positions, Observer: s,
 			}, func(_ context.Context, f esjs.Fired) error {
 				delivered <- f
@@ -70,7 +70,7 @@ func TestFiredTimersAreDeliveredToTheirService(t *testing.T) {
 func TestTimerSubscriptionThatIsNotCompleteIsRefused(t *testing.T) {
 	t.Parallel()
 	timers, _ := openTimers(t, esjstest.Server(t), "payment")
-	for name, cfg := range map[string]esjs.TimerSubscription{
+	for name, cfg := range map[string]esjs.TimerSubscriptionConfig{
 		"no name":     {Category: "payment", Bucket: positions},
 		"no category": {Name: "expiries", Bucket: positions},
 		"no bucket":   {Name: "expiries", Category: "payment"},

@@ -78,19 +78,19 @@ func provisionTimers(ctx context.Context, js jetstream.JetStream, replicas int) 
 	return nil
 }
 
-// openTimerStream finds the stream and verifies it.
-func openTimerStream(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
+// verifyTimerStream refuses a stream that is missing or would lose timers.
+func verifyTimerStream(ctx context.Context, js jetstream.JetStream) error {
 	stream, err := findStream(ctx, js, timerStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("%w: stream %s does not exist; provision the timers first", ErrConfig, timerStream)
+		return fmt.Errorf("%w: stream %s does not exist; provision the timers first", ErrConfig, timerStream)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("esjs: stream %s: %w", timerStream, err)
+		return fmt.Errorf("esjs: stream %s: %w", timerStream, err)
 	}
 	if diff := timerStreamDifference(stream.CachedInfo().Config); len(diff) > 0 {
-		return nil, configError(timerStream, diff)
+		return configError(timerStream, diff)
 	}
-	return stream, nil
+	return nil
 }
 
 // timerStreamDifference lists the fields that would lose timers or make what

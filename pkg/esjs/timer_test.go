@@ -21,7 +21,7 @@ func bothDeployments(t *testing.T, test func(t *testing.T, d *esjstest.Deploymen
 }
 
 // patience bounds every wait for a signal.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 func contextWithPatience(t *testing.T) context.Context {
 	t.Helper()

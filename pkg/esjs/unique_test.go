@@ -1,8 +1,10 @@
 package esjs_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 
@@ -75,4 +77,14 @@ func TestOfRacingClaimsExactlyOneWins(t *testing.T) {
 			}
 		}
 	})
+}
+
+func lastVersion(ctx context.Context, s *esjs.Store, id esjs.StreamID) (uint64, error) {
+	for r, err := range s.Read(ctx, id, math.MaxUint64, 1) {
+		if errors.Is(err, esjs.ErrNotFound) {
+			return 0, nil
+		}
+		return r.Version, err
+	}
+	return 0, nil
 }

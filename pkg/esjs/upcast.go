@@ -1,9 +1,12 @@
 package esjs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 )
 
 // Upcaster brings the data of an older stored schema one step towards the one
@@ -54,7 +57,7 @@ func (c *Codec[E]) WithUpcasters(upcasters ...Upcaster) (*Codec[E], error) {
 		}
 		all[from] = u
 	}
-	upcasting := &Codec[E]{types: c.types, upcasters: all}
+	upcasting := &Codec[E]{types: c.types, upcasters: all, personal: c.personal}
 	for from := range all {
 		end, err := upcasting.end(from)
 		if err != nil {
@@ -66,6 +69,13 @@ func (c *Codec[E]) WithUpcasters(upcasters ...Upcaster) (*Codec[E], error) {
 		}
 	}
 	return upcasting, nil
+}
+
+// Upcasters returns the upcasters that the codec has, by type and version.
+func (c *Codec[E]) Upcasters() []Upcaster {
+	return slices.SortedFunc(maps.Values(c.upcasters), func(a, b Upcaster) int {
+		return cmp.Or(strings.Compare(a.Type, b.Type), a.from().version-b.from().version)
+	})
 }
 
 // end returns where a chain leads.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,13 @@ func TestUpcastersAreAChain(t *testing.T) {
 	)
 	if err != nil {
 		t.Fatal(err)
+	}
+	var from []string
+	for _, u := range codec.Upcasters() {
+		from = append(from, u.Type)
+	}
+	if !slices.Equal(from, []string{"BoxDrawn", "CircleDrawn", "RoundDrawn"}) {
+		t.Errorf("the upcasters start from %q", from)
 	}
 	for _, c := range []struct {
 		record esjs.Record

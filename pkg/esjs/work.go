@@ -39,12 +39,14 @@ func (r *running[T]) workOn(lanes []*lane[T]) {
 		switch {
 		case !found:
 			r.queue.release(l)
+		case l.isDecided(t.entry.sequence):
+			r.parkHead(l, t)
 		case t.err != nil:
 			r.park(l, t.err)
 		case r.batch != nil:
 			heads, payloads = append(heads, l), append(payloads, t.payload)
 		default:
-			r.settle(l, r.call(t.payload))
+			r.settle(l, r.call(r.handlers, t.payload))
 		}
 	}
 	if len(heads) == 0 {
@@ -57,7 +59,24 @@ func (r *running[T]) workOn(lanes []*lane[T]) {
 }
 
 // call calls the handler. A panic is an error.
-func (r *running[T]) call(payload T) (err error) {
+func (r *running[T]) call(ctx context.Context, payload T) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	began := time.Now()
+	ctx, end := r.store.spanOf(ctx, r.operation, r.name, r.cause(payload))
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicError(v)
+		}
+		end(err)
+		r.observer.Handled(r.name, time.Since(began), err)
+	}()
+	return r.handle(ctx, payload)
+}
+
+// tell calls one of the functions that are told what becomes of a key. What it
+// fails with is reported as a handler's is.
+func (r *running[T]) tell(f func(ctx context.Context, key string) error, key string) (err error) {
 	ctx, cancel := context.WithTimeout(r.handlers, r.timeout)
 	defer cancel()
 	began := time.Now()
@@ -65,22 +84,36 @@ func (r *running[T]) call(payload T) (err error) {
 		if v := recover(); v != nil {
 			err = panicError(v)
 		}
-		r.observer.Handled(r.name, time.Since(began), err)
+		if err != nil {
+			r.observer.Handled(r.name, time.Since(began), err)
+		}
 	}()
-	return r.handle(ctx, payload)
+	return f(ctx, key)
 }
+
+// outOfTurnKey marks the context of a handler whose message was set aside for a
+// while, so that later ones of what it concerns may have been handled before.
+type outOfTurnKey struct{}
+
+func isOutOfTurn(ctx context.Context) bool { return ctx.Value(outOfTurnKey{}) != nil }
 
 func (r *running[T]) callBatch(payloads []T) (errs []error) {
 	ctx, cancel := context.WithTimeout(r.handlers, r.timeout)
 	defer cancel()
 	began := time.Now()
+	causes := make([]cause, len(payloads))
+	for i, p := range payloads {
+		causes[i] = r.cause(p)
+	}
+	ctx, traces, end := r.store.spansOf(ctx, r.operation, r.name, causes)
 	defer func() {
 		if v := recover(); v != nil {
 			errs = repeat(panicError(v), len(payloads))
 		}
+		end(errs)
 		r.observer.Handled(r.name, time.Since(began), errors.Join(errs...))
 	}()
-	errs = r.batch(ctx, payloads)
+	errs = r.batch(ctx, payloads, traces)
 	if len(errs) == 0 {
 		return repeat(nil, len(payloads))
 	}

@@ -35,6 +35,7 @@ const (
 	CategoryPayment     = "payment"
 	CategoryShipment    = "shipment"
 	CategoryFulfilment  = "fulfilment"
+	CategoryRefund      = "refund"
 )
 
 func typeOf[T Event]() Type {

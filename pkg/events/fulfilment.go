@@ -46,7 +46,8 @@ const (
 )
 
 // FulfilmentStarted says that an order was submitted, and the saga keeps what it needs
-// of it. PolicyVersion names the deadlines and limits that it goes by;
+// of it. PolicyVersion names the deadlines and limits that it goes by, and PolicyDigest
+// tells whether they are still the same; events from before that have none.
 // Deadline is the latest time for the capture. OrderVersion is the order's
 // version with its submission: what the order said before was a draft.
 type FulfilmentStarted struct {
@@ -60,6 +61,7 @@ type FulfilmentStarted struct {
 	MethodRef     string      `json:"method_ref"`
 	OrderVersion  uint64      `json:"order_version"`
 	PolicyVersion int         `json:"policy_version"`
+	PolicyDigest  string      `json:"policy_digest,omitzero"`
 	Deadline      time.Time   `json:"deadline"`
 }
 
@@ -93,16 +95,19 @@ type FulfilmentCompensated struct {
 }
 
 // AttentionRequired says that the process cannot go on alone; an operator must look. At
-// RetryAt the step is tried again all the same; without it, it waits.
+// RetryAt the step is tried again all the same; without it, it waits. Captured is
+// the amount that was captured, where it is not the one that was asked for.
 type AttentionRequired struct {
-	OrderID string    `json:"order_id"`
-	Step    Step      `json:"step"`
-	Code    string    `json:"code"`
-	Detail  string    `json:"detail,omitzero"`
-	RetryAt time.Time `json:"retry_at,omitzero"`
+	OrderID  string    `json:"order_id"`
+	Step     Step      `json:"step"`
+	Code     string    `json:"code"`
+	Detail   string    `json:"detail,omitzero"`
+	RetryAt  time.Time `json:"retry_at,omitzero"`
+	Captured Money     `json:"captured,omitzero"`
 }
 
-// AttentionCleared says that what was awaited came after all.
+// AttentionCleared says that nobody has to look any more: what was awaited came
+// after all, or an operator has decided.
 type AttentionCleared struct {
 	OrderID string `json:"order_id"`
 	Step    Step   `json:"step"`
@@ -119,17 +124,22 @@ type OperatorIntervened struct {
 }
 
 // LateEffectDetected says that something happened after its step had ended that changes
-// money or goods. EventID and Type name the event that told it, Amount is what
-// was captured, if it was a capture.
+// money or goods, such as a refund that an operator had resolved as made in another
+// way. EventID and Type name the event that told it, Amount is what
+// was captured, if it was a capture. RefundID, if there is one, names the refund
+// process that undoes it on the payment.
 type LateEffectDetected struct {
-	OrderID string `json:"order_id"`
-	EventID string `json:"event_id"`
-	Type    string `json:"type"`
-	Amount  Money  `json:"amount,omitzero"`
+	OrderID   string `json:"order_id"`
+	EventID   string `json:"event_id"`
+	Type      string `json:"type"`
+	Amount    Money  `json:"amount,omitzero"`
+	PaymentID string `json:"payment_id,omitzero"`
+	RefundID  string `json:"refund_id,omitzero"`
 }
 
-// Quarantined says that an input could not be handled; this order waits for an
-// operator, others go on. InputPosition is where the input is stored.
+// Quarantined says that an input could not be handled; this process waits for an
+// operator, others go on. InputPosition is where the input is stored, "" where it
+// is no event. OrderID is missing where it is not known.
 type Quarantined struct {
 	OrderID       string `json:"order_id"`
 	InputPosition string `json:"input_position"`

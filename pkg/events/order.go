@@ -168,12 +168,21 @@ type RefundLine struct {
 
 // OrderRefundRequested is appended by the order service: Amount of the
 // captured money shall go back, for Lines or, without lines, as a goodwill amount.
+// Restock lists the goods of Lines that are put back into stock.
 type OrderRefundRequested struct {
 	RefundID  string       `json:"refund_id"`
 	PaymentID string       `json:"payment_id"`
 	Amount    Money        `json:"amount"`
 	Lines     []RefundLine `json:"lines,omitzero"`
 	Reason    string       `json:"reason,omitzero"`
+	Restock   []StockLine  `json:"restock,omitzero"`
+}
+
+// OrderRefunded is appended by the order service: the customer has the Amount
+// of a requested refund back.
+type OrderRefunded struct {
+	RefundID string `json:"refund_id"`
+	Amount   Money  `json:"amount"`
 }
 
 func (OrderCreated) EventType() string               { return "OrderCreated" }
@@ -197,3 +206,4 @@ func (OrderCancelled) EventType() string             { return "OrderCancelled" }
 func (OrderRejected) EventType() string              { return "OrderRejected" }
 func (OrderExpired) EventType() string               { return "OrderExpired" }
 func (OrderRefundRequested) EventType() string       { return "OrderRefundRequested" }
+func (OrderRefunded) EventType() string              { return "OrderRefunded" }

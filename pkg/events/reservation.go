@@ -22,6 +22,12 @@ const (
 	ReservationGone       = "expired"      // the reservation no longer holds the goods
 )
 
+// Codes of [ReservationRestockFailed].
+const (
+	RestockNotCommitted = "not_committed" // the goods have not left the house; it may be asked again
+	RestockExceeds      = "exceeds"       // more than has left the house and is not back yet
+)
+
 // ReservationConfirmed is appended by inventory to the order's reservation,
 // together with one StockReserved per sku: every line is held until ExpiresAt.
 type ReservationConfirmed struct {
@@ -77,10 +83,31 @@ type ReservationVoided struct {
 	Cause     string `json:"cause"`
 }
 
-func (ReservationConfirmed) EventType() string    { return "ReservationConfirmed" }
-func (ReservationRejected) EventType() string     { return "ReservationRejected" }
-func (ReservationReleased) EventType() string     { return "ReservationReleased" }
-func (ReservationCommitted) EventType() string    { return "ReservationCommitted" }
-func (ReservationCommitFailed) EventType() string { return "ReservationCommitFailed" }
-func (ReservationExpired) EventType() string      { return "ReservationExpired" }
-func (ReservationVoided) EventType() string       { return "ReservationVoided" }
+// ReservationRestocked is appended by inventory, together with one
+// StockReceived per sku: goods that had left the house are back. AlreadyBack
+// says that they were before, under an earlier request of the refund.
+type ReservationRestocked struct {
+	OrderID     string      `json:"order_id"`
+	RequestID   string      `json:"request_id"`
+	RefundID    string      `json:"refund_id"`
+	Lines       []StockLine `json:"lines"`
+	AlreadyBack bool        `json:"already_back,omitzero"`
+}
+
+// ReservationRestockFailed is appended by inventory: nothing was put back.
+type ReservationRestockFailed struct {
+	OrderID   string `json:"order_id"`
+	RequestID string `json:"request_id"`
+	RefundID  string `json:"refund_id"`
+	Code      string `json:"code"`
+}
+
+func (ReservationConfirmed) EventType() string     { return "ReservationConfirmed" }
+func (ReservationRejected) EventType() string      { return "ReservationRejected" }
+func (ReservationReleased) EventType() string      { return "ReservationReleased" }
+func (ReservationCommitted) EventType() string     { return "ReservationCommitted" }
+func (ReservationCommitFailed) EventType() string  { return "ReservationCommitFailed" }
+func (ReservationExpired) EventType() string       { return "ReservationExpired" }
+func (ReservationVoided) EventType() string        { return "ReservationVoided" }
+func (ReservationRestocked) EventType() string     { return "ReservationRestocked" }
+func (ReservationRestockFailed) EventType() string { return "ReservationRestockFailed" }

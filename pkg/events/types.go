@@ -24,6 +24,7 @@ var Types = []Type{
 	typeOf[OrderRejected](),
 	typeOf[OrderExpired](),
 	typeOf[OrderRefundRequested](),
+	typeOf[OrderRefunded](),
 	// product
 	typeOf[ProductListed](),
 	typeOf[ProductPriceChanged](),
@@ -43,6 +44,8 @@ var Types = []Type{
 	typeOf[ReservationCommitFailed](),
 	typeOf[ReservationExpired](),
 	typeOf[ReservationVoided](),
+	typeOf[ReservationRestocked](),
+	typeOf[ReservationRestockFailed](),
 	// payment
 	typeOf[PaymentInitiated](),
 	typeOf[AuthorizationAttempted](),
@@ -119,4 +122,12 @@ var Types = []Type{
 	typeOf[ReleaseRequested](),
 	typeOf[ReleaseConfirmed](),
 	typeOf[OutcomeDecided](),
+	// refund
+	typeOf[RefundOpened](),
+	typeOf[RefundRequested](),
+	typeOf[RefundVoidRequested](),
+	typeOf[RefundPaid](),
+	typeOf[RestockRequested](),
+	typeOf[RestockConfirmed](),
+	typeOf[RefundSettled](),
 }

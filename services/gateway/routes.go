@@ -87,7 +87,6 @@ func (s *Service) commandOrder(w http.ResponseWriter, r *http.Request) error {
 		Verb:          r.PathValue("verb"),
 		ID:            r.Header.Get(headerIdempotencyKey),
 		CorrelationID: r.Header.Get(headerCorrelationID),
-		TraceParent:   r.Header.Get(service.HeaderTraceParent),
 	}
 	var err error
 	if cmd.ExpectedVersion, err = ifMatch(r.Header.Values("If-Match")); err != nil {

@@ -33,10 +33,16 @@ type House[E esjs.Event] struct {
 // New opens a house for events of the types, with KV buckets of the names.
 func New[E esjs.Event, T esjs.EventTypeFields[E]](t testing.TB, types []T, buckets ...string) *House[E] {
 	t.Helper()
-	server := esjstest.Server(t)
+	return On(esjstest.Server(t), t, types, buckets...)
+}
+
+// On opens a house as [New] does, on a server or a cluster.
+func On[E esjs.Event, T esjs.EventTypeFields[E]](server *esjstest.Deployment, t testing.TB, types []T, buckets ...string) *House[E] {
+	t.Helper()
 	h := &House[E]{T: t, Server: server, Store: server.Store(t), NC: server.Connect(t)}
+	h.Check(service.ProvisionQueue(t.Context(), server.Dial(), server.Config().Replicas))
 	for _, bucket := range buckets {
-		h.Check(esjs.ProvisionBucket(t.Context(), server.Dial(), bucket, 1))
+		h.Check(esjs.ProvisionBucket(t.Context(), server.Dial(), bucket, server.Config().Replicas))
 	}
 	var err error
 	h.Codec, err = esjs.NewCodecFrom(types)

@@ -1,10 +1,15 @@
 package servicetest
 
 import (
+	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // Listen listens on a free loopback port. Whoever serves there closes it.
@@ -37,3 +42,81 @@ func Post(t testing.TB, url, body string, header ...string) int {
 	}
 	return answer.StatusCode
 }
+
+// Held sends the beginning of a request to a server and returns how long it holds
+// the connection, on a clock that waits for nobody.
+func Held(t *testing.T, begun string, serve func(context.Context, net.Listener) error) time.Duration {
+	t.Helper()
+	return held(t, begun, serve, func(client net.Conn) error {
+		_, err := io.Copy(io.Discard, client)
+		return err
+	})
+}
+
+// Trickled is [Held] with a client who takes a byte of the answer every ten seconds.
+func Trickled(t *testing.T, request string, serve func(context.Context, net.Listener) error) time.Duration {
+	t.Helper()
+	return held(t, request, serve, func(client net.Conn) error {
+		for {
+			<-time.After(10 * time.Second)
+			if n, err := client.Read(make([]byte, 1)); n == 0 {
+				return onlyEOF(err)
+			}
+		}
+	})
+}
+
+func onlyEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func held(t *testing.T, begun string, serve func(context.Context, net.Listener) error, take func(net.Conn) error) (held time.Duration) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		client, server := net.Pipe()
+		listener := oneListener{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
+		listener.conns <- server
+		done := make(chan error, 1)
+		go func() { done <- serve(ctx, listener) }()
+		started := time.Now()
+		if _, err := io.Copy(client, strings.NewReader(begun)); err != nil {
+			t.Fatal(err)
+		}
+		if err := take(client); err != nil { // until the server hangs up
+			t.Fatal(err)
+		}
+		held = time.Since(started)
+		_ = client.Close()
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return held
+}
+
+// oneListener accepts one connection.
+type oneListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l oneListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l oneListener) Close() error {
+	close(l.closed)
+	return nil
+}
+
+func (l oneListener) Addr() net.Addr { return &net.TCPAddr{} }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 )
@@ -24,7 +25,6 @@ func Cluster(t testing.TB, options ...Option) *Deployment {
 	var err error
 	for range 3 { // another process may take a port before the server does
 		d := newDeployment(options)
-		d.config.inProcess = false
 		if err = d.startCluster(directory(t)); err == nil {
 			t.Cleanup(d.shutdown)
 			return d
@@ -130,29 +130,44 @@ func (d *Deployment) Leader(t testing.TB, stream string) int {
 // StepDown makes another server the stream's leader and waits until it is.
 func (d *Deployment) StepDown(t testing.TB, stream string) {
 	t.Helper()
-	old := d.Leader(t, stream)
 	nc := d.Connect(t)
 	defer nc.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	answer, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil)
-	if err != nil {
-		t.Fatalf("ask the leader of %s to step down: %v", stream, err)
-	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var answer []byte
+	old := d.Leader(t, stream)
 	changed := until(func() bool {
 		if d.Leader(t, stream) == old {
-			return false
+			answer = askToStepDown(ctx, nc, stream)
 		}
-		_, err := js.Stream(ctx, stream) // answered by the new leader
-		return err == nil
+		return d.Leader(t, stream) != old
 	})
 	if !changed {
-		t.Fatalf("the stream %s kept its leader: %s", stream, answer.Data)
+		t.Fatalf("the stream %s kept its leader: %s", stream, answer)
 	}
+	err = answered(ctx, func(ctx context.Context) error { // by the new leader
+		_, err := js.Stream(ctx, stream)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("ask the new leader of %s: %v", stream, err)
+	}
+}
+
+// askToStepDown asks a stream's leader to leave. One that is just being elected does not
+// answer, and one that has just been may stay: the caller asks again.
+func askToStepDown(ctx context.Context, nc *nats.Conn, stream string) []byte {
+	ctx, cancel := context.WithTimeout(ctx, patience/20)
+	defer cancel()
+	answer, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return answer.Data
 }
 
 // Stop shuts server i down; its data and its port stay.

@@ -15,7 +15,7 @@ import (
 
 // patience bounds every wait of this package: more than an election takes on a
 // loaded machine.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // Deployment is one running nats-server, or a cluster of them. Its methods are
 // safe for concurrent use, except Restart, Stop and Start of one server at the same time.
@@ -26,6 +26,7 @@ type Deployment struct {
 	mu      sync.Mutex
 	servers []*server.Server
 	dialed  []*nats.Conn
+	rigs    int // stores that were provisioned for rigs
 }
 
 // Replicas is the number of servers, and of the replicas that streams should have.
@@ -53,21 +54,26 @@ func (d *Deployment) Servers() []*server.Server {
 
 // Dial connects to any of the servers. What it opened is closed with the test
 // at the latest.
-func (d *Deployment) Dial() esjs.Dial { return d.dial(d.URL()) }
+func (d *Deployment) Dial() esjs.Dial { return d.dial(d.URL(), -1, nil) }
 
 // DialServer connects to server i only, and stays with it.
 func (d *Deployment) DialServer(i int) esjs.Dial {
-	return d.dial(d.url(i), nats.IgnoreDiscoveredServers())
+	return d.dial(d.url(i), i, nil, nats.IgnoreDiscoveredServers())
 }
 
-func (d *Deployment) dial(url string, options ...nats.Option) esjs.Dial {
+// dial connects to the servers of url, or inside the process to the server of
+// that number, -1 for any; through faults unless these are nil.
+func (d *Deployment) dial(url string, server int, faults *Faults, options ...nats.Option) esjs.Dial {
 	return func(purpose string) (*nats.Conn, error) {
 		all := append([]nats.Option{
-			nats.Name(purpose), nats.MaxReconnects(-1),
+			nats.Name(purpose), nats.Timeout(patience / 12), nats.MaxReconnects(-1),
 			nats.ReconnectWait(20 * time.Millisecond), nats.ReconnectJitter(10*time.Millisecond, 10*time.Millisecond),
 		}, options...)
-		if d.config.inProcess {
-			all = append(all, nats.InProcessServer(d.Servers()[0]))
+		switch {
+		case d.config.inProcess:
+			all = append(all, nats.InProcessServer(pipes{d, server, faults}))
+		case faults != nil:
+			all = append(all, nats.SetCustomDialer(dialer{faults}))
 		}
 		nc, err := nats.Connect(url, all...)
 		if err != nil {

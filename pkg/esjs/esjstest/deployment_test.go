@@ -3,7 +3,6 @@ package esjstest
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,35 +15,40 @@ func createStream(t *testing.T, d *Deployment) jetstream.JetStream {
 		t.Fatal(err)
 	}
 	cfg := jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: d.Replicas(), Storage: jetstream.FileStorage}
-	if _, err := js.CreateStream(t.Context(), cfg); err != nil {
+	err = answered(t.Context(), func(ctx context.Context) error {
+		_, err := js.CreateStream(ctx, cfg)
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return js
 }
 
-// publish goes on until the message is stored: a stream without a leader does not answer.
 func publish(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for ctx.Err() == nil {
-		attempt, stop := context.WithTimeout(ctx, time.Second)
-		_, err := js.Publish(attempt, "s.a", nil)
-		stop()
-		if err == nil {
-			return
-		}
+	err := answered(t.Context(), func(ctx context.Context) error {
+		_, err := js.Publish(ctx, "s.a", nil)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("the message was not stored: %v", err)
 	}
-	t.Fatal("the message was not stored")
 }
 
-func count(t *testing.T, js jetstream.JetStream) uint64 {
+func count(t *testing.T, js jetstream.JetStream) (messages uint64) {
 	t.Helper()
-	stream, err := js.Stream(t.Context(), "S")
+	err := answered(t.Context(), func(ctx context.Context) error {
+		stream, err := js.Stream(ctx, "S")
+		if err == nil {
+			messages = stream.CachedInfo().State.Msgs
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stream.CachedInfo().State.Msgs
+	return messages
 }
 
 func TestServerKeepsDataAndPortOverARestart(t *testing.T) {

@@ -5,20 +5,11 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
-	"time"
 )
 
 type dialer struct{ faults *Faults }
-
-// Dial is the client's hook.
-func (d dialer) Dial(network, address string) (net.Conn, error) {
-	c, err := net.DialTimeout(network, address, 5*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	return &faultyConn{Conn: c, faults: d.faults, acks: map[string]bool{}, reads: map[string]string{}}, nil
-}
 
 // faultyConn cuts both directions of a client's connection into frames.
 type faultyConn struct {
@@ -28,12 +19,15 @@ type faultyConn struct {
 	writing sync.Mutex
 	sent    []byte // written by the client, not yet a whole frame
 
-	received []byte // from the server, not yet a whole frame; only Read uses it
-	ready    []byte // for the client; only Read uses it
+	received []byte     // from the server, not yet a whole frame; only Read uses it
+	ready    []byte     // for the client; only Read uses it
+	withheld []withheld // only Read uses it
 
 	mu    sync.Mutex
 	acks  map[string]bool   // inboxes whose answer breaks the connection
-	reads map[string]string // inboxes of get-last, and the subject asked for
+	reads map[string]string // inboxes of get-last, and what was asked
+	// commits are the inboxes of reads by sequence.
+	commits map[string]bool
 }
 
 var (
@@ -44,6 +38,9 @@ var (
 	getLast     = []byte("$JS.API.DIRECT.GET.")
 	lineEnd     = []byte("\r\n")
 )
+
+// leaderGet begins the subject of a question to a stream's leader.
+const leaderGet = "$JS.API.STREAM.MSG.GET."
 
 // frame is one line of the protocol with its payload, if it has one.
 type frame struct {
@@ -120,9 +117,18 @@ func (c *faultyConn) fromClient(f frame) ([]byte, error) {
 	if !f.published() {
 		return f.whole, nil
 	}
-	if f.verb() == "PUB" && len(f.body) == 0 && bytes.HasPrefix(f.fields[1], getLast) {
+	if f.inbox() != "" {
+		c.faults.request()
+	}
+	if f.asksForCommit() {
 		c.mu.Lock()
-		c.reads[f.inbox()] = string(f.fields[1])
+		c.commits[f.inbox()] = true
+		c.mu.Unlock()
+		return f.whole, nil
+	}
+	if question, ok := f.asksForLast(); ok {
+		c.mu.Lock()
+		c.reads[f.inbox()] = question
 		c.mu.Unlock()
 		return f.whole, nil
 	}
@@ -141,6 +147,20 @@ func (c *faultyConn) fromClient(f frame) ([]byte, error) {
 		c.mu.Unlock()
 	}
 	return f.whole, nil
+}
+
+// asksForLast tells that a request asks a replica, or the leader, for an
+// aggregate's last commit.
+func (f frame) asksForLast() (question string, ok bool) {
+	subject := string(f.fields[1])
+	switch {
+	case f.verb() != "PUB":
+		return "", false
+	case len(f.body) == 0:
+		return subject, bytes.HasPrefix(f.fields[1], getLast)
+	}
+	return subject + string(f.body), strings.HasPrefix(subject, leaderGet) && !strings.HasPrefix(subject, leaderGet+"KV_") &&
+		bytes.Contains(f.body, []byte(`"last_by_subj"`))
 }
 
 // wrongExpectation returns an append that expects what cannot be: no commit
@@ -192,24 +212,35 @@ func (c *faultyConn) fromServer(f frame) ([]byte, error) {
 	if !f.delivered() {
 		return f.whole, nil
 	}
+	if f.delivery() {
+		return c.deliver(f), nil
+	}
 	inbox := string(f.fields[1])
 	c.mu.Lock()
 	subject, read := c.reads[inbox]
 	delete(c.reads, inbox)
-	lost := c.acks[inbox]
+	lost, commit := c.acks[inbox], c.commits[inbox]
 	delete(c.acks, inbox)
+	delete(c.commits, inbox)
 	c.mu.Unlock()
 	switch {
 	case lost:
 		return nil, errBroken
-	case !read || f.verb() != "HMSG":
+	case commit:
+		return c.faults.commit(f), nil
+	case !read || (f.verb() == "MSG") != strings.HasPrefix(subject, leaderGet): // nobody was there to answer
 		return f.whole, nil
 	}
 	return withBody(f, c.faults.answer(subject, bytes.Clone(f.body))), nil
 }
 
-// withBody returns an HMSG frame with other headers and payload.
+// withBody returns a frame with other headers and payload.
 func withBody(f frame, body []byte) []byte {
+	if f.verb() == "MSG" {
+		line := bytes.Join(f.fields[:len(f.fields)-1], []byte(" "))
+		line = strconv.AppendInt(append(line, ' '), int64(len(body)), 10)
+		return bytes.Join([][]byte{line, body, nil}, lineEnd)
+	}
 	headers := bytes.Index(body, []byte("\r\n\r\n")) + 4
 	line := bytes.Join(f.fields[:len(f.fields)-2], []byte(" "))
 	line = append(line, ' ')

@@ -59,6 +59,26 @@ func TestAppendsSurviveLostAnswersAndRefusals(t *testing.T) {
 	}
 }
 
+// A server that was not started here has faults by its URL alone.
+func TestFaultsOnTheWayToAServerElsewhere(t *testing.T) {
+	t.Parallel()
+	d := Server(t)
+	beside, f := d.Store(t), NewFaults(d.URL())
+	store, err := esjs.Open(t.Context(), f.Dial(), d.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	f.LoseAcks(1)
+	stored, err := store.Append(t.Context(), door1, esjs.NoStream(), opened{"a"})
+	if err != nil || f.Armed() != 0 {
+		t.Fatalf("got %v, and %d faults did not happen", err, f.Armed())
+	}
+	if got := ids(t, beside); !slices.Equal(got, stored.EventIDs) {
+		t.Errorf("stored are %v, the answer was %v", got, stored.EventIDs)
+	}
+}
+
 func TestBatchesSurviveLostAnswers(t *testing.T) {
 	t.Parallel()
 	f, store, beside := faulty(t)

@@ -1,6 +1,7 @@
 package esjstest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 )
 
@@ -25,8 +28,8 @@ type config struct {
 // acknowledges it, as a production server must.
 func SyncAlways() Option { return func(c *config) { c.syncAlways = true } }
 
-// InProcess connects by a pipe instead of TCP, which is several times faster.
-// Such a connection does not survive [Deployment.Restart], and a cluster cannot have it.
+// InProcess connects by a pipe instead of TCP, which is several times faster; in
+// a cluster, to any of its servers.
 func InProcess() Option { return func(c *config) { c.inProcess = true } }
 
 // MaxBytes changes the limit of the event stream from 256 MiB; a server holds
@@ -144,6 +147,27 @@ func directory(t testing.TB) string {
 		until(func() bool { return os.RemoveAll(dir) == nil })
 	})
 	return filepath.Join(dir, "data")
+}
+
+// answered repeats a request that can be repeated while nobody answers it, as a
+// cluster that elects a leader does not. ctx bounds it, and [patience].
+func answered(ctx context.Context, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		attempt, stop := context.WithTimeout(ctx, patience/12)
+		err := request(attempt)
+		stop()
+		silent := errors.Is(err, context.DeadlineExceeded) ||
+			errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
+		if !silent || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond): // no responders are told at once
+		case <-ctx.Done():
+		}
+	}
 }
 
 // until waits for a condition that nobody signals, and tells whether it came true.

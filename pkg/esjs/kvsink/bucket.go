@@ -90,6 +90,17 @@ func (b bucket) get(ctx context.Context, key string) (value []byte, revision uin
 	return m.Data, m.Sequence, nil
 }
 
+// purge removes the entries of a pattern without a trace, all at once.
+func (b bucket) purge(ctx context.Context, pattern string) error {
+	request := nats.NewMsg("$JS.API.STREAM.PURGE.KV_" + b.name)
+	request.Data = fmt.Appendf(nil, `{"filter":%q}`, b.subject(pattern))
+	answer, err := b.ask(ctx, request)
+	if err == nil && answer.Error != nil {
+		err = b.refusal(answer.Error)
+	}
+	return err
+}
+
 func (b bucket) subject(key string) string { return "$KV." + b.name + "." + key }
 
 // putJSON writes an entry that must be at revision, 0 for none, and returns its

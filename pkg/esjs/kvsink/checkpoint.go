@@ -25,6 +25,34 @@ func (c storedCheckpoint) esjs() esjs.Checkpoint {
 
 func checkpointKey(name string) string { return name + ".checkpoint" }
 
+// storedLive is which version of a projection is live, as it is stored.
+type storedLive struct {
+	Name  string        `json:"name"`  // its full name
+	Since esjs.Position `json:"since"` // where the effects of those before it end
+	Write string        `json:"write"` // makes every write another one
+}
+
+func liveKey(projection string) string { return projection + ".live" }
+
+// live reads which version of a projection is live; revision 0 when none is.
+func (b bucket) live(ctx context.Context, projection string) (l storedLive, revision uint64, err error) {
+	value, revision, err := b.get(ctx, liveKey(projection))
+	if err != nil || len(value) == 0 {
+		return l, revision, err
+	}
+	if err := json.Unmarshal(value, &l); err != nil {
+		return l, revision, fmt.Errorf("live version of %s: %w", projection, err)
+	}
+	return l, revision, nil
+}
+
+// putLive writes which version is live over the entry at revision.
+func (b bucket) putLive(ctx context.Context, projection string, l storedLive, revision uint64) error {
+	l.Write = uuid.NewString()
+	_, err := b.putJSON(ctx, liveKey(projection), l, revision)
+	return err
+}
+
 // putCheckpoint writes a checkpoint that must be at revision, 0 for none, with a
 // claim or without; see [bucket.putJSON].
 func (b bucket) putCheckpoint(ctx context.Context, name string, c esjs.Checkpoint, claim string, revision uint64) (uint64, error) {
@@ -32,14 +60,29 @@ func (b bucket) putCheckpoint(ctx context.Context, name string, c esjs.Checkpoin
 	return b.putJSON(ctx, checkpointKey(name), stored, revision)
 }
 
-// checkpoint reads a projection's checkpoint; revision 0 when there is none.
-func (b bucket) checkpoint(ctx context.Context, name string) (c storedCheckpoint, revision uint64, err error) {
+// checkpoint reads a projection's checkpoint; none when it was not opened, and
+// then the revision to write one at.
+func (b bucket) checkpoint(ctx context.Context, name string) (c storedCheckpoint, revision uint64, none bool, err error) {
 	value, revision, err := b.get(ctx, checkpointKey(name))
 	if err != nil || len(value) == 0 {
-		return c, revision, err
+		return c, revision, true, err
 	}
 	if err := json.Unmarshal(value, &c); err != nil {
-		return c, revision, fmt.Errorf("checkpoint of %s: %w", name, err)
+		return c, revision, false, fmt.Errorf("checkpoint of %s: %w", name, err)
 	}
-	return c, revision, nil
+	return c, revision, false, nil
+}
+
+// withLive is a checkpoint together with what is stored of the live version.
+func (b bucket) withLive(ctx context.Context, name string, stored storedCheckpoint) (esjs.Checkpoint, error) {
+	c := stored.esjs()
+	projection, _, err := esjs.SplitFullName(name)
+	if err != nil {
+		return c, err
+	}
+	l, _, err := b.live(ctx, projection)
+	if err == nil && l.Name == name {
+		c.Live, c.Since = true, l.Since
+	}
+	return c, err
 }

@@ -17,6 +17,8 @@
 //     change together make them one row, or use sqlsink.
 //   - After a crash between two rows the checkpoint is behind; the events come
 //     again, and rows that had them stay as they are.
+//   - An Effect may happen again: after a crash, and where another version takes
+//     over while a commit is under way.
 //   - [esjs.Projector.WaitFor] returns when all rows are stored; [Sink.Get] then
 //     finds them, on a cluster too, because the leader answers it.
 //
@@ -30,14 +32,16 @@
 //
 // What Update does to a row depends on the row and the event alone, not on other
 // rows. A row of events of one aggregate is what this is made for. A row of
-// events of several aggregates is exact as well, with one exception: an event
-// that a damaged replica had withheld, and that comes late for that reason, is
-// passed over when the row has later events of other aggregates.
+// events of several aggregates is exact as well, with two exceptions where the row has
+// later events of other aggregates: an event that a damaged replica had withheld, and
+// that comes late for that reason, is passed over; and [esjs.Projector.Release] of a key
+// whose events would be is refused with [esjs.ErrInvalid]. A new version of the projection has both.
 //
 // # What is stored
 //
 // The row of a key is the entry <name>_v<version>.row.<key as esjs.EscapeKey
 // writes it>, a JSON object of position, version and state; its checkpoint is
 // <name>_v<version>.checkpoint. A removed row keeps its place and has no state.
-// Another version of a projection has other names and is built beside this one.
+// Another version of a projection has other names and is built beside this one;
+// which one is live stands in <name>.live.
 package kvsink

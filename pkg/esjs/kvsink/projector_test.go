@@ -148,7 +148,7 @@ func TestProjectorsAtTheSameTimeSpoilNoRow(t *testing.T) {
 		provision(t, d, "VIEWS")
 		store := d.Store(t)
 		want, last := fill(t, store, 300)
-		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		var wg sync.WaitGroup
 		conflicts := make([]int, 3)

@@ -23,6 +23,11 @@ type row struct {
 	revision uint64 // as it was read; 0: there is none
 	stored   storedRow
 	dirty    bool
+
+	place    esjs.Position // of the row as it was read
+	own      bool          // an event at place came
+	passed   esjs.Position // of an event before place; zero when none came
+	passedOf esjs.StreamID // whose that event is
 }
 
 // storedRow is a row as it is stored.
@@ -37,13 +42,25 @@ func (r storedRow) has(e esjs.Record) bool {
 	return e.Position.Before(r.Position) || e.Position == r.Position && e.Version <= r.Version
 }
 
+// has tells that the row is at or behind the event, and takes note of where the event is
+// from the row as it was read.
+func (r *row) has(e esjs.Record) bool {
+	switch {
+	case e.Position == r.place:
+		r.own = true
+	case e.Position.Before(r.place):
+		r.passed, r.passedOf = e.Position, e.Stream
+	}
+	return r.stored.has(e)
+}
+
 // Update folds an event into the row of a key: fold gets the row's state, the
 // zero S when there is none, and returns the new one, which is stored as JSON.
 // When the row has had the event, fold is not called. An error of fold is
 // returned and leaves the row as it was; it is then the projection's to return.
 func Update[S any](ctx context.Context, tx *Tx, key string, e esjs.Record, fold func(S) (S, error)) error {
 	r, err := tx.row(ctx, key)
-	if err != nil || r.stored.has(e) {
+	if err != nil || r.has(e) {
 		return err
 	}
 	var state S
@@ -68,7 +85,7 @@ func Update[S any](ctx context.Context, tx *Tx, key string, e esjs.Record, fold 
 // Update starts from the zero state.
 func Remove(ctx context.Context, tx *Tx, key string, e esjs.Record) error {
 	r, err := tx.row(ctx, key)
-	if err != nil || r.stored.has(e) {
+	if err != nil || r.has(e) {
 		return err
 	}
 	r.stored, r.dirty = storedRow{Position: e.Position, Version: e.Version}, true
@@ -86,6 +103,19 @@ func (tx *Tx) row(ctx context.Context, key string) (*row, error) {
 	}
 	tx.rows[key] = r
 	return r, nil
+}
+
+// passedOver refuses a release that would leave an event out of a row, because the row has
+// had later events of other keys. Where the row stands at an event of the release, an
+// earlier call that was cut off has done it.
+func (tx *Tx) passedOver() error {
+	for key, r := range tx.rows {
+		if !r.passed.IsZero() && !r.own {
+			return fmt.Errorf("%w: the row %q of %s has had events after %s of %s, which it would leave out: a new version of the projection has all",
+				esjs.ErrInvalid, key, tx.name, r.passed, r.passedOf)
+		}
+	}
+	return nil
 }
 
 // Get reads the state of a row of the projection with that full name ("orders_v1")
@@ -126,5 +156,6 @@ func (b bucket) row(ctx context.Context, name, key string) (*row, error) {
 			return nil, fmt.Errorf("row %q of %s: %w", key, name, err)
 		}
 	}
+	r.place = r.stored.Position
 	return r, nil
 }

@@ -2,6 +2,7 @@ package kvsink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,69 +41,112 @@ func New(store *esjs.Store, bucketName string) *Sink {
 // one, and stores what that changed and then the zero checkpoint; a failed init
 // stores nothing, and an init that a crash interrupted is called again.
 func (s *Sink) Open(ctx context.Context, name string, init func(context.Context, *Tx) error) (esjs.Checkpoint, error) {
-	if err := checkName(name); err != nil {
-		return esjs.Checkpoint{}, err
-	}
 	done, err := s.turn(ctx, name)
 	if err != nil {
 		return esjs.Checkpoint{}, err
 	}
 	defer done()
-	found, revision, err := s.bucket.checkpoint(ctx, name)
+	c, err := s.open(ctx, name, init)
 	if err != nil {
 		return esjs.Checkpoint{}, fmt.Errorf("open projection %s: %w", name, err)
 	}
-	switch {
-	case revision != 0 && (found.Claim == "" || found.Claim == s.token):
-		return found.esjs(), nil
-	case revision == 0 && init != nil:
-		tx := s.begin(name)
-		if err := init(ctx, tx); err != nil {
-			return esjs.Checkpoint{}, fmt.Errorf("open projection %s: init: %w", name, err)
-		}
-		if err := tx.store(ctx); err != nil {
-			return esjs.Checkpoint{}, fmt.Errorf("open projection %s: %w", name, err)
-		}
-	}
-	if _, err := s.bucket.putCheckpoint(ctx, name, found.esjs(), "", revision); err != nil {
-		return esjs.Checkpoint{}, fmt.Errorf("open projection %s: %w", name, err)
-	}
-	return found.esjs(), nil
+	return c, nil
 }
 
-// Commit claims the checkpoint, runs apply, stores the rows that it changed, and
-// then moves the checkpoint from from to to; see the package's comment for what
-// others see meanwhile. A checkpoint that is not from, or that another sink has
-// claimed, and a row that another sink has written meanwhile, are refused with
-// [esjs.ErrConflict].
+func (s *Sink) open(ctx context.Context, name string, init func(context.Context, *Tx) error) (esjs.Checkpoint, error) {
+	found, revision, none, err := s.bucket.checkpoint(ctx, name)
+	if err != nil {
+		return esjs.Checkpoint{}, err
+	}
+	if none && init != nil {
+		tx := s.begin(name)
+		if err := init(ctx, tx); err != nil {
+			return esjs.Checkpoint{}, fmt.Errorf("init: %w", err)
+		}
+		if err := tx.store(ctx); err != nil {
+			return esjs.Checkpoint{}, err
+		}
+	}
+	if none || found.Claim != "" && found.Claim != s.token {
+		if _, err := s.bucket.putCheckpoint(ctx, name, found.esjs(), "", revision); err != nil {
+			return esjs.Checkpoint{}, err
+		}
+	}
+	if err := s.enter(ctx, name, none); err != nil {
+		return esjs.Checkpoint{}, err
+	}
+	return s.bucket.withLive(ctx, name, found)
+}
+
+// enter makes a version that is opened the live one when none is. When it is new
+// and an older one was opened before live versions were noted, it is that one.
+func (s *Sink) enter(ctx context.Context, name string, isNew bool) error {
+	projection, version, err := esjs.SplitFullName(name)
+	if err != nil {
+		return err
+	}
+	l, revision, err := s.bucket.live(ctx, projection)
+	if err != nil || l.Name != "" {
+		return err
+	}
+	first := name
+	for v := version - 1; isNew && v > 0; v-- {
+		older := fmt.Sprintf("%s_v%d", projection, v)
+		_, _, none, err := s.bucket.checkpoint(ctx, older)
+		if err != nil {
+			return err
+		}
+		if !none {
+			first = older
+			break
+		}
+	}
+	err = s.bucket.putLive(ctx, projection, storedLive{Name: first}, revision)
+	if errors.Is(err, esjs.ErrConflict) { // another version was faster
+		return nil
+	}
+	return err
+}
+
+// Commit calls step, claims the checkpoint, stores the rows that step changed, and
+// then the checkpoint that it returned; see the package's comment for what
+// others see meanwhile. A checkpoint that another sink has claimed or written
+// meanwhile, and a row that another sink has written, are refused with
+// [esjs.ErrConflict]. So is, with [esjs.ErrInvalid], a release whose events a row would pass over.
 //
-// When apply fails, or ctx has ended when it returns, no row is stored. Later
+// When step fails, or ctx has ended when it returns, no row is stored. Later
 // failures may leave some rows stored: the events come again and those rows stay
 // as they are. Trouble of the bucket (full, no leader, no answer) is marked with
 // [esjs.ErrUnavailable].
-func (s *Sink) Commit(ctx context.Context, name string, from, to esjs.Checkpoint, apply func(context.Context, *Tx) error) error {
-	if err := checkName(name); err != nil {
-		return err
-	}
+func (s *Sink) Commit(ctx context.Context, name string, step func(context.Context, *Tx, esjs.Checkpoint) (esjs.Checkpoint, error)) error {
 	done, err := s.turn(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer done()
-	found, revision, err := s.bucket.checkpoint(ctx, name)
+	found, revision, err := s.opened(ctx, name)
 	if err != nil {
 		return err
 	}
-	if revision == 0 || found.Position != from.Position || found.Claim != "" && found.Claim != s.token {
-		return fmt.Errorf("%w: the checkpoint of %s is at %s, not free at %s: another instance is projecting",
-			esjs.ErrConflict, name, found.Position, from.Position)
+	if found.Claim != "" && found.Claim != s.token {
+		return fmt.Errorf("%w: the checkpoint of %s is claimed: another instance is projecting", esjs.ErrConflict, name)
+	}
+	now, err := s.bucket.withLive(ctx, name, found)
+	if err != nil {
+		return err
 	}
 	tx := s.begin(name)
-	if err := apply(ctx, tx); err != nil {
+	to, err := step(ctx, tx, now)
+	if err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if len(to.Parked) < len(now.Parked) { // keys are released, and no event that waited is left out
+		if err := tx.passedOver(); err != nil {
+			return err
+		}
 	}
 	if len(tx.changed()) > 0 {
 		if revision, err = s.bucket.putCheckpoint(ctx, name, found.esjs(), s.token, revision); err != nil {
@@ -116,9 +160,33 @@ func (s *Sink) Commit(ctx context.Context, name string, from, to esjs.Checkpoint
 	return err
 }
 
+// Load returns a checkpoint as the bucket's leader has it.
+func (s *Sink) Load(ctx context.Context, name string) (esjs.Checkpoint, error) {
+	if err := checkName(name); err != nil {
+		return esjs.Checkpoint{}, err
+	}
+	found, _, err := s.opened(ctx, name)
+	if err != nil {
+		return esjs.Checkpoint{}, err
+	}
+	return s.bucket.withLive(ctx, name, found)
+}
+
+// opened reads the checkpoint of a projection that was opened.
+func (s *Sink) opened(ctx context.Context, name string) (storedCheckpoint, uint64, error) {
+	found, revision, none, err := s.bucket.checkpoint(ctx, name)
+	if err == nil && none {
+		err = fmt.Errorf("%w: the projection %s was not opened", esjs.ErrNotFound, name)
+	}
+	return found, revision, err
+}
+
 // turn waits until no other call of this sink writes the projection; call done
 // after it.
 func (s *Sink) turn(ctx context.Context, name string) (done func(), err error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	writer, ok := s.writers[name]
 	if !ok {

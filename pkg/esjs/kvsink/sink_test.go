@@ -108,6 +108,13 @@ func at(t *testing.T, sequence int) esjs.Position {
 	return position
 }
 
+// moving is a step to a position that changes rows.
+func moving(to esjs.Position, change func(context.Context, *kvsink.Tx) error) func(context.Context, *kvsink.Tx, esjs.Checkpoint) (esjs.Checkpoint, error) {
+	return func(ctx context.Context, tx *kvsink.Tx, _ esjs.Checkpoint) (esjs.Checkpoint, error) {
+		return esjs.Checkpoint{Position: to}, change(ctx, tx)
+	}
+}
+
 // seen is the state of the tests' rows: how often an event came, and which.
 type seen struct {
 	Times int
@@ -130,11 +137,13 @@ func TestARowHasEachEventOnce(t *testing.T) {
 	}
 	commit := func(from, to int, apply func(ctx context.Context, tx *kvsink.Tx) error) {
 		t.Helper()
-		var c esjs.Checkpoint
-		if from > 0 {
-			c.Position = at(t, from)
-		}
-		if err := sink.Commit(ctx, "view_v1", c, esjs.Checkpoint{Position: at(t, to)}, apply); err != nil {
+		err := sink.Commit(ctx, "view_v1", func(ctx context.Context, tx *kvsink.Tx, now esjs.Checkpoint) (esjs.Checkpoint, error) {
+			if now.Position.Sequence() != uint64(from) {
+				t.Errorf("the commit to %d begins at %s, want %d", to, now.Position, from)
+			}
+			return esjs.Checkpoint{Position: at(t, to)}, apply(ctx, tx)
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -170,7 +179,7 @@ func TestARowHasEachEventOnce(t *testing.T) {
 }
 
 // A claim that a crash left behind refuses others until one of them opens the
-// projection; then the one that claimed it is refused.
+// projection; then the one that claimed it sees what became of it.
 func TestOpeningTakesOverAClaim(t *testing.T) {
 	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		provision(t, d, "VIEWS")
@@ -180,9 +189,9 @@ func TestOpeningTakesOverAClaim(t *testing.T) {
 			t.Fatal(err)
 		}
 		event := esjs.Record{Position: at(t, 1), Version: 1}
-		to := esjs.Checkpoint{Position: at(t, 1)}
+		to := at(t, 1)
 		// A row that another one writes meanwhile ends the commit in its middle.
-		err := crashed.Commit(ctx, "view_v1", esjs.Checkpoint{}, to, func(ctx context.Context, tx *kvsink.Tx) error {
+		err := crashed.Commit(ctx, "view_v1", moving(to, func(ctx context.Context, tx *kvsink.Tx) error {
 			err := errors.Join(see(ctx, tx, "a", event), see(ctx, tx, "b", event))
 			js, jsErr := jetstream.New(d.Connect(t))
 			if jsErr != nil {
@@ -190,24 +199,30 @@ func TestOpeningTakesOverAClaim(t *testing.T) {
 			}
 			_, putErr := js.Publish(ctx, "$KV.VIEWS.view_v1.row.b", []byte(`{"version":1,"position":"0-1","state":{"Times":1,"Last":1}}`))
 			return errors.Join(err, putErr)
-		})
+		}))
 		if !errors.Is(err, esjs.ErrConflict) {
 			t.Fatalf("a row written by another instance: %v, want ErrConflict", err)
 		}
 		apply := func(ctx context.Context, tx *kvsink.Tx) error {
 			return errors.Join(see(ctx, tx, "a", event), see(ctx, tx, "b", event), see(ctx, tx, "c", event))
 		}
-		if err := next.Commit(ctx, "view_v1", esjs.Checkpoint{}, to, apply); !errors.Is(err, esjs.ErrConflict) {
+		if err := next.Commit(ctx, "view_v1", moving(to, apply)); !errors.Is(err, esjs.ErrConflict) {
 			t.Fatalf("a commit over another one's claim: %v, want ErrConflict", err)
 		}
 		if from, err := next.Open(ctx, "view_v1", nil); err != nil || !from.Position.IsZero() {
 			t.Fatalf("taken over at %s, %v", from.Position, err)
 		}
-		if err := next.Commit(ctx, "view_v1", esjs.Checkpoint{}, to, apply); err != nil {
+		if err := next.Commit(ctx, "view_v1", moving(to, apply)); err != nil {
 			t.Fatal(err)
 		}
-		if err := crashed.Commit(ctx, "view_v1", esjs.Checkpoint{}, to, apply); !errors.Is(err, esjs.ErrConflict) {
-			t.Fatalf("the one that was taken over: %v, want ErrConflict", err)
+		err = crashed.Commit(ctx, "view_v1", func(_ context.Context, _ *kvsink.Tx, now esjs.Checkpoint) (esjs.Checkpoint, error) {
+			if now.Position != to {
+				t.Errorf("the one that was taken over is given %s, want %s", now.Position, to)
+			}
+			return now, nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 		for _, key := range []string{"a", "b", "c"} {
 			var got seen
@@ -234,12 +249,12 @@ func TestTroubleOfTheBucketIsUnavailable(t *testing.T) {
 	if _, err := sink.Open(t.Context(), "view_v1", nil); err != nil {
 		t.Fatal(err)
 	}
-	to := esjs.Checkpoint{Position: at(t, 1)}
-	err := sink.Commit(t.Context(), "view_v1", esjs.Checkpoint{}, to, func(ctx context.Context, tx *kvsink.Tx) error {
+	to := at(t, 1)
+	err := sink.Commit(t.Context(), "view_v1", moving(to, func(ctx context.Context, tx *kvsink.Tx) error {
 		return kvsink.Update(ctx, tx, "large", esjs.Record{Position: at(t, 1), Version: 1}, func(string) (string, error) {
 			return strings.Repeat("x", 2<<20), nil
 		})
-	})
+	}))
 	if !errors.Is(err, esjs.ErrTooLarge) || errors.Is(err, esjs.ErrUnavailable) {
 		t.Errorf("a row above the server's limit: %v, want ErrTooLarge", err)
 	}

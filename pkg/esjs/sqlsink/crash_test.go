@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -23,8 +22,12 @@ const (
 	envURL      = "SQLSINK_CRASH_URL" // of the server; makes the binary a projector
 	envDatabase = "SQLSINK_CRASH_DATABASE"
 	envPoint    = "SQLSINK_CRASH_POINT"
-	envAt       = "SQLSINK_CRASH_AT" // at the how manieth time that the point is passed
+	envAt       = "SQLSINK_CRASH_AT"      // at the how manieth time that the point is passed
+	envRelease  = "SQLSINK_CRASH_RELEASE" // a key: it dies in its release
 )
+
+// poison is what the test that releases cannot apply, and the binary can.
+const poison = 13
 
 // Points of a transaction where a projector can die.
 const (
@@ -49,7 +52,7 @@ func TestACrashAtAnyPointOfABatchLeavesRowsAndCheckpointAgreeing(t *testing.T) {
 	want, last := fill(t, store, 60, 6)
 	for _, point := range []string{beforeTransaction, beforeRow, afterRow, beforeCommit, afterCommit} {
 		t.Run(point, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "view.db")
+			path := newDatabase(t)
 			for _, at := range []int{1, 3, 2} { // one crash after the other, on one database
 				killed(t, deployment.URL(), path, point, at)
 				agree(t, store, path)
@@ -62,10 +65,10 @@ func TestACrashAtAnyPointOfABatchLeavesRowsAndCheckpointAgreeing(t *testing.T) {
 }
 
 // killed runs a projector on path until it has killed itself.
-func killed(t *testing.T, url, path, point string, at int) {
+func killed(t *testing.T, url, path, point string, at int, more ...string) {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0])
-	child.Env = append(os.Environ(), envURL+"="+url, envDatabase+"="+path, envPoint+"="+point, envAt+"="+strconv.Itoa(at))
+	child.Env = append(append(os.Environ(), more...), envURL+"="+url, envDatabase+"="+path, envPoint+"="+point, envAt+"="+strconv.Itoa(at))
 	output, err := child.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
@@ -118,7 +121,7 @@ func crash(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db, err := sqlsink.OpenSQLite(os.Getenv(envDatabase))
+	db, err := openDatabase(os.Getenv(envDatabase))
 	if err != nil {
 		return err
 	}
@@ -132,7 +135,11 @@ func crash(ctx context.Context) error {
 		passes(afterRow)
 		return err
 	}
-	return esjs.NewProjector(store, mortal{sqlsink.New(db), passes}, projection, esjs.ProjectionConfig{Batch: 5}).Run(ctx)
+	projector := esjs.NewProjector(store, mortal{sqlsink.New(db), passes}, projection, esjs.ProjectionConfig{Batch: 5})
+	if key := os.Getenv(envRelease); key != "" {
+		return projector.Release(ctx, key)
+	}
+	return projector.Run(ctx)
 }
 
 // mortal tells around transactions which point is passed.
@@ -141,12 +148,12 @@ type mortal struct {
 	passes func(point string)
 }
 
-func (m mortal) Commit(ctx context.Context, name string, from, to esjs.Checkpoint, apply func(context.Context, *sql.Tx) error) error {
+func (m mortal) Commit(ctx context.Context, name string, step step) error {
 	m.passes(beforeTransaction)
-	err := m.Sink.Commit(ctx, name, from, to, func(ctx context.Context, tx *sql.Tx) error {
-		err := apply(ctx, tx)
+	err := m.Sink.Commit(ctx, name, func(ctx context.Context, tx *sql.Tx, now esjs.Checkpoint) (esjs.Checkpoint, error) {
+		to, err := step(ctx, tx, now)
 		m.passes(beforeCommit)
-		return err
+		return to, err
 	})
 	m.passes(afterCommit)
 	return err

@@ -1,20 +1,30 @@
 package sqlsink
 
-import (
-	"errors"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+// Statements on checkpoints, which all databases take as they are.
+const (
+	loadCheckpoint = `SELECT position, time, parked, live, since FROM esjs_checkpoints WHERE name = $1`
+	// insertCheckpoint makes the first version of a projection the live one.
+	insertCheckpoint = `INSERT INTO esjs_checkpoints (name, projection, position, time, parked, since, live)
+	VALUES ($1, $2, $3, $4, $5, $6, NOT EXISTS (SELECT 1 FROM esjs_checkpoints WHERE projection = $2 AND live))`
+	storeCheckpoint  = `UPDATE esjs_checkpoints SET position = $1, time = $2, parked = $3 WHERE name = $4`
+	deleteCheckpoint = `DELETE FROM esjs_checkpoints WHERE name = $1`
+	findLive         = `SELECT name FROM esjs_checkpoints WHERE projection = $1 AND live`
+	// retire waits for a transaction of the version that is no longer live.
+	retire  = `UPDATE esjs_checkpoints SET live = FALSE WHERE name = $1 AND live RETURNING position, since`
+	promote = `UPDATE esjs_checkpoints SET live = TRUE, since = $1 WHERE name = $2`
 )
 
-// dialect is everything that differs between databases: the statements on the
-// checkpoint table, and which errors are the database's own trouble and not
-// the event's.
+// dialect is everything that differs between databases.
 type dialect struct {
-	create string // no arguments; does nothing when the table exists
-	load   string // name → position, time, parked
-	insert string // name, position, time, parked
-	move   string // to position, to time, to parked, name, from position
+	ready     string   // counts 1 when the table is there and complete
+	lock      string   // lets one transaction at a time create; empty: every transaction is alone
+	create    []string // does nothing where something exists
+	forUpdate string   // ends a SELECT whose row stays as it is until the transaction ends
+
+	// upgrade is what a table that was created without live versions lacks;
+	// empty where there was none.
+	outdated string // counts 1 for such a table
+	upgrade  []string
 
 	unavailable func(error) bool
 	// local: statements run in this process and end soon. They are then not
@@ -23,29 +33,5 @@ type dialect struct {
 	local bool
 }
 
-var sqliteDialect = dialect{
-	create: `CREATE TABLE IF NOT EXISTS esjs_checkpoints (
-	name     TEXT PRIMARY KEY,
-	position TEXT NOT NULL,
-	time     TEXT NOT NULL,
-	parked   TEXT NOT NULL
-) STRICT`,
-	load:   `SELECT position, time, parked FROM esjs_checkpoints WHERE name = ?`,
-	insert: `INSERT INTO esjs_checkpoints (name, position, time, parked) VALUES (?, ?, ?, ?)`,
-	move:   `UPDATE esjs_checkpoints SET position = ?, time = ?, parked = ? WHERE name = ? AND position = ?`,
-
-	local: true,
-	unavailable: func(err error) bool {
-		var e *sqlite.Error
-		if !errors.As(err, &e) {
-			return false
-		}
-		switch e.Code() & 0xff { // the primary code; the rest says more
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
-			sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
-			sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT:
-			return true
-		}
-		return false
-	},
-}
+// oneLive is what the database itself checks: one version of a projection is live.
+const oneLive = `CREATE UNIQUE INDEX IF NOT EXISTS esjs_live ON esjs_checkpoints (projection) WHERE live`

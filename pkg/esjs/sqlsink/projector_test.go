@@ -5,10 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,130 +88,21 @@ func TestSelectedTypesAloneAreApplied(t *testing.T) {
 	p.wantSums(t, map[string]sum{})
 }
 
-func TestACommitThatFailsForEverParksItsKeyAndTheOthersGoOn(t *testing.T) {
-	store := esjstest.Server(t).Store(t)
-	db := openTemp(t)
-	for name, fail := range map[string]func() error{
-		"error": func() error { return errors.New("this row cannot be") },
-		"panic": func() error { panic("this row cannot be") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			projection := sums(t, name)
-			projection.Name += name
-			var attempts atomic.Int64
-			apply := projection.Apply
-			projection.Apply = func(ctx context.Context, tx *sql.Tx, e esjs.Recorded[Added]) error {
-				if err := apply(ctx, tx, e); err != nil {
-					return err
-				}
-				if e.Event.N == 13 {
-					attempts.Add(1)
-					return fail()
-				}
-				return nil
-			}
-			projection.Init = func(ctx context.Context, tx *sql.Tx) error {
-				_, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS sums_v1 (key TEXT PRIMARY KEY, events INTEGER, sum INTEGER, version INTEGER) STRICT")
-				return err
-			}
-			cfg := esjs.ProjectionConfig{Retry: esjs.Backoff{First: time.Millisecond, Attempts: 3}}
-			appended(t, store, name+"/good", Added{N: 1})
-			appended(t, store, name+"/bad", Added{N: 1})
-			appended(t, store, name+"/bad", Added{N: 7}, Added{N: 13})
-			appended(t, store, name+"/good", Added{N: 2})
-			appended(t, store, name+"/bad", Added{N: 3})
-			last := appended(t, store, name+"/good", Added{N: 3})
-
-			p := run(t, store, db, projection, cfg)
-			p.waitFor(t, last)
-			good, before := name+"/good", name+"/bad"
-			want := map[string]sum{good: {3, 6, 3}, before: {1, 1, 1}}
-			got := p.sums(t)
-			maps.DeleteFunc(got, func(key string, _ sum) bool { return !strings.HasPrefix(key, name) })
-			if !maps.Equal(got, want) {
-				t.Fatalf("the rows are %v, want %v", got, want)
-			}
-			// The first attempt is the batch, which finds that something fails.
-			if n := attempts.Load(); n != 4 {
-				t.Errorf("%d attempts, want 4", n)
-			}
-			parked := p.Progress().Parked
-			if len(parked) != 1 || parked[0].Key != before || parked[0].Count != 2 || !strings.Contains(parked[0].Reason, "this row cannot be") {
-				t.Fatalf("parked is %+v, want %s with 2 commits and the reason", parked, before)
-			}
-			p.stop(t)
-
-			again := run(t, store, db, projection, cfg)
-			again.waitFor(t, appended(t, store, name+"/bad", Added{N: 1}))
-			if parked := again.Progress().Parked; len(parked) != 1 || parked[0].Count != 3 {
-				t.Errorf("after a restart parked is %+v, want 3 commits that wait", parked)
-			}
-			if attempts.Load() != 4 {
-				t.Error("a parked commit was tried again")
-			}
-			again.stop(t)
-		})
-	}
-}
-
-func TestACommitThatFailsForAWhileIsAppliedOnce(t *testing.T) {
-	store := esjstest.Server(t).Store(t)
-	projection := sums(t)
-	var failures atomic.Int64
-	projection.Apply = func(ctx context.Context, tx *sql.Tx, e esjs.Recorded[Added]) error {
-		if err := applySum(ctx, tx, e); err != nil {
-			return err
-		}
-		if e.Event.N == 13 && failures.Add(1) <= 3 {
-			return errors.New("not yet")
-		}
-		return nil
-	}
-	appended(t, store, "a/1", Added{N: 1})
-	appended(t, store, "a/2", Added{N: 13})
-	last := appended(t, store, "a/1", Added{N: 2})
-	p := run(t, store, openTemp(t), projection, esjs.ProjectionConfig{Retry: esjs.Backoff{First: time.Millisecond}})
-	p.waitFor(t, last)
-	p.wantSums(t, map[string]sum{"a/1": {2, 3, 2}, "a/2": {1, 13, 1}})
-	if parked := p.Progress().Parked; len(parked) != 0 {
-		t.Errorf("parked is %+v, want none", parked)
-	}
-}
-
-// Shapeless has Added's name and data that no Added can have.
-type Shapeless struct {
-	N string `json:"n"`
-}
-
-func (Shapeless) EventType() string { return "Added" }
-
-func TestDataThatDoesNotDecodeParksItsKeyAtOnce(t *testing.T) {
-	store := esjstest.Server(t).Store(t)
-	appended(t, store, "a/bad", Shapeless{N: "many"})
-	last := appended(t, store, "a/good", Added{N: 1})
-	p := run(t, store, openTemp(t), sums(t), esjs.ProjectionConfig{Retry: esjs.Backoff{First: time.Hour}})
-	p.waitFor(t, last)
-	p.wantSums(t, map[string]sum{"a/good": {1, 1, 1}})
-	if parked := p.Progress().Parked; len(parked) != 1 || parked[0].Key != "a/bad" {
-		t.Errorf("parked is %+v, want a/bad", parked)
-	}
-}
-
 // flaky is a sink whose storage goes away at times, before a commit or after it.
 type flaky struct{ *sqlsink.Sink }
 
-func (f flaky) Commit(ctx context.Context, name string, from, to esjs.Checkpoint, apply func(context.Context, *sql.Tx) error) error {
+func (f flaky) Commit(ctx context.Context, name string, step step) error {
 	gone := fmt.Errorf("connection lost: %w", esjs.ErrUnavailable)
 	switch rand.N(3) {
 	case 0:
 		return gone
 	case 1:
-		if err := f.Sink.Commit(ctx, name, from, to, apply); err != nil {
+		if err := f.Sink.Commit(ctx, name, step); err != nil {
 			return err
 		}
 		return gone
 	default:
-		return f.Sink.Commit(ctx, name, from, to, apply)
+		return f.Sink.Commit(ctx, name, step)
 	}
 }
 
@@ -282,10 +171,14 @@ func TestWithALeaseTheSecondProjectorTakesOver(t *testing.T) {
 			want[key] = want[key].plus(s)
 		}
 		last = end
-		first.waitFor(t, last)
+		second.waitFor(t, last) // it asks the database how far the first one is
 	}
+	second.waitFor(t, appended(t, store, "a/ignored", Forgotten{}))
 	if at := second.Progress().Position; !at.IsZero() {
 		t.Errorf("the second projector is at %s although the first one has the lease", at)
+	}
+	if first, second := first.Progress().Active, second.Progress().Active; !first || second {
+		t.Errorf("active are the first one: %t, the second one: %t; want the first one alone", first, second)
 	}
 	first.stop(t) // gives the lease back
 	second.waitFor(t, last)
@@ -301,22 +194,6 @@ func TestWithALeaseTheSecondProjectorTakesOver(t *testing.T) {
 	if len(all) != 1 || all[0].Name != "projection sums_v1" || all[0].Lag != 0 || all[0].Owner != "" {
 		t.Errorf("the bucket shows %+v, want the projection without an owner and without lag", all)
 	}
-}
-
-func TestAnApplyThatAsksForItParksItsKeyAtOnce(t *testing.T) {
-	store := esjstest.Server(t).Store(t)
-	projection := sums(t)
-	projection.Apply = func(ctx context.Context, tx *sql.Tx, e esjs.Recorded[Added]) error {
-		if e.Event.N == 13 {
-			return esjs.Park(errors.New("never"))
-		}
-		return applySum(ctx, tx, e)
-	}
-	appended(t, store, "a/bad", Added{N: 13})
-	last := appended(t, store, "a/good", Added{N: 1})
-	p := run(t, store, openTemp(t), projection, esjs.ProjectionConfig{Retry: esjs.Backoff{First: time.Hour, Max: time.Hour}})
-	p.waitFor(t, last)
-	p.wantSums(t, map[string]sum{"a/good": {1, 1, 1}})
 }
 
 func TestCaughtUpIsToldOnceAlsoWithNothingToDo(t *testing.T) {
@@ -351,6 +228,29 @@ func TestWaitForEndsWithItsContext(t *testing.T) {
 	cancel()
 	if err := p.WaitFor(ctx, beyond); !errors.Is(err, context.Canceled) {
 		t.Errorf("WaitFor beyond the end returned %v, want the context's error", err)
+	}
+}
+
+func TestWaitForReturnsWhatRunEndedWith(t *testing.T) {
+	t.Parallel()
+	store := esjstest.Server(t).Store(t)
+	projection := sums(t)
+	projection.Init = func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "CREATE TABEL sums_v1 (key TEXT)")
+		return err
+	}
+	p := esjs.NewProjector(store, sqlsink.New(openTemp(t)), projection, esjs.ProjectionConfig{})
+	position := appended(t, store, "a/1", Added{N: 1})
+	waited := make(chan error, 1)
+	go func() { waited <- p.WaitFor(t.Context(), position) }() // before Run or while it runs, and below after it
+	ended := p.Run(t.Context())
+	if ended == nil || !strings.Contains(ended.Error(), "TABEL") {
+		t.Fatalf("Run ended with %v", ended)
+	}
+	for _, err := range []error{<-waited, p.WaitFor(t.Context(), position)} {
+		if !errors.Is(err, ended) {
+			t.Errorf("WaitFor returned %v, want %v", err, ended)
+		}
 	}
 }
 

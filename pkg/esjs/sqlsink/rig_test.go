@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -41,19 +40,29 @@ func newSums(categories ...string) (esjs.Projection[*sql.Tx, Added], error) {
 		Name: "sums", Version: 1, Codec: codec,
 		Query: esjs.Query{Categories: categories},
 		Init: func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, "CREATE TABLE sums_v1 (key TEXT PRIMARY KEY, events INTEGER, sum INTEGER, version INTEGER) STRICT")
+			_, err := tx.ExecContext(ctx, "CREATE TABLE sums_v1 (key TEXT PRIMARY KEY, events INTEGER, sum INTEGER, version INTEGER)")
 			return err
 		},
 		Apply: applySum,
 	}, err
 }
 
-const addToSum = `INSERT INTO sums_v1 VALUES (?, 1, ?, ?)
-	ON CONFLICT (key) DO UPDATE SET events = events + 1, sum = sum + excluded.sum, version = excluded.version`
+const addToSum = `INSERT INTO sums_v1 VALUES ($1, 1, $2, $3)
+	ON CONFLICT (key) DO UPDATE SET events = sums_v1.events + 1, sum = sums_v1.sum + excluded.sum, version = excluded.version`
 
 func applySum(ctx context.Context, tx *sql.Tx, e esjs.Recorded[Added]) error {
 	_, err := tx.ExecContext(ctx, addToSum, e.Stream.String(), e.Event.N, e.Version)
 	return err
+}
+
+// step is what a sink's Commit calls.
+type step = func(ctx context.Context, tx *sql.Tx, now esjs.Checkpoint) (esjs.Checkpoint, error)
+
+// moving is a step to a checkpoint that changes rows.
+func moving(to esjs.Checkpoint, change func(context.Context, *sql.Tx) error) step {
+	return func(ctx context.Context, tx *sql.Tx, _ esjs.Checkpoint) (esjs.Checkpoint, error) {
+		return to, change(ctx, tx)
+	}
 }
 
 // running is a projector at work, with its database.
@@ -145,7 +154,17 @@ func (r *running) wantSums(t *testing.T, want map[string]sum) {
 
 func openTemp(t *testing.T) *sql.DB {
 	t.Helper()
-	return open(t, filepath.Join(t.TempDir(), "view.db"))
+	return open(t, newDatabase(t))
+}
+
+func open(t *testing.T, at string) *sql.DB {
+	t.Helper()
+	db, err := openDatabase(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
 }
 
 // appended stores one commit for the aggregate "category/key".

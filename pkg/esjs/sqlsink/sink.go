@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -12,32 +13,41 @@ import (
 )
 
 // Sink is an [esjs.Sink] on an SQL database. Several projections share one
-// Sink, which lets one of them write at a time: waiting in line here is fairer
-// and faster than waiting for the database's lock. It is safe for concurrent use.
+// Sink. On SQLite it lets one of them write at a time: waiting in line here is
+// fairer and faster than waiting for the database's lock. It is safe for
+// concurrent use.
 type Sink struct {
 	db      *sql.DB
 	dialect dialect
-	writer  chan struct{} // holds one token: the right to write
+	writers chan struct{} // has room for as many as may write at the same time
+	ready   atomic.Bool   // the table of checkpoints is there
 }
 
-// New makes the sink of a database that [OpenSQLite] opened. Projections of
-// one database share one Sink.
+// New makes the sink of a database that [OpenSQLite] or [OpenPostgres] opened.
+// Projections of one database share one Sink.
 func New(db *sql.DB) *Sink {
-	return &Sink{db: db, dialect: sqliteDialect, writer: make(chan struct{}, 1)}
+	dialect, writers := sqliteDialect, 1
+	if isPostgres(db) {
+		// Half of the connections stay free for queries.
+		dialect, writers = postgresDialect, postgresConnections/2
+	}
+	return &Sink{db: db, dialect: dialect, writers: make(chan struct{}, writers)}
 }
 
 // Open returns the checkpoint of the projection name. When there is none it
 // calls init and stores the zero checkpoint, in one transaction: a failed init
 // leaves nothing behind and is called again next time.
-func (s *Sink) Open(ctx context.Context, name string, init func(context.Context, *sql.Tx) error) (esjs.Checkpoint, error) {
-	var found esjs.Checkpoint
-	err := s.transact(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, s.dialect.create); err != nil {
+func (s *Sink) Open(ctx context.Context, name string, init func(context.Context, *sql.Tx) error) (found esjs.Checkpoint, err error) {
+	projection, _, err := esjs.SplitFullName(name)
+	if err != nil {
+		return esjs.Checkpoint{}, err
+	}
+	err = s.transact(ctx, func(tx *sql.Tx) error {
+		if err := s.prepare(ctx, tx); err != nil {
 			return err
 		}
-		var err error
-		found, err = s.load(ctx, tx, name)
-		if !errors.Is(err, sql.ErrNoRows) {
+		found, err = s.load(ctx, tx, name, "")
+		if !errors.Is(err, esjs.ErrNotFound) {
 			return err
 		}
 		if init != nil {
@@ -45,12 +55,15 @@ func (s *Sink) Open(ctx context.Context, name string, init func(context.Context,
 				return fmt.Errorf("init: %w", err)
 			}
 		}
-		found = esjs.Checkpoint{}
-		at, parked, err := encode(found)
+		at, parked, err := encode(esjs.Checkpoint{})
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, s.dialect.insert, name, found.Position.String(), at, parked)
+		start := esjs.Position{}.String()
+		if _, err := tx.ExecContext(ctx, insertCheckpoint, name, projection, start, at, parked, start); err != nil {
+			return err
+		}
+		found, err = s.load(ctx, tx, name, "")
 		return err
 	})
 	if err != nil {
@@ -59,42 +72,143 @@ func (s *Sink) Open(ctx context.Context, name string, init func(context.Context,
 	return found, nil
 }
 
-// Commit runs apply and moves the checkpoint from from to to in one
-// transaction. The checkpoint is compared and moved first: a projector that is
-// not alone is refused with [esjs.ErrConflict] before it changes a row.
-// Positions only grow, so comparing the position is enough.
+// Commit calls step in a transaction and stores the checkpoint that it returns.
+// Until that ends, the checkpoint's row is this transaction's: another Commit of
+// the projection, and a Promote, wait for it.
 //
-// An error of apply is returned as it is, except that trouble of the database
-// itself (locked, full, damaged) is marked with [esjs.ErrUnavailable].
-func (s *Sink) Commit(ctx context.Context, name string, from, to esjs.Checkpoint, apply func(context.Context, *sql.Tx) error) error {
-	at, parked, err := encode(to)
+// An error of step is returned as it is, except that trouble of the database
+// itself (locked, full, gone) is marked with [esjs.ErrUnavailable].
+func (s *Sink) Commit(ctx context.Context, name string, step func(context.Context, *sql.Tx, esjs.Checkpoint) (esjs.Checkpoint, error)) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		now, err := s.load(ctx, tx, name, s.dialect.forUpdate)
+		if err != nil {
+			return err
+		}
+		local := ctx
+		if s.dialect.local {
+			local = context.WithoutCancel(ctx)
+		}
+		to, err := step(local, tx, now)
+		if err != nil {
+			return err
+		}
+		at, parked, err := encode(to)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, storeCheckpoint, to.Position.String(), at, parked, name)
+		return err
+	})
+}
+
+// Load returns a checkpoint as it was committed last.
+func (s *Sink) Load(ctx context.Context, name string) (c esjs.Checkpoint, err error) {
+	err = s.query(ctx, func() error {
+		c, err = s.load(ctx, s.db, name, "")
+		return err
+	})
+	return c, err
+}
+
+// Live returns the full name of the live version of a projection, for queries of
+// its tables.
+func (s *Sink) Live(ctx context.Context, projection string) (name string, err error) {
+	err = s.query(ctx, func() error { return s.db.QueryRowContext(ctx, findLive, projection).Scan(&name) })
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fmt.Errorf("%w: no version of the projection %s is live", esjs.ErrNotFound, projection)
+	}
+	return name, err
+}
+
+// Promote makes the version to live instead of from. It waits for a Commit of from
+// that is under way, whose position it sees, and later ones see that from is no
+// longer live: so each event has its effects from one of the two.
+func (s *Sink) Promote(ctx context.Context, from, to string) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
+		var position, since string
+		err := tx.QueryRowContext(ctx, retire, from).Scan(&position, &since)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("%w: it is not the live version", esjs.ErrConflict)
+		}
+		if err != nil {
+			return err
+		}
+		ended, err := later(position, since)
+		if err != nil {
+			return err
+		}
+		result, err := tx.ExecContext(ctx, promote, ended, to)
+		return one(result, err)
+	})
+	if err != nil {
+		return fmt.Errorf("promote projection %s instead of %s: %w", to, from, err)
+	}
+	return nil
+}
+
+// later returns the later one of two stored positions.
+func later(a, b string) (string, error) {
+	first, errA := esjs.ParsePosition(a)
+	second, errB := esjs.ParsePosition(b)
+	if err := errors.Join(errA, errB); err != nil {
+		return "", fmt.Errorf("checkpoint: %w", err)
+	}
+	if first.Before(second) {
+		return b, nil
+	}
+	return a, nil
+}
+
+// Drop calls drop, which removes the projection's tables, and removes its
+// checkpoint, in one transaction.
+func (s *Sink) Drop(ctx context.Context, name string, drop func(context.Context, *sql.Tx) error) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		now, err := s.load(ctx, tx, name, s.dialect.forUpdate)
+		if err != nil {
+			return err
+		}
+		if now.Live {
+			return fmt.Errorf("%w: the projection %s is live", esjs.ErrInvalid, name)
+		}
+		if drop != nil {
+			if err := drop(ctx, tx); err != nil {
+				return err
+			}
+		}
+		result, err := tx.ExecContext(ctx, deleteCheckpoint, name)
+		return one(result, err)
+	})
+}
+
+// one is an error unless a statement changed a row.
+func one(result sql.Result, err error) error {
 	if err != nil {
 		return err
 	}
+	n, err := result.RowsAffected()
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w: the projection was not opened", esjs.ErrNotFound)
+	}
+	return err
+}
+
+// change runs do in a transaction on what was opened.
+func (s *Sink) change(ctx context.Context, do func(*sql.Tx) error) error {
 	return s.transact(ctx, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, s.dialect.move, to.Position.String(), at, parked, name, from.Position.String())
-		if err != nil {
+		if ready, err := s.isReady(ctx, tx); err != nil {
 			return err
+		} else if !ready {
+			return errNothing
 		}
-		moved, err := result.RowsAffected()
-		if err != nil {
-			return err
-		}
-		if moved != 1 {
-			return fmt.Errorf("%w: the checkpoint of %s is no longer %s: another instance is projecting", esjs.ErrConflict, name, from.Position)
-		}
-		if s.dialect.local {
-			ctx = context.WithoutCancel(ctx)
-		}
-		return apply(ctx, tx)
+		return do(tx)
 	})
 }
 
 // transact runs do in a transaction, once it is this writer's turn.
 func (s *Sink) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	select {
-	case s.writer <- struct{}{}:
-		defer func() { <-s.writer }()
+	case s.writers <- struct{}{}:
+		defer func() { <-s.writers }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -117,12 +231,43 @@ func (s *Sink) mark(err error) error {
 	return err
 }
 
-func (s *Sink) load(ctx context.Context, tx *sql.Tx, name string) (esjs.Checkpoint, error) {
-	var position, at, parked string
-	if err := tx.QueryRowContext(ctx, s.dialect.load, name).Scan(&position, &at, &parked); err != nil {
+var errNothing = fmt.Errorf("%w: no projection was opened in this database", esjs.ErrNotFound)
+
+// query runs do, which reads; a table that is not there has nothing.
+func (s *Sink) query(ctx context.Context, do func() error) error {
+	ready, err := s.isReady(ctx, s.db)
+	if err == nil && !ready {
+		return errNothing
+	}
+	if err == nil {
+		err = do()
+	}
+	return s.mark(err)
+}
+
+// querier is a database or a transaction.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func (s *Sink) load(ctx context.Context, q querier, name, forUpdate string) (esjs.Checkpoint, error) {
+	var (
+		position, at, parked, since string
+		live                        bool
+	)
+	err := q.QueryRowContext(ctx, loadCheckpoint+forUpdate, name).Scan(&position, &at, &parked, &live, &since)
+	if errors.Is(err, sql.ErrNoRows) {
+		return esjs.Checkpoint{}, fmt.Errorf("%w: the projection %s was not opened", esjs.ErrNotFound, name)
+	}
+	if err != nil {
 		return esjs.Checkpoint{}, err
 	}
-	return decode(position, at, parked)
+	c, err := decode(position, at, parked)
+	if err == nil {
+		c.Live = live
+		c.Since, err = esjs.ParsePosition(since)
+	}
+	return c, err
 }
 
 func encode(c esjs.Checkpoint) (at, parked string, err error) {

@@ -62,7 +62,7 @@ func CheckExtension(name string) error {
 // the aggregate's earlier commits, newest first. The events are of one
 // aggregate with consecutive sequences. Data is written as it is: the caller
 // vouches that it is JSON. Text that is not UTF-8 and a time outside the years
-// 0 to 9999 are refused, and so is whatever [DecodeCommit] would refuse.
+// 0 to 9999 are refused, and so is whatever [Decoder] would refuse.
 func AppendCommit(dst []byte, window []uint64, events []Event) ([]byte, error) {
 	if len(events) == 0 {
 		return dst, errors.New("a commit needs at least one event")

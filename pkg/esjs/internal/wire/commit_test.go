@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,9 @@ func shapes() map[string]struct {
 	}
 }
 
+// decodeCommit reads one commit.
+func decodeCommit(body []byte) ([]Event, []uint64, error) { return new(Decoder).Decode(body) }
+
 // TestGolden proves that what was stored once is read for ever, and that the
 // same bytes are still written.
 func TestGolden(t *testing.T) {
@@ -78,7 +82,7 @@ func TestGolden(t *testing.T) {
 		if !json.Valid(body) {
 			t.Errorf("%s is not JSON", file)
 		}
-		events, window, err := DecodeCommit(body)
+		events, window, err := decodeCommit(body)
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
@@ -92,7 +96,7 @@ func TestGolden(t *testing.T) {
 		if err := json.Indent(&indented, body, "\t", "  "); err != nil {
 			t.Fatal(err)
 		}
-		events, _, err = DecodeCommit(append([]byte(" \r\n"), append(indented.Bytes(), ' ', '\n')...))
+		events, _, err = decodeCommit(append([]byte(" \r\n"), append(indented.Bytes(), ' ', '\n')...))
 		if err != nil {
 			t.Fatalf("%s indented: %v", file, err)
 		}
@@ -116,7 +120,7 @@ const required = `"specversion":"1.0","id":"i","source":"/o","type":"T","subject
 func TestDecodeCommitReadsOtherLayouts(t *testing.T) {
 	body := "\t[ { \"data\" : {\"a\":[ ]} , \"sequence\":\"41\",\"time\":\"2026-01-01T02:00:00.5+02:00\"," +
 		`"subject":"\u006b\/\ud83d\ude00","type":"T","s\u006furce":"/o","id":"i","specversion":"1.0","schemaversion":null,"n":-0.5E-7,"b":false,"dataschema":"x"}` + "\n]\n"
-	events, window, err := DecodeCommit([]byte(body))
+	events, window, err := decodeCommit([]byte(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +132,48 @@ func TestDecodeCommitReadsOtherLayouts(t *testing.T) {
 	}}
 	if !reflect.DeepEqual(events, want) || window != nil {
 		t.Errorf("got %+v, %v, want %+v", events, window, want)
+	}
+}
+
+// What an event has in common with the one before is taken from there, and nothing
+// else is.
+func TestDecodeCommitTellsWhatIsTheSame(t *testing.T) {
+	event := func(id, typ, sequence, version, actor string) string {
+		return `{"specversion":"1.0","id":"` + id + `","source":"/o","type":"` + typ + `","subject":"k","time":"2026-01-01T00:00:01Z","sequence":"` + sequence +
+			`","sequencetype":"Integer","datacontenttype":"application/json",` + actor + `"schemaversion":` + version + `,"data":{}}`
+	}
+	for name, c := range map[string]struct {
+		events []string
+		want   []Event // id, type, schema version and actor
+		refuse bool
+	}{
+		"all the same": {[]string{event("a", "T", "1", "2", `"actor":"x",`), event("b", "T", "2", "2", `"actor":"x",`), event("c", "T", "3", "2", `"actor":"x",`)},
+			[]Event{{ID: "a", Type: "T", SchemaVersion: 2, Actor: "x"}, {ID: "b", Type: "T", SchemaVersion: 2, Actor: "x"}, {ID: "c", Type: "T", SchemaVersion: 2, Actor: "x"}}, false},
+		"another one and back": {[]string{event("a", "T", "1", "2", ""), event("b", "U", "2", "2", `"actor":"x",`), event("c", "T", "3", "2", "")},
+			[]Event{{ID: "a", Type: "T", SchemaVersion: 2}, {ID: "b", Type: "U", SchemaVersion: 2, Actor: "x"}, {ID: "c", Type: "T", SchemaVersion: 2}}, false},
+		"a number goes on": {[]string{event("a", "T", "1", "1", ""), event("b", "T", "2", "12", "")},
+			[]Event{{ID: "a", Type: "T", SchemaVersion: 1}, {ID: "b", Type: "T", SchemaVersion: 12}}, false},
+		"null is nothing": {[]string{event("a", "T", "1", "2", `"actor":null,`), event("b", "T", "2", "2", `"actor":null,`)},
+			[]Event{{ID: "a", Type: "T", SchemaVersion: 2}, {ID: "b", Type: "T", SchemaVersion: 2}}, false},
+		"twice, after null": {[]string{event("a", "T", "1", "2", `"actor":null,`), event("b", "T", "2", `2,"actor":"x"`, `"actor":null,`)}, nil, true},
+		"twice, before":     {[]string{event("a", "T", "1", "2", `"actor":"x",`), strings.Replace(event("b", "T", "2", "2", `"actor":"x",`), `"id"`, `"actor":"x","id"`, 1)}, nil, true},
+		"twice, behind":     {[]string{event("a", "T", "1", "2", `"actor":"x",`), event("b", "T", "2", `2,"actor":"x"`, `"actor":"x",`)}, nil, true},
+	} {
+		got, _, err := decodeCommit([]byte("[" + strings.Join(c.events, ",") + "]"))
+		if c.refuse {
+			if err == nil {
+				t.Errorf("%s: read as %+v, want an error", name, got)
+			}
+			continue
+		}
+		for i := range c.want {
+			w := &c.want[i]
+			w.Source, w.Subject, w.Sequence, w.Data = "/o", "k", uint64(i+1), []byte("{}")
+			w.Time = time.Date(2026, 1, 1, 0, 0, 1, 0, time.UTC)
+		}
+		if err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: read as\n%+v, %v, want\n%+v", name, got, err, c.want)
+		}
 	}
 }
 
@@ -154,16 +200,16 @@ func TestDecodeCommitRefuses(t *testing.T) {
 		`[{` + strings.Replace(required, `2026-01-01T00:00:00Z`, `2026-01-01`, 1) + `}]`, `[{` + strings.Replace(required, `"time"`, `"thyme"`, 1) + `}]`,
 		`[{` + strings.Replace(required, `2026-01-01T00:00:00Z`, `9999-12-31T23:59:59-01:00`, 1) + `}]`,
 	} {
-		if events, _, err := DecodeCommit([]byte(body)); err == nil {
+		if events, _, err := decodeCommit([]byte(body)); err == nil {
 			t.Errorf("%.200s is read as %+v, want an error", body, events)
 		}
 	}
 	whole := []byte(`[{` + required + `,"x":"\u00e9","data":{"a":[1.5e3,true,null]}},{` + second + `}]`)
-	if _, _, err := DecodeCommit(whole); err != nil {
+	if _, _, err := decodeCommit(whole); err != nil {
 		t.Fatal(err)
 	}
 	for i := range whole {
-		if _, _, err := DecodeCommit(whole[:i]); err == nil {
+		if _, _, err := decodeCommit(whole[:i]); err == nil {
 			t.Errorf("the commit cut after %d bytes is read without an error", i)
 		}
 	}
@@ -211,7 +257,7 @@ func TestCheckExtension(t *testing.T) {
 
 func TestDataAndStringsDoNotShareTheBody(t *testing.T) {
 	body := []byte(`[{` + required + `,"data":{"a":1}}]`)
-	events, _, err := DecodeCommit(body)
+	events, _, err := decodeCommit(body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,8 +280,13 @@ func FuzzDecodeCommit(f *testing.F) {
 		f.Add(body)
 	}
 	f.Add([]byte(`[{` + required + `,"x":1e400,"y":"\ud83d\ude00","data":[[],{}]}]`))
+	var used Decoder
 	f.Fuzz(func(t *testing.T, body []byte) {
-		events, window, err := DecodeCommit(body)
+		events, window, err := decodeCommit(body)
+		same, sameWindow, sameErr := used.Decode(body)
+		if (err == nil) != (sameErr == nil) || err == nil && !(reflect.DeepEqual(events, same) && slices.Equal(window, sameWindow)) {
+			t.Fatalf("%s is read as\n%+v, %v, %v\nand by a decoder that was used before as\n%+v, %v, %v", body, events, window, err, same, sameWindow, sameErr)
+		}
 		if err != nil {
 			return
 		}
@@ -246,7 +297,7 @@ func FuzzDecodeCommit(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s is read as %+v and not written: %v", body, events, err)
 		}
-		again, pointers, err := DecodeCommit(written)
+		again, pointers, err := decodeCommit(written)
 		if err != nil || !reflect.DeepEqual(again, events) || !reflect.DeepEqual(pointers, window) {
 			t.Fatalf("%s is read as\n%+v\nwritten as %s and read as\n%+v, %v", body, events, written, again, err)
 		}
@@ -294,8 +345,9 @@ func BenchmarkDecode(b *testing.B) {
 			}
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
+			var d Decoder
 			for b.Loop() {
-				if _, _, err := DecodeCommit(body); err != nil {
+				if _, _, err := d.Decode(body); err != nil {
 					b.Fatal(err)
 				}
 			}

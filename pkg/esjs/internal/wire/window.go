@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // WindowSize is how many back-pointers a commit carries at most.
@@ -29,20 +30,20 @@ func AppendWindow(dst []byte, window []uint64) []byte {
 	return windowEncoding.AppendEncode(dst, raw)
 }
 
-// ParseWindow reads what [AppendWindow] wrote, and refuses everything else.
-func ParseWindow[T ~string | ~[]byte](text T) ([]uint64, error) {
+// ParseWindow reads what [AppendWindow] wrote, and refuses everything else. It
+// appends to dst, which is empty.
+func ParseWindow(dst []uint64, text []byte) ([]uint64, error) {
 	if len(text) == 0 {
-		return nil, nil
+		return dst, nil
 	}
 	var buffer [WindowSize * binary.MaxVarintLen64]byte
 	if windowEncoding.DecodedLen(len(text)) > len(buffer) {
 		return nil, fmt.Errorf("the back-pointers have %d characters: more than 64 pointers need", len(text))
 	}
-	source := []byte(text)
-	if bytes.ContainsAny(source, "\r\n") { // the decoder would pass over them
+	if bytes.IndexByte(text, '\r') >= 0 || bytes.IndexByte(text, '\n') >= 0 { // the decoder would pass over them
 		return nil, errors.New("the back-pointers contain a line break")
 	}
-	n, err := windowEncoding.Decode(buffer[:], source)
+	n, err := windowEncoding.Decode(buffer[:], text)
 	if err != nil {
 		return nil, fmt.Errorf("the back-pointers are not base64: %w", err)
 	}
@@ -56,7 +57,7 @@ func ParseWindow[T ~string | ~[]byte](text T) ([]uint64, error) {
 	if count > WindowSize {
 		return nil, fmt.Errorf("there are %d back-pointers: at most 64 are allowed", count)
 	}
-	window := make([]uint64, 0, count)
+	window := slices.Grow(dst, count)
 	for len(raw) > 0 {
 		value, size := binary.Uvarint(raw)
 		if size <= 0 || size > 1 && raw[size-1] == 0 {

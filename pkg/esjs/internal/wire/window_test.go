@@ -15,12 +15,12 @@ func TestWindow(t *testing.T) {
 	}
 	for _, window := range [][]uint64{nil, {1}, {2, 1}, {1871, 1800, 3}, {math.MaxUint64, 1}, long[:WindowSize]} {
 		text := AppendWindow(nil, window)
-		got, err := ParseWindow(text)
+		got, err := ParseWindow(nil, text)
 		if err != nil || !slices.Equal(got, window) {
 			t.Errorf("%v is written %s and read as %v, %v", window, text, got, err)
 		}
 	}
-	if got, err := ParseWindow(AppendWindow(nil, long)); err != nil || !slices.Equal(got, long[:WindowSize]) {
+	if got, err := ParseWindow(nil, AppendWindow(nil, long)); err != nil || !slices.Equal(got, long[:WindowSize]) {
 		t.Errorf("of 70 pointers the newest 64 are kept: got %v, %v", got, err)
 	}
 }
@@ -41,7 +41,7 @@ func TestParseWindowRefuses(t *testing.T) {
 		"more than 64":       raw(append([]byte{0xff, 0x01}, slices.Repeat([]byte{1}, 64)...)...),
 		"much more than fit": strings.Repeat("A", 5000),
 	} {
-		if window, err := ParseWindow(text); err == nil {
+		if window, err := ParseWindow(nil, []byte(text)); err == nil {
 			t.Errorf("%s: %q is read as %v, want an error", name, text, window)
 		}
 	}
@@ -51,7 +51,7 @@ func FuzzWindow(f *testing.F) {
 	f.Add("AQ")
 	f.Add(string(AppendWindow(nil, []uint64{1871, 1800, 3})))
 	f.Fuzz(func(t *testing.T, text string) {
-		window, err := ParseWindow(text)
+		window, err := ParseWindow(nil, []byte(text))
 		if err != nil {
 			return
 		}

@@ -1,0 +1,76 @@
+package service_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/internal/service/servicetest"
+	"github.com/b144f99b/orderflow/pkg/esjs"
+)
+
+// lent and returned are what happens to a jar; a jar that was lent has a deadline.
+type lent struct {
+	Until time.Time `json:"until,omitzero"`
+}
+
+type returned struct{}
+
+func (lent) EventType() string     { return "Lent" }
+func (returned) EventType() string { return "Returned" }
+
+// A deadline that could not be met, and whose timer is gone from the server after
+// 7 days, is met from the stream's own events; one that is still to come is not.
+func TestADeadlineOutlivesItsTimer(t *testing.T) {
+	const bucket = "SUBSCRIPTIONS_test"
+	h := servicetest.New(t, []esjs.EventType[esjs.Event]{
+		esjs.TypeOf[esjs.Event, lent](), esjs.TypeOf[esjs.Event, returned](),
+	}, bucket)
+	h.Check(esjs.ProvisionTimers(t.Context(), h.Server.Dial(), 1))
+	env := h.Env("test")
+	met := make(chan esjs.Fired, 10)
+	refuse := make(chan bool, 1)
+	refuse <- true
+	set, fired := service.DeadlineSubscriptions("jar")
+	env.Health.AwaitSubscriptions(set, fired)
+	h.Run(func(ctx context.Context) error {
+		return service.Deadlines[esjs.Event]{
+			Codec: h.Codec, Category: "jar", Types: []string{"Lent"}, Name: "end", Bucket: bucket,
+			At: func(e esjs.Event) time.Time { return e.(lent).Until },
+			Due: func(_ context.Context, f esjs.Fired) error {
+				select {
+				case <-refuse:
+					return esjs.Park(errors.New("not now"))
+				default:
+					met <- f
+					return nil
+				}
+			},
+		}.Keep(ctx, env)
+	})
+	h.Ready(env)
+	ended, later := time.Now(), time.Now().Add(time.Hour)
+	h.Append("jar", "j 1", returned{}, lent{Until: ended}, lent{}, lent{Until: later})
+	parked := func() (n int) {
+		all, err := esjs.Subscriptions(t.Context(), h.Store, bucket)
+		h.Check(err)
+		for _, s := range all {
+			n += len(s.Parked)
+		}
+		return n
+	}
+	h.Until("it is parked", func() bool { return parked() == 1 })
+	_, err := h.NC.Request("$JS.API.STREAM.PURGE.TIMERS", []byte(`{"filter":"timer.test.fired.>"}`), servicetest.Patience)
+	h.Check(err)
+	h.Check(esjs.ReleaseParked(t.Context(), h.Store, bucket, fired, "j 1"))
+	f := <-met
+	if f.Stream.Key != "j 1" || f.Version != 2 || f.Name != "end" || !f.At.Equal(ended) || f.FiredAt.Before(ended) {
+		t.Errorf("met %+v", f)
+	}
+	h.Until("it is not parked any more", func() bool { return parked() == 0 })
+	if len(met) > 0 {
+		t.Errorf("met as well: %+v", <-met)
+	}
+}

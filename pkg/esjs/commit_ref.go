@@ -1,0 +1,47 @@
+package esjs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// commitRef names a commit of the event store by its sequence and by the id of its
+// first event: another log has another one there, and a copy that keeps sequences has
+// the same. It is kept beside what is known of the log up to there.
+type commitRef struct {
+	Sequence uint64 `json:"sequence"`
+	ID       string `json:"id"`
+}
+
+// checkCommit refuses to go on from what another log said: the store has another
+// commit at the place, or none. A leader that just changed may be behind for a moment;
+// what is appended meanwhile does not make up for it.
+func (s *Store) checkCommit(ctx context.Context, known commitRef) error {
+	if known.ID == "" { // stored by a release that did not know it
+		return nil
+	}
+	at := Position{sequence: known.Sequence}
+	for end := time.Now().Add(followPatience / 3); ; {
+		m, err := s.leaderMessage(ctx, s.cfg.Stream, known.Sequence)
+		switch {
+		case err == nil:
+			if c, err := s.decodeMessage(m.subject, m.sequence, m.data); err == nil && c.Records[0].ID != known.ID {
+				return &CorruptError{Stream: c.Stream, Position: at, Reason: fmt.Sprintf(
+					"the commit was %s and is %s: the stream %s was restored or replaced", known.ID, c.Records[0].ID, s.cfg.Stream)}
+			}
+			return nil // what is not a commit is parked by who comes to it
+		case isRefusal(err):
+			return nil // the follow that comes next has patience with it
+		case !errors.Is(err, errNoMessage):
+			return err
+		case time.Now().After(end):
+			return &CorruptError{Position: at, Reason: fmt.Sprintf(
+				"the commit %s is not in the stream %s: it was restored or replaced", known.ID, s.cfg.Stream)}
+		}
+		if !sleep(ctx, 100*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package esjs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
+)
+
+// refusals is told of everything and shows what was not stored. A program would
+// count, or write to its log; it must not block.
+type refusals struct {
+	esjs.NopObserver // does nothing with what refusals does not override
+}
+
+func (refusals) Appended(a esjs.AppendInfo) {
+	if a.Err != nil {
+		fmt.Println(a.Stream, esjs.Outcome(a.Err))
+	}
+}
+
+// An observer of one's own overrides what it is interested in.
+func ExampleObserver() {
+	server, stop, err := esjstest.Start()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer stop()
+	ctx, cfg := context.Background(), esjs.Config{Observer: refusals{}}
+	if err := esjs.Provision(ctx, server.Dial(), cfg); err != nil {
+		fmt.Println(err)
+		return
+	}
+	store, err := esjs.Open(ctx, server.Dial(), cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer store.Close()
+	card := esjs.StreamID{Category: "giftcard", Key: "card-1"}
+	for range 2 {
+		_, err := store.Append(ctx, card, esjs.NoStream(), CardIssued{Cents: 50_00})
+		if err != nil && !errors.Is(err, esjs.ErrConflict) {
+			fmt.Println(err)
+		}
+	}
+	// Output: giftcard/card-1 conflict
+}
+
+// commands tells how commands end, and what that took.
+type commands struct{ esjs.NopObserver }
+
+func (commands) Loaded(l esjs.LoadInfo) {
+	fmt.Println("loaded from", l.Source)
+}
+
+func (commands) Settled(id esjs.StreamID, found esjs.Settlement) {
+	fmt.Println("no ack about", id, "which is", found)
+}
+
+func (commands) Decided(d esjs.DecisionInfo) {
+	fmt.Println("decided", d.Attempts, "time,", d.Events, "event stored,", esjs.Outcome(d.Err))
+}
+
+// The first card's acknowledgement is lost on its way: the store finds out what became of the append,
+// and the caller notices nothing.
+func ExampleSettlement() {
+	server, stop, err := esjstest.Start()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer stop()
+	ctx, cfg := context.Background(), esjs.Config{Observer: commands{}}
+	if err := esjs.Provision(ctx, server.Dial(), cfg); err != nil {
+		fmt.Println(err)
+		return
+	}
+	faults := server.Faults()
+	store, err := esjs.Open(ctx, faults.Dial(), cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer store.Close()
+	card, err := giftCard()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	cards, err := esjs.NewCommandHandler(ctx, store, card, esjs.HandlerConfig[Card]{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	faults.LoseAcks(1)
+	_, err = cards.Handle(ctx, "card-1", IssueCard{Cents: 50_00})
+	fmt.Println(err)
+	// Output:
+	// loaded from log
+	// no ack about giftcard/card-1 which is stored
+	// decided 1 time, 1 event stored, ok
+	// <nil>
+}

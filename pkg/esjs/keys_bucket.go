@@ -1,0 +1,146 @@
+package esjs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// keysConfig is what a bucket of keys must be. It differs from other KV buckets in
+// that single messages can be deleted, which overwrites them in the server's files; and it
+// holds two messages of an entry, so that the old one is there to be overwritten.
+func keysConfig(name string, replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              "KV_" + name,
+		Description:       "esjs: keys of persons",
+		Subjects:          []string{"$KV." + name + ".>"},
+		Storage:           jetstream.FileStorage,
+		Retention:         jetstream.LimitsPolicy,
+		Discard:           jetstream.DiscardNew,
+		Replicas:          max(replicas, 1),
+		MaxBytes:          bucketBytes,
+		MaxMsgs:           -1,
+		MaxMsgSize:        -1,
+		MaxMsgsPerSubject: 2,
+		AllowDirect:       true,
+		AllowRollup:       true,
+		DenyDelete:        false,
+	}
+}
+
+// ProvisionKeys creates a KV bucket for the keys of persons: on disk, of 64 MiB,
+// which is some 150,000 persons; an operator may raise that. It may be called again:
+// it changes the number of replicas, and refuses a bucket that is another one with
+// [ErrConfig]. It needs the right to create streams, which services do not need.
+//
+// Back up and restore the bucket with care: it is what an erasure is made of.
+func ProvisionKeys(ctx context.Context, dial Dial, bucket string, replicas int) error {
+	return provision(ctx, dial, func(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
+		want := keysConfig(bucket, replicas)
+		stream, err := findStream(ctx, js, want.Name)
+		switch {
+		case errors.Is(err, jetstream.ErrInvalidStreamName):
+			return fmt.Errorf("%w: the bucket name %q: allowed is [A-Za-z0-9_-]", ErrConfig, bucket)
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			if _, err := js.CreateStream(ctx, want); err != nil {
+				return fmt.Errorf("esjs: create bucket %s: %w", bucket, err)
+			}
+			return nil
+		case err != nil:
+			return lookUpError(nc, want.Name, err)
+		}
+		have := stream.CachedInfo().Config
+		if diff := difference(have, want); len(diff) > 0 {
+			return configError(want.Name, diff)
+		}
+		if have.Replicas == want.Replicas {
+			return nil
+		}
+		have.Replicas = want.Replicas
+		if _, err := js.UpdateStream(ctx, have); err != nil {
+			return fmt.Errorf("esjs: change bucket %s to %d replicas: %w", bucket, want.Replicas, err)
+		}
+		return nil
+	})
+}
+
+// verifyKeys refuses a bucket that was not made by [ProvisionKeys].
+func (b bucket) verifyKeys(ctx context.Context) error {
+	js, err := jetstream.New(b.store.Conn())
+	if err != nil {
+		return err
+	}
+	stream, err := findStream(ctx, js, b.stream())
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrInvalidStreamName):
+		return fmt.Errorf("%w: there is no bucket %q for keys; see ProvisionKeys", ErrConfig, b.name)
+	case err != nil:
+		return lookUpError(b.store.Conn(), b.stream(), err)
+	}
+	if diff := difference(stream.CachedInfo().Config, keysConfig(b.name, 1)); len(diff) > 0 {
+		return configError(b.stream(), diff)
+	}
+	return nil
+}
+
+// older returns the sequence of the oldest message of an entry that has a newer
+// one, 0 when there is none.
+func (b bucket) older(ctx context.Context, key string) (uint64, error) {
+	last, err := b.store.leaderLast(ctx, b.stream(), b.subject(key))
+	if errors.Is(err, errNoMessage) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	first, err := b.store.askLeader(ctx, b.stream(), fmt.Appendf(nil, `{"seq":1,"next_by_subj":%q}`, b.subject(key)))
+	if err != nil || first.sequence >= last.sequence {
+		return 0, err
+	}
+	return first.sequence, nil
+}
+
+// removeOlder deletes what an entry was before, and lets the server overwrite it. It
+// tries until ctx ends.
+func (b bucket) removeOlder(ctx context.Context, key string) error {
+	for wait := newPause(); ; {
+		sequence, err := b.older(ctx, key)
+		if err != nil || sequence == 0 {
+			return err
+		}
+		err = b.overwrite(ctx, sequence)
+		if err != nil && (isRefusal(err) || permanent(err)) {
+			return fmt.Errorf("esjs: delete an old key in bucket %s: %w", b.name, err)
+		}
+		if err == nil {
+			continue
+		}
+		if err := wait.sleep(ctx); err != nil {
+			return fmt.Errorf("esjs: delete an old key in bucket %s: %w", b.name, err)
+		}
+	}
+}
+
+func (b bucket) overwrite(ctx context.Context, sequence uint64) error {
+	reply, err := b.store.general.do(ctx, &nats.Msg{
+		Subject: "$JS.API.STREAM.MSG.DELETE." + b.stream(),
+		Data:    fmt.Appendf(nil, `{"seq":%d}`, sequence),
+	})
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return err
+	}
+	if answer.Error != nil && answer.Error.ErrorCode != jetstream.JSErrCodeMessageNotFound {
+		return fmt.Errorf("%w: %w", ErrRefused, answer.Error)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package kvsink_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
+	"github.com/b144f99b/orderflow/pkg/esjs/kvsink"
+)
+
+// A released key is applied to rows of its own; where a row of several keys has gone on
+// without it, the release is refused, nothing is changed, and the key stays parked.
+func TestAReleaseLeavesNoEventOut(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t)
+	store := d.Store(t)
+	if err := esjs.ProvisionBucket(t.Context(), d.Dial(), "VIEWS", 1); err != nil {
+		t.Fatal(err)
+	}
+	codec, err := esjs.NewCodec(esjs.TypeOf[added, added]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := kvsink.New(store, "VIEWS")
+	var mended atomic.Bool
+	rowsOf := func(name string, row func(esjs.StreamID) string) *esjs.Projector[*kvsink.Tx, added] {
+		p := esjs.NewProjector(store, sink, esjs.Projection[*kvsink.Tx, added]{Name: name, Version: 1, Codec: codec,
+			Apply: func(ctx context.Context, tx *kvsink.Tx, e esjs.Recorded[added]) error {
+				if e.Stream.Key == "bad" && !mended.Load() {
+					return esjs.Park(errors.New("no good"))
+				}
+				return kvsink.Update(ctx, tx, row(e.Stream), e.Record, func(n int) (int, error) { return n + e.Event.N, nil })
+			}}, esjs.ProjectionConfig{})
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		t.Cleanup(func() {
+			stop()
+			if err := <-ended; err != nil {
+				t.Errorf("%s ended with %v", name, err)
+			}
+		})
+		return p
+	}
+	each := rowsOf("each", func(id esjs.StreamID) string { return id.Key })
+	total := rowsOf("total", func(esjs.StreamID) string { return "all" })
+	var last esjs.Position
+	for _, key := range []string{"bad", "bad", "good"} {
+		out, err := store.Append(t.Context(), esjs.StreamID{Category: "jar", Key: key}, esjs.Any(), added{10}, added{1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = out.Revision.Position()
+	}
+	for _, p := range []*esjs.Projector[*kvsink.Tx, added]{each, total} {
+		if err := p.WaitFor(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mended.Store(true)
+	if err := each.Release(t.Context(), "jar/bad"); err != nil {
+		t.Errorf("rows of one key each: %v", err)
+	}
+	if err := total.Release(t.Context(), "jar/bad"); !errors.Is(err, esjs.ErrInvalid) {
+		t.Errorf("a row of both: %v, want ErrInvalid", err)
+	}
+	for row, want := range map[[2]string]int{{"each_v1", "bad"}: 22, {"each_v1", "good"}: 11, {"total_v1", "all"}: 11} {
+		var n int
+		if _, err := sink.Get(t.Context(), row[0], row[1], &n); err != nil || n != want {
+			t.Errorf("%s is %d, %v; want %d", row, n, err, want)
+		}
+	}
+	checkpoint, err := sink.Load(t.Context(), "total_v1")
+	if _, parked := checkpoint.Parked["jar/bad"]; err != nil || !parked {
+		t.Errorf("parked is %+v, %v", checkpoint.Parked, err)
+	}
+}

@@ -1,0 +1,268 @@
+package esjs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// VerifyConfig says what [Verify] looks at. The zero value is the whole log,
+// without snapshots.
+type VerifyConfig struct {
+	// Until is the last commit that is read; zero: the store's last one at the
+	// time of the call.
+	Until Position
+	// Snapshots are compared with a fold from zero; see [CheckSnapshots].
+	Snapshots []SnapshotCheck
+}
+
+// VerifyReport is what [Verify] has seen.
+type VerifyReport struct {
+	Leader string `json:"leader"` // the name of the server that was read
+	// Until is the last commit that was read.
+	Until      Position         `json:"until"`
+	Aggregates int              `json:"aggregates"`
+	Commits    int              `json:"commits"` // that could be read
+	Events     int              `json:"events"`
+	Categories []CategoryReport `json:"categories"` // by name
+	// Stored is what the stream takes on disk, in bytes as the server counts them:
+	// with the head of each message, before compression, without the index. It
+	// includes what is stored after Until.
+	Stored    uint64 `json:"stored_bytes"`
+	Snapshots int    `json:"snapshots"` // that agree with a fold from zero
+	// Unused are snapshots of another form or state version, and those that were
+	// sealed for persons whose keys are gone. Nobody reads them.
+	Unused int `json:"unused_snapshots"`
+	// Digest is the SHA-256 of the sequences, subjects and bodies of all commits,
+	// in hexadecimal: two logs that are the same up to Until have the same one.
+	Digest string `json:"digest"`
+	// Findings are the first 1000 of Found.
+	Findings []Finding `json:"findings"`
+	Found    int       `json:"found"`
+}
+
+// CategoryReport counts what is stored of a category.
+type CategoryReport struct {
+	Category   string `json:"category"`
+	Aggregates int    `json:"aggregates"`
+	Commits    int    `json:"commits"`
+	Events     int    `json:"events"`
+	Bytes      uint64 `json:"bytes"` // of the commits' bodies
+}
+
+// Sound tells that nothing is wrong.
+func (r VerifyReport) Sound() bool { return r.Found == 0 }
+
+// Finding is something that is not as it was written, and its place.
+type Finding struct {
+	Kind     FindingKind `json:"kind"`
+	Stream   string      `json:"stream,omitzero"` // the aggregate; empty where it is not known
+	Version  uint64      `json:"version,omitzero"`
+	Position Position    `json:"position,omitzero"`
+	Reason   string      `json:"reason"`
+}
+
+// String returns the finding as one line.
+func (f Finding) String() string {
+	var b strings.Builder
+	b.WriteString(string(f.Kind))
+	if f.Stream != "" {
+		fmt.Fprintf(&b, " %q", f.Stream)
+	}
+	if f.Version > 0 {
+		fmt.Fprintf(&b, " version %d", f.Version)
+	}
+	if !f.Position.IsZero() {
+		fmt.Fprintf(&b, " at %s", f.Position)
+	}
+	return b.String() + ": " + f.Reason
+}
+
+// FindingKind is what a [Finding] is about.
+type FindingKind string
+
+// The kinds of findings.
+const (
+	FindingMissing    FindingKind = "missing"    // commits that were stored and are not there
+	FindingUnreadable FindingKind = "unreadable" // a message that is not a commit
+	FindingGap        FindingKind = "gap"        // versions that do not follow each other
+	FindingPointers   FindingKind = "pointers"   // back-pointers that are not the aggregate's commits
+	FindingTime       FindingKind = "time"       // an event that is older than the one before it
+	FindingDuplicate  FindingKind = "duplicate"  // two events with one id
+	FindingDecode     FindingKind = "decode"     // an event that the codec does not decode
+	FindingSnapshot   FindingKind = "snapshot"   // a snapshot that a fold from zero contradicts
+	FindingReplica    FindingKind = "replica"    // a replica that has something else than the others
+)
+
+const maxFindings = 1000
+
+func (r *VerifyReport) add(f Finding) {
+	r.Found++
+	if len(r.Findings) < maxFindings {
+		r.Findings = append(r.Findings, f)
+	}
+}
+
+// Verify reads the whole store as its leader has it, commit by commit, and reports
+// everything that is not as it was written: sequences that are missing, versions with
+// gaps, back-pointers, times, ids that are there twice, events that codec does not
+// decode, and snapshots that a fold from zero contradicts. Where an aggregate is
+// damaged it goes on behind the damage. With a nil codec no event is decoded; the
+// store's own events never are, and those with [Personal] values only by a store with keys.
+//
+// It changes nothing, leaves nothing behind, and may run while others write. It keeps
+// about 200 bytes for each aggregate and 60 for each event in memory.
+//
+// What is wrong is in the report, and is no error. Errors: [ErrConfig] for a bucket of
+// snapshots that is not there, [ErrUnavailable] when another server became the leader
+// meanwhile, ctx's error, and what the connection says.
+func Verify[E Event](ctx context.Context, store *Store, codec *Codec[E], cfg VerifyConfig) (VerifyReport, error) {
+	var decode func(Record) error
+	if codec != nil {
+		decode = func(r Record) error {
+			_, err := codec.Decode(r)
+			return err
+		}
+	}
+	return store.verifyLog(ctx, decode, cfg)
+}
+
+func (s *Store) verifyLog(ctx context.Context, decode func(Record) error, cfg VerifyConfig) (VerifyReport, error) {
+	info, err := s.streamInfo(ctx, s.cfg.Stream, nil)
+	if err != nil {
+		return VerifyReport{}, err
+	}
+	until := min(info.State.LastSeq, cfg.Until.sequence)
+	if cfg.Until.IsZero() {
+		until = info.State.LastSeq
+	}
+	v := newLogVerifier(s, decode, VerifyReport{Leader: info.Cluster.Leader, Until: Position{sequence: until}, Stored: info.State.Bytes})
+	if err := v.read(ctx, info.State.FirstSeq, until); err != nil {
+		return v.report, err
+	}
+	v.finish(info.State.NumDeleted)
+	for _, check := range cfg.Snapshots {
+		if err := check.run(ctx, s, &v.report); err != nil {
+			return v.report, err
+		}
+	}
+	if info, err = s.streamInfo(ctx, s.cfg.Stream, nil); err != nil {
+		return v.report, err
+	}
+	if leader := info.Cluster.Leader; leader != v.report.Leader {
+		return v.report, fmt.Errorf("%w: %s became the leader of %s instead of %s while it was verified; verify again",
+			ErrUnavailable, leader, s.cfg.Stream, v.report.Leader)
+	}
+	return v.report, nil
+}
+
+// verifyPage is how many commits are asked for at once.
+const verifyPage = maxInFlight
+
+// read verifies the commits up to until. Those before first are not there.
+func (v *logVerifier) read(ctx context.Context, first, until uint64) error {
+	first = min(max(first, 1), until+1)
+	v.missing(1, first)
+	pages := make(chan []message, 2)
+	ctx, cancel := context.WithCancel(ctx)
+	var failed error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer close(pages)
+		for at := first; at <= until; at += verifyPage {
+			page := make([]message, min(verifyPage, until-at+1))
+			if failed = v.store.leaderPage(ctx, at, page); failed != nil {
+				return
+			}
+			select {
+			case pages <- page:
+			case <-ctx.Done():
+				failed = ctx.Err()
+				return
+			}
+		}
+	}()
+	defer func() { cancel(); <-ended }()
+	next := first
+	for page := range pages {
+		for _, m := range page {
+			if m.sequence == 0 {
+				continue
+			}
+			v.missing(next, m.sequence)
+			if err := v.commit(ctx, m); err != nil {
+				return err
+			}
+			next = m.sequence + 1
+		}
+	}
+	if <-ended; failed != nil {
+		return failed
+	}
+	v.missing(next, until+1)
+	return nil
+}
+
+// leaderPage reads the messages of the event stream from the sequence first on
+// from the leader, with all requests in flight at once. One that the leader does
+// not have stays the zero message.
+func (s *Store) leaderPage(ctx context.Context, first uint64, page []message) error {
+	read := make([]bool, len(page))
+	if err := s.leaderAtOnce(ctx, first, page, read); err != nil && (permanent(err) || ctx.Err() != nil) {
+		return err
+	}
+	for i := range page {
+		if read[i] {
+			continue
+		}
+		m, err := s.leaderMessage(ctx, s.cfg.Stream, first+uint64(i))
+		if err != nil && !errors.Is(err, errNoMessage) {
+			return err
+		}
+		page[i] = m
+	}
+	return nil
+}
+
+// leaderAtOnce fills page with what one round trip brings, and marks it in read.
+func (s *Store) leaderAtOnce(ctx context.Context, first uint64, page []message, read []bool) error {
+	c, err := s.reader().begin()
+	if err != nil {
+		return err
+	}
+	defer c.end()
+	for i := range page {
+		if err := c.send(ctx, leaderRequest(s.cfg.Stream, fmt.Appendf(nil, `{"seq":%d}`, first+uint64(i))), i); err != nil {
+			return err
+		}
+	}
+	c.wait()
+	for range page {
+		i, answer, err := c.next(ctx)
+		if err != nil {
+			return err
+		}
+		if m, err := leaderAnswer(s.cfg.Stream, answer); err == nil {
+			page[i], read[i] = m, true
+		}
+	}
+	return nil
+}
+
+// logDigest is the fingerprint of a log.
+type logDigest struct{ sum [sha256.Size]byte }
+
+// add mixes a message in: the digest is a chain, so that order matters and no
+// state but the sum is kept.
+func (d *logDigest) add(m message) {
+	body := sha256.Sum256(m.data)
+	line := fmt.Appendf(slices.Clone(d.sum[:]), "%d %s %d ", m.sequence, m.subject, len(m.data))
+	d.sum = sha256.Sum256(append(line, body[:]...))
+}
+
+func (d *logDigest) String() string { return hex.EncodeToString(d.sum[:]) }
