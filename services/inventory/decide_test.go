@@ -32,6 +32,10 @@ func committing(n int) events.StockCommitRequested {
 	return events.StockCommitRequested{Request: asked(n), ReservationID: "o-1"}
 }
 
+func restocking(n int, refund string, lines ...events.StockLine) events.RestockRequested {
+	return events.RestockRequested{Request: asked(n), RefundID: refund, Lines: lines}
+}
+
 func line(sku string, quantity int) events.StockLine {
 	return events.StockLine{SKU: sku, Quantity: quantity}
 }
@@ -107,6 +111,35 @@ func TestRequestsAreAnswered(t *testing.T) {
 			{reserving(1, line("a", 1)), "ReservationConfirmed", "a 5/1 b 3/0"},
 			{reserving(2, line("a", 1)), "ReservationConfirmed", "a 5/1 b 3/0"},
 		},
+		"held until its time ends": {
+			{reserving(1, line("a", 2), line("b", 1)), "ReservationConfirmed", "a 5/2 b 3/1"},
+			{Due{"o-1", soon.Add(-1)}, "", "a 5/2 b 3/1"},
+			{Due{"o-1", soon}, "ReservationExpired", "a 5/0 b 3/0"},
+			{releasing(2), "ReservationReleased", "a 5/0 b 3/0"},
+			{committing(3), "ReservationCommitFailed", "a 5/0 b 3/0"},
+			{reserving(4, line("a", 1)), "ReservationRejected", "a 5/0 b 3/0"},
+		},
+		"what left the house does not expire": {
+			{reserving(1, line("a", 2)), "ReservationConfirmed", "a 5/2 b 3/0"},
+			{committing(2), "ReservationCommitted", "a 3/0 b 3/0"},
+			{Due{"o-1", soon.Add(time.Hour)}, "", "a 3/0 b 3/0"},
+		},
+		"what was released does not expire": {
+			{reserving(1, line("a", 2)), "ReservationConfirmed", "a 5/2 b 3/0"},
+			{releasing(2), "ReservationReleased", "a 5/0 b 3/0"},
+			{Due{"o-1", soon.Add(time.Hour)}, "", "a 5/0 b 3/0"},
+		},
+		"restocked in parts, each refund once, never more than left": {
+			{reserving(1, line("a", 3), line("b", 1)), "ReservationConfirmed", "a 5/3 b 3/1"},
+			{restocking(2, "r-1", line("a", 1)), "ReservationRestockFailed", "a 5/3 b 3/1"},
+			{committing(3), "ReservationCommitted", "a 2/0 b 2/0"},
+			{restocking(4, "r-1", line("a", 1), line("a", 1), line("b", 1)), "ReservationRestocked", "a 4/0 b 3/0"},
+			{restocking(5, "r-1", line("a", 1)), "ReservationRestocked", "a 4/0 b 3/0"},
+			{restocking(6, "r-2", line("a", 2)), "ReservationRestockFailed", "a 4/0 b 3/0"},
+			{restocking(7, "r-2", line("b", 1), line("a", 1)), "ReservationRestockFailed", "a 4/0 b 3/0"},
+			{restocking(8, "r-2", line("x", 1)), "ReservationRestockFailed", "a 4/0 b 3/0"},
+			{restocking(9, "r-2", line("a", 1)), "ReservationRestocked", "a 5/0 b 3/0"},
+		},
 		"commit without a reservation": {
 			{committing(1), "ReservationCommitFailed", "a 5/0 b 3/0"},
 		},
@@ -162,7 +195,7 @@ func TestStockIsConserved(t *testing.T) {
 			order := rapid.SampledFrom([]string{"o-1", "o-2", "o-3"}).Draw(t, "order")
 			request := events.Request{OrderID: order, RequestID: fmt.Sprint(order, "/", rapid.IntRange(0, i).Draw(t, "request"))}
 			var e events.Event
-			switch rapid.SampledFrom([]string{"receive", "adjust", "reserve", "release", "commit"}).Draw(t, "what") {
+			switch rapid.SampledFrom([]string{"receive", "adjust", "reserve", "release", "commit", "commit", "expire", "restock"}).Draw(t, "what") {
 			case "receive":
 				received[sku] += manage(t, stock, sku, Receive{Quantity: rapid.IntRange(-2, 9).Draw(t, "quantity")})
 				continue
@@ -170,13 +203,18 @@ func TestStockIsConserved(t *testing.T) {
 				received[sku] += manage(t, stock, sku, Adjust{Delta: rapid.IntRange(-9, 9).Draw(t, "delta"), Reason: "count"})
 				continue
 			case "reserve":
-				e = events.ReservationRequested{Request: request, Lines: []events.StockLine{
+				e = events.ReservationRequested{Request: request, ExpiresAt: soon, Lines: []events.StockLine{
 					line(sku, rapid.IntRange(1, 5).Draw(t, "quantity")), line("b", rapid.IntRange(1, 3).Draw(t, "more")),
 				}}
 			case "release":
 				e = events.ReleaseRequested{Request: request}
 			case "commit":
 				e = events.StockCommitRequested{Request: request}
+			case "expire":
+				e = Due{order, soon.Add(rapid.SampledFrom([]time.Duration{-1, 0, 1}).Draw(t, "late"))}
+			case "restock":
+				e = events.RestockRequested{Request: request, RefundID: rapid.SampledFrom([]string{"r-1", "r-2"}).Draw(t, "refund"),
+					Lines: []events.StockLine{line(sku, rapid.IntRange(0, 5).Draw(t, "quantity"))}}
 			}
 			answer, moves := DecideRequest(reservations[order], e, func(sku string) Stock { return stock[sku] })
 			for _, a := range answer {
@@ -186,6 +224,9 @@ func TestStockIsConserved(t *testing.T) {
 				stock[m.SKU] = ApplyStock(stock[m.SKU], m.Event)
 				if c, ok := m.Event.(events.StockCommitted); ok {
 					left[m.SKU] += c.Quantity
+				}
+				if back, ok := m.Event.(events.StockReceived); ok {
+					left[m.SKU] -= back.Quantity
 				}
 			}
 			held := map[string]int{}
@@ -197,6 +238,9 @@ func TestStockIsConserved(t *testing.T) {
 				}
 			}
 			for _, sku := range skus {
+				if left[sku] < 0 {
+					t.Fatalf("of %s %d more came back than left", sku, -left[sku])
+				}
 				s := stock[sku]
 				if s.Reserved < 0 || s.Reserved > s.OnHand || s.Reserved != held[sku] || s.OnHand != received[sku]-left[sku] {
 					t.Fatalf("%s: %+v, held %d, received %d, left %d", sku, s, held[sku], received[sku], left[sku])
@@ -238,6 +282,7 @@ func TestCommandsAreRefusedInWords(t *testing.T) {
 		"list again":                 {product(listed, List{"Beans", eur("24.90")}), ""},
 		"list otherwise":             {product(listed, List{"Peas", eur("24.90")}), "already_listed"},
 		"list without a name":        {product(Product{}, List{"", eur("1.00")}), "field_required"},
+		"list with a NUL":            {product(Product{}, List{"be\x00ns", eur("1.00")}), "field_invalid"},
 		"list with a long name":      {product(Product{}, List{strings.Repeat("x", 201), eur("1.00")}), "field_too_long"},
 		"list for nothing":           {product(Product{}, List{"Beans", eur("0.00")}), "price_not_positive"},
 		"reprice":                    {product(listed, Reprice{eur("25.00")}), "ProductPriceChanged"},

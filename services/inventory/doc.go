@@ -1,11 +1,13 @@
 // Package inventory is the inventory service: products, stock and reservations.
 //
-// It answers cmd.product.> and cmd.stock.>, and it follows ev.fulfilment.>: a
-// reservation holds every line of an order or nothing, is released when the
-// order falls through, and is committed when its goods leave the house.
+// It answers cmd.product.> and cmd.stock.>, and it follows ev.fulfilment.> and
+// ev.refund.>: a reservation holds every line of an order or nothing, is released when
+// the order falls through, and is committed when its goods leave the house. What a
+// refund puts back is received again.
 //
 //	(none) ─reserve─▶ Held ─commit──▶ Committed
-//	   │                └───release─▶ Released
+//	   │                ├───release─▶ Released
+//	   │                └───expiry──▶ Expired      (fulfilment fell silent)
 //	   ├──reserve──▶ Rejected ─reserve again─▶ Held
 //	   └──release──▶ Voided      (a late reserve finds it and holds nothing)
 //

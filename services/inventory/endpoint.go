@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
+	"unicode"
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -15,14 +17,14 @@ const maxText = 200
 
 // price is how a command names an amount of money.
 type price struct {
-	Price    string `json:"price"`
-	Currency string `json:"currency"`
+	Price    string `json:"price" required:"with the currency's decimals, such as 24.90"`
+	Currency string `json:"currency" required:"with the code of a currency, such as EUR"`
 }
 
 func (p price) money() (events.Money, error) {
 	m, err := events.ParseMoney(p.Price, p.Currency)
 	if err != nil {
-		return m, reject(http.StatusUnprocessableEntity, "price_invalid", "the price %q in currency %q: %v", p.Price, p.Currency, err)
+		return m, reject(http.StatusUnprocessableEntity, "price_invalid", "the price is not valid: %v", err)
 	}
 	return m, nil
 }
@@ -51,11 +53,10 @@ func productView(sku string, p Product) any { return ProductView{sku, p} }
 func productVerbs(products *esjs.CommandHandler[Product, ProductCommand, events.Event]) map[string]service.Answer {
 	return map[string]service.Answer{
 		"list": service.Verb(products, productView, func(_ context.Context, _ service.Command, body struct {
-			Name     string `json:"name"`
-			Price    string `json:"price"`
-			Currency string `json:"currency"`
+			Name string `json:"name" required:"of 1 to 200 bytes"`
+			price
 		}) (ProductCommand, error) {
-			m, err := price{body.Price, body.Currency}.money()
+			m, err := body.money()
 			return List{Name: body.Name, Price: m}, err
 		}),
 		"reprice": service.Verb(products, productView, func(_ context.Context, _ service.Command, body price) (ProductCommand, error) {
@@ -77,23 +78,27 @@ func stockVerbs(stocks *esjs.CommandHandler[Stock, StockCommand, events.Event]) 
 			return Register{}, nil
 		}),
 		"receive": service.Verb(stocks, stockView, func(_ context.Context, _ service.Command, body struct {
-			Quantity  int    `json:"quantity"`
+			Quantity  int    `json:"quantity" required:"above 0"`
 			Reference string `json:"reference"`
 		}) (StockCommand, error) {
 			return Receive{Quantity: body.Quantity, Reference: body.Reference}, short("reference", body.Reference)
 		}),
 		"adjust": service.Verb(stocks, stockView, func(_ context.Context, request service.Command, body struct {
-			Delta  int    `json:"delta"`
-			Reason string `json:"reason"`
+			Delta  int    `json:"delta" required:"that is negative when goods are missing"`
+			Reason string `json:"reason" required:"of 1 to 200 bytes"`
 		}) (StockCommand, error) {
 			return Adjust{Delta: body.Delta, Reason: body.Reason, By: request.Actor}, short("reason", body.Reason)
 		}),
 	}
 }
 
+// short refuses a long or unprintable value of a field.
 func short(field, value string) error {
 	if len(value) > maxText {
 		return reject(http.StatusUnprocessableEntity, "field_too_long", "the field %q has %d bytes; at most %d are allowed", field, len(value), maxText)
+	}
+	if strings.ContainsFunc(value, unicode.IsControl) {
+		return reject(http.StatusUnprocessableEntity, "field_invalid", "the field %q has control characters; only printable text is allowed", field)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// batchSize is how many orders' requests are decided together, at most.
+	// batchSize is the default of [Config].Batch.
 	batchSize = 256
 	// maxTouched keeps one append below the server's limit of 1000 messages in a
 	// batch, with room for the order that is added last.
@@ -37,8 +37,17 @@ type group struct {
 
 // request is one event that asks something of the inventory, and where it came from.
 type request struct {
-	delivery int
-	event    esjs.Recorded[events.Event]
+	delivery    int
+	event       esjs.Recorded[events.Event]
+	order       string // whose reservation it is about
+	traceParent string // of what its answer belongs to
+}
+
+// caused is the metadata of the request's answer.
+func (r request) caused() esjs.Metadata {
+	m := service.CausedBy(r.event.Record)
+	m.TraceParent = r.traceParent
+	return m
 }
 
 // handle answers a batch of deliveries: for each, nil when its requests are
@@ -53,14 +62,15 @@ func (g group) handle(ctx context.Context, deliveries []esjs.Delivery[events.Eve
 	}
 	for i, d := range deliveries {
 		for _, e := range d.Events {
-			if !concerns(e.Event) {
+			order := asks(e.Event)
+			if order == "" {
 				continue
 			}
 			lines := 1 + len(Reservation{}.skus(e.Event))
 			if touched > 0 && touched+lines > maxTouched {
 				flush()
 			}
-			waiting = append(waiting, request{i, e})
+			waiting = append(waiting, request{i, e, order, d.TraceParent})
 			touched += lines
 		}
 	}
@@ -88,7 +98,7 @@ func (g group) answer(ctx context.Context, requests []request, results []error) 
 	for _, r := range requests {
 		failed := err
 		if e, ok := r.event.Event.(events.ReservationRequested); ok && errors.Is(err, esjs.ErrConflict) {
-			_, failed = g.reservations.Handle(ctx, e.OrderID, busy{e}, esjs.WithMetadata(service.CausedBy(r.event.Record)))
+			_, failed = g.reservations.Handle(ctx, e.OrderID, busy{e}, esjs.WithMetadata(r.caused()))
 		}
 		if failed != nil {
 			results[r.delivery] = failed
@@ -105,7 +115,7 @@ func (g group) tryAnswer(ctx context.Context, requests []request, fresh bool) er
 		return err
 	}
 	for _, r := range requests {
-		d.decide(r.event)
+		d.decide(r)
 	}
 	if d.refused && !fresh {
 		return g.tryAnswer(ctx, requests, true)
@@ -128,13 +138,13 @@ func (g group) tryAnswer(ctx context.Context, requests []request, fresh bool) er
 // load reads the reservations and the levels that the requests need.
 func (g group) load(ctx context.Context, requests []request, d *desk, fresh bool) error {
 	for _, r := range requests {
-		d.reservations[r.event.Stream.Key] = &work[Reservation]{}
+		d.reservations[r.order] = &work[Reservation]{}
 	}
 	if err := loadAll(ctx, g.reservations, d.reservations); err != nil {
 		return err
 	}
 	for _, r := range requests {
-		for _, sku := range d.reservations[r.event.Stream.Key].state.skus(r.event.Event) {
+		for _, sku := range d.reservations[r.order].state.skus(r.event.Event) {
 			d.stocks[sku] = &work[Stock]{}
 		}
 	}
@@ -174,8 +184,9 @@ type desk struct {
 }
 
 // decide answers one request on what the earlier ones of the group left.
-func (d *desk) decide(e esjs.Recorded[events.Event]) {
-	w := d.reservations[e.Stream.Key]
+func (d *desk) decide(r request) {
+	e := r.event
+	w := d.reservations[r.order]
 	answer, moves := DecideRequest(w.state, e.Event, func(sku string) Stock {
 		if s := d.stocks[sku]; s != nil {
 			return s.state
@@ -185,7 +196,7 @@ func (d *desk) decide(e esjs.Recorded[events.Event]) {
 	if len(answer) == 0 {
 		return
 	}
-	w.metadata = service.CausedBy(e.Record)
+	w.metadata = r.caused()
 	for _, a := range answer {
 		if r, ok := a.(events.ReservationRejected); ok && r.Code == events.ReservationOutOfStock {
 			d.refused = true

@@ -51,11 +51,11 @@ func ApplyProduct(p Product, e events.Event) Product {
 func DecideProduct(p Product, c ProductCommand) ([]events.Event, error) { return c.decide(p) }
 
 func (c List) decide(p Product) ([]events.Event, error) {
-	switch {
-	case c.Name == "":
+	if c.Name == "" {
 		return nil, reject(http.StatusUnprocessableEntity, "field_required", `the field "name" must not be empty`)
-	case len(c.Name) > maxText:
-		return nil, reject(http.StatusUnprocessableEntity, "field_too_long", `the field "name" has %d bytes; at most %d are allowed`, len(c.Name), maxText)
+	}
+	if err := short("name", c.Name); err != nil {
+		return nil, err
 	}
 	if err := positive(c.Price); err != nil {
 		return nil, err

@@ -26,6 +26,13 @@ type Reservation struct {
 	Lines     []events.StockLine `json:"lines,omitzero"`
 	ExpiresAt time.Time          `json:"expires_at,omitzero"`
 	Answered  []string           `json:"answered,omitzero"` // the newest request ids
+	Restocks  []Restock          `json:"restocks,omitzero"`
+}
+
+// Restock is what a refund put back of a committed reservation.
+type Restock struct {
+	RefundID string             `json:"refund_id"`
+	Lines    []events.StockLine `json:"lines"`
 }
 
 // maxAnswered bounds the request ids that a reservation remembers: more than
@@ -59,6 +66,13 @@ func ApplyReservation(r Reservation, e events.Event) Reservation {
 	case events.ReservationVoided:
 		r.Status = Voided
 		return r.answered(e.RequestID)
+	case events.ReservationRestocked:
+		if !e.AlreadyBack {
+			r.Restocks = append(slices.Clip(r.Restocks), Restock{e.RefundID, e.Lines})
+		}
+		return r.answered(e.RequestID)
+	case events.ReservationRestockFailed:
+		return r.answered(e.RequestID)
 	}
 	return r
 }
@@ -75,7 +89,7 @@ type Move struct {
 	Event events.Event
 }
 
-// DecideRequest answers a request of an order's fulfilment, with the levels as
+// DecideRequest answers a request of an order's fulfilment or refund, with the levels as
 // they are. Every request with a new id gets an answer, even when nothing
 // changes; one that was answered gets none. All moves and the answer are stored
 // together or not at all.
@@ -87,23 +101,37 @@ func DecideRequest(r Reservation, request events.Event, levels func(sku string) 
 		return r.release(e, levels)
 	case events.StockCommitRequested:
 		return r.commit(e, levels)
+	case Due:
+		return r.expire(e, levels)
+	case events.RestockRequested:
+		return r.restock(e, levels)
 	}
 	return nil, nil
 }
 
-// concerns tells that a fulfilment event asks something of the inventory.
-func concerns(e events.Event) bool {
-	switch e.(type) {
-	case events.ReservationRequested, events.ReleaseRequested, events.StockCommitRequested:
-		return true
+// asks returns the order for which an event asks something of the inventory,
+// "" when it asks nothing.
+func asks(e events.Event) (order string) {
+	switch e := e.(type) {
+	case events.ReservationRequested:
+		return e.OrderID
+	case events.ReleaseRequested:
+		return e.OrderID
+	case events.StockCommitRequested:
+		return e.OrderID
+	case events.RestockRequested:
+		return e.OrderID
 	}
-	return false
+	return ""
 }
 
 // skus are those whose levels the request needs.
 func (r Reservation) skus(request events.Event) []string {
 	lines := r.Lines
-	if e, ok := request.(events.ReservationRequested); ok {
+	switch e := request.(type) {
+	case events.ReservationRequested:
+		lines = e.Lines
+	case events.RestockRequested:
 		lines = e.Lines
 	}
 	skus := make([]string, len(lines))
@@ -171,17 +199,23 @@ func (r Reservation) release(e events.ReleaseRequested, levels func(string) Stoc
 	case "", Rejected: // a late request to reserve must find this
 		return []events.Event{events.ReservationVoided{OrderID: e.OrderID, RequestID: e.RequestID, Cause: e.Cause}}, nil
 	case Held:
-		moves := make([]Move, len(r.Lines))
-		for i, l := range r.Lines {
-			s := levels(l.SKU)
-			moves[i] = Move{l.SKU, events.StockReleased{
-				OrderID: e.OrderID, RequestID: e.RequestID, ReservationID: e.OrderID, Quantity: l.Quantity,
-				OnHandAfter: s.OnHand, ReservedAfter: s.Reserved - l.Quantity,
-			}}
-		}
-		return []events.Event{events.ReservationReleased{OrderID: e.OrderID, RequestID: e.RequestID, Cause: e.Cause}}, moves
+		return []events.Event{events.ReservationReleased{OrderID: e.OrderID, RequestID: e.RequestID, Cause: e.Cause}},
+			r.free(e.OrderID, e.RequestID, levels)
 	}
 	return []events.Event{events.ReservationReleased{OrderID: e.OrderID, RequestID: e.RequestID, Cause: e.Cause, NothingHeld: true}}, nil
+}
+
+// free are the moves that release what is held.
+func (r Reservation) free(order, request string, levels func(string) Stock) []Move {
+	moves := make([]Move, len(r.Lines))
+	for i, l := range r.Lines {
+		s := levels(l.SKU)
+		moves[i] = Move{l.SKU, events.StockReleased{
+			OrderID: order, RequestID: request, ReservationID: order, Quantity: l.Quantity,
+			OnHandAfter: s.OnHand, ReservedAfter: s.Reserved - l.Quantity,
+		}}
+	}
+	return moves
 }
 
 func (r Reservation) commit(e events.StockCommitRequested, levels func(string) Stock) ([]events.Event, []Move) {

@@ -5,8 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
+	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/internal/service/servicetest"
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/inventory"
 )
@@ -18,12 +22,28 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	return &house{servicetest.New(t, events.Types, inventory.BucketSnapshots, inventory.BucketSubscriptions)}
+	return houseOn(t, esjstest.Server(t))
 }
 
-// run starts an instance; stop ends it.
+func houseOn(t testing.TB, server *esjstest.Deployment) *house {
+	t.Helper()
+	h := &house{servicetest.On(server, t, events.Types, inventory.BucketSnapshots, inventory.BucketSubscriptions)}
+	h.Check(esjs.ProvisionTimers(t.Context(), server.Dial(), server.Config().Replicas))
+	return h
+}
+
+// run starts an instance and returns when it is ready. stop ends it.
 func (h *house) run() (stop func()) {
-	return h.Run(inventory.New(h.Env("inventory"), inventory.Config{}).Run)
+	h.T.Helper()
+	return h.runAs(inventory.Config{})
+}
+
+func (h *house) runAs(cfg inventory.Config) (stop func()) {
+	h.T.Helper()
+	env := h.Env("inventory")
+	stop = h.Run(inventory.New(env, cfg).Run)
+	h.Ready(env)
+	return stop
 }
 
 // receive puts goods on hand as the command would.
@@ -70,6 +90,29 @@ func (h *house) level(sku string) inventory.Stock {
 		}
 	}
 	return s
+}
+
+// Goods of a refund, which comes on another stream than the order's fulfilment, are back once.
+func TestGoodsOfARefundAreBackOnce(t *testing.T) {
+	h := newHouse(t)
+	h.receive("beans", 10)
+	h.run()
+	h.reserve("o", 1, events.StockLine{SKU: "beans", Quantity: 3})
+	h.request("o", events.StockCommitRequested{Request: ask("o", 2), ReservationID: "o"})
+	h.answers(2)
+	for attempt := range 2 {
+		h.Append(events.CategoryRefund, "r-1", events.RestockRequested{
+			Request: ask("o", 3+attempt), RefundID: "r-1", Lines: []events.StockLine{{SKU: "beans", Quantity: 2}},
+		})
+	}
+	answers := h.answers(4)["o"]
+	first, second := servicetest.As[events.ReservationRestocked](t, answers[2]), servicetest.As[events.ReservationRestocked](t, answers[3])
+	if first.AlreadyBack || !second.AlreadyBack {
+		t.Errorf("answered %+v and %+v", first, second)
+	}
+	if beans := h.level("beans"); beans.OnHand != 9 || beans.Reserved != 0 {
+		t.Errorf("beans %+v", beans)
+	}
 }
 
 // A hot sku and orders over several skus: nothing is sold twice, every request
@@ -145,33 +188,80 @@ func TestARefusalIsNeverTakenFromAnOldLevel(t *testing.T) {
 	}
 }
 
-// BenchmarkReservations reports how many orders of three skus are answered in a
-// second: with one hot sku in each, and over 1,000 skus.
-func BenchmarkReservations(b *testing.B) {
-	for name, skus := range map[string]int{"skus=1-hot": 3, "skus=1000": 1000} {
-		b.Run(name, func(b *testing.B) {
-			const orders = 500
-			for b.Loop() {
-				b.StopTimer()
-				h := newHouse(b)
-				for i := range skus {
-					h.receive(fmt.Sprint("s-", i), 1_000_000)
-				}
-				for i := range orders {
-					first := i * 3 % skus
-					h.reserve(fmt.Sprint("o-", i), 1,
-						events.StockLine{SKU: fmt.Sprint("s-", first), Quantity: 1},
-						events.StockLine{SKU: fmt.Sprint("s-", (first+1)%skus), Quantity: 1},
-						events.StockLine{SKU: fmt.Sprint("s-", (first+2)%skus), Quantity: 1})
-				}
-				b.StartTimer()
-				stop := h.run()
-				h.answers(orders)
-				b.StopTimer()
-				stop()
-				b.StartTimer()
-			}
-			b.ReportMetric(float64(orders*b.N)/b.Elapsed().Seconds(), "reservations/s")
-		})
+// Fulfilment never says what becomes of the order: the goods are free again when
+// the reservation's time has ended, and only those that are still held.
+func TestWhatIsHeldTooLongIsFreeAgain(t *testing.T) {
+	h := newHouse(t)
+	h.receive("a", 10)
+	h.receive("b", 10)
+	h.Append(events.CategoryReservation, "sold",
+		events.ReservationConfirmed{OrderID: "sold", RequestID: "sold/1", ReservationID: "sold", ExpiresAt: time.Now(), Lines: []events.StockLine{{SKU: "a", Quantity: 4}}},
+		events.ReservationCommitted{OrderID: "sold", RequestID: "sold/2"})
+	h.run()
+	ending := time.Now().Add(100 * time.Millisecond)
+	h.request("silent", events.ReservationRequested{Request: ask("silent", 1), ExpiresAt: ending, Lines: []events.StockLine{
+		{SKU: "a", Quantity: 4}, {SKU: "b", Quantity: 1},
+	}})
+	feed := h.Follow(esjs.Query{Categories: []string{events.CategoryReservation}, Types: []string{"ReservationExpired"}})
+	expired := feed.Find("the reservation expires", func(esjs.Recorded[events.Event]) bool { return true })
+	if expired.Stream.Key != "silent" || expired.Time.Before(ending) || expired.Metadata.CorrelationID != "silent" {
+		t.Fatalf("expired: %+v, due at %s", expired, ending)
+	}
+	for _, sku := range []string{"a", "b"} {
+		if s := h.level(sku); s.Reserved != 0 || s.OnHand != 10 {
+			t.Fatalf("%s: %+v", sku, s)
+		}
+	}
+}
+
+func TestEveryRequiredFieldIsAskedFor(t *testing.T) {
+	h := newHouse(t)
+	h.run()
+	type says = map[string]string
+	money := says{"price": "such as 24.90", "currency": "such as EUR"}
+	h.Requires("cmd.product.beans.list", `{"name":"Beans","price":"1.00","currency":"EUR"}`, money)
+	h.Requires("cmd.product.beans.list", `{"name":"Beans","price":"1.00","currency":"EUR"}`, says{"name": "a string of 1 to 200 bytes"})
+	h.Requires("cmd.product.beans.reprice", `{"price":"1.00","currency":"EUR"}`, money)
+	h.Requires("cmd.stock.beans.receive", `{"quantity":1}`, says{"quantity": "a whole number above 0"})
+	h.Requires("cmd.stock.beans.adjust", `{"delta":-1,"reason":"counted"}`, says{
+		"delta": "a whole number that is negative when goods are missing", "reason": "a string of 1 to 200 bytes",
+	})
+}
+
+// Amounts that are none, and none of the product's: refused in words, and nothing changed.
+func TestBadAmountsAreRefused(t *testing.T) {
+	h := newHouse(t)
+	h.run()
+	list := func(price string) string { return `{"name":"Beans","price":` + price + `,"currency":"EUR"}` }
+	h.Append(events.CategoryProduct, "peas", events.ProductListed{Name: "Peas", Price: events.MustMoney("2.00", "EUR")})
+	for body, want := range map[string]string{
+		list(`"24.901"`):               "422 price_invalid",
+		list(`"24.900"`):               "422 price_invalid",
+		list(`"92233720368547758.08"`): "422 price_invalid",
+		list(`"1e3"`):                  "422 price_invalid",
+		list(`""`):                     "422 price_invalid",
+		list(`"-24.90"`):               "422 price_not_positive",
+		list(`"0.00"`):                 "422 price_not_positive",
+		list(`24.90`):                  "400 bad_request",
+		`{"name":"Beans","price":"24.90","currency":"DEM"}`: "422 price_invalid",
+	} {
+		h.refused("cmd.product.beans.list", body, want)
+	}
+	h.refused("cmd.product.peas.reprice", `{"price":"3.00","currency":"USD"}`, "422 currency_mismatch")
+	h.refused("cmd.product.peas.reprice", `{"price":"3.001","currency":"EUR"}`, "422 price_invalid")
+	if n := len(h.History(events.CategoryProduct, "beans")) + len(h.History(events.CategoryProduct, "peas")); n != 1 {
+		t.Fatalf("%d events instead of the one before", n)
+	}
+}
+
+// refused sends a command and expects a problem: its status and code.
+func (h *house) refused(subject, body, want string) {
+	h.T.Helper()
+	answer, err := h.NC.Request(subject, []byte(body), servicetest.Patience)
+	h.Check(err)
+	var p service.Problem
+	h.Check(json.Unmarshal(answer.Data, &p))
+	if got := fmt.Sprint(p.Status, " ", p.Code); got != want {
+		h.T.Errorf("%s %s is answered %s, want %s", subject, body, answer.Data, want)
 	}
 }

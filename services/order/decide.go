@@ -28,7 +28,7 @@ func (c Create) decide(s State) ([]events.Event, error) {
 	if s.exists() {
 		return nil, reject(http.StatusConflict, "order_exists", "order %s exists already, as %s; choose another id", c.OrderID, s.Status)
 	}
-	if err := firstOf(text("customer_id", c.CustomerID), optional("channel", c.Channel)); err != nil {
+	if err := firstOf(printable("order_id", c.OrderID), text("customer_id", c.CustomerID), optional("channel", c.Channel)); err != nil {
 		return nil, err
 	}
 	if _, err := events.NewMoney(0, c.Currency); err != nil {
@@ -147,7 +147,8 @@ func (c SetShipping) decide(s State) ([]events.Event, error) {
 	return one(events.ShippingAddressSet(c))
 }
 
-// SetPaymentMethod says what to pay with: a token of the payment provider.
+// SetPaymentMethod says what to pay with: a token of the payment provider. The number
+// of a card is refused: what is stored stays for ever.
 type SetPaymentMethod struct {
 	MethodRef string
 }
@@ -162,6 +163,9 @@ func (c SetPaymentMethod) decide(s State) ([]events.Event, error) {
 	}
 	if err := text("method_ref", c.MethodRef); err != nil {
 		return nil, err
+	}
+	if isCardNumber(c.MethodRef) {
+		return nil, reject(http.StatusUnprocessableEntity, "card_number_refused", "method_ref looks like the number of a card, which must not be stored; give the payment provider's token for it")
 	}
 	if s.MethodRef == c.MethodRef && !awaited { // while awaited, the same method may be tried again
 		return nil, nil

@@ -122,6 +122,7 @@ func TestDrafting(t *testing.T) {
 		{name: "create twice", given: toDraft, when: Create{OrderID: "o-1", CustomerID: "c-1", Currency: "EUR"}, code: "order_exists"},
 		{name: "create an order that has ended", given: toRejected, when: Create{OrderID: "o-1", CustomerID: "c-1", Currency: "EUR"}, code: "order_exists"},
 		{name: "create in an unknown currency", when: Create{OrderID: "o-1", CustomerID: "c-1", Currency: "EURO"}, code: "unknown_currency"},
+		{name: "create with a NUL", when: Create{OrderID: "o\x001", CustomerID: "c-1", Currency: "EUR"}, code: "field_invalid"},
 		{name: "create without a customer", when: Create{OrderID: "o-1", Currency: "EUR"}, code: "field_required"},
 		{name: "create for a customer with a long id", when: Create{OrderID: "o-1", CustomerID: long, Currency: "EUR"}, code: "field_too_long"},
 		{name: "create for a customer with a line break", when: Create{OrderID: "o-1", CustomerID: "c\n1", Currency: "EUR"}, code: "field_invalid"},
@@ -171,7 +172,11 @@ func TestDrafting(t *testing.T) {
 
 		{name: "set a payment method", given: toDraft, when: SetPaymentMethod{MethodRef: "card-ok"}, then: only(method)},
 		{name: "set the same payment method", given: toFull, when: SetPaymentMethod{MethodRef: "card-ok"}},
+		{name: "set a blank payment method", given: toDraft, when: SetPaymentMethod{MethodRef: " "}, code: "field_required"},
 		{name: "set no payment method", given: toDraft, when: SetPaymentMethod{}, code: "field_required"},
+		{name: "set the number of a card", given: toDraft, when: SetPaymentMethod{MethodRef: "4111111111111111"}, code: "card_number_refused"},
+		{name: "set the number of a card as it is printed", given: toDraft, when: SetPaymentMethod{MethodRef: "3782 822463 10005"}, code: "card_number_refused"},
+		{name: "set a number that is no card's", given: toDraft, when: SetPaymentMethod{MethodRef: "4111-1111-1111-1112"}, then: only(events.PaymentMethodSet{MethodRef: "4111-1111-1111-1112"})},
 		{name: "set a payment method after submitting", given: toSubmitted, when: SetPaymentMethod{MethodRef: "card-2"}, code: "not_draft"},
 		{name: "set a payment method that is not awaited", given: toReserved, when: SetPaymentMethod{MethodRef: "card-2"}, code: "not_draft"},
 		{name: "set the awaited payment method", given: then(toReserved, awaited), when: SetPaymentMethod{MethodRef: "card-2"}, then: only(events.PaymentMethodSet{MethodRef: "card-2"})},
@@ -219,6 +224,8 @@ func TestRequestingARefund(t *testing.T) {
 	}
 	once := then(toCompleted, refund("first", "24.90", line("l1", 1)))
 	firstID := refundID(t, toCompleted)
+	restocking := refund(firstID, "24.90", line("l1", 1))
+	restocking.Restock = []events.StockLine{{SKU: "beans", Quantity: 1}}
 	secondID := refundID(t, once)
 	if firstID == secondID || firstID != refundID(t, toPaid) {
 		t.Fatalf("refund ids %s and %s must follow from the order and the refund's number alone", firstID, secondID)
@@ -244,7 +251,11 @@ func TestRequestingARefund(t *testing.T) {
 		{name: "of zero", given: toPaid, when: RequestRefund{Amount: "0"}, code: "refund_not_positive"},
 		{name: "of less than zero", given: toPaid, when: RequestRefund{Amount: "-1"}, code: "refund_not_positive"},
 		{name: "of no number", given: toPaid, when: RequestRefund{Amount: "all"}, code: "amount_invalid"},
+		{name: "of too many decimals", given: toPaid, when: RequestRefund{Amount: "1.001"}, code: "amount_invalid"},
+		{name: "of more than any amount", given: toPaid, when: RequestRefund{Amount: "92233720368547758.08"}, code: "amount_invalid"},
 		{name: "in another currency", given: toPaid, when: RequestRefund{Amount: "1", Currency: "USD"}, code: "currency_mismatch"},
+		{name: "with its goods", given: toPaid, when: RequestRefund{Lines: line("l1", 1), Restock: true}, then: only(restocking)},
+		{name: "of an amount with goods", given: toPaid, when: RequestRefund{Amount: "1", Restock: true}, code: "field_required"},
 	} {
 		t.Run(sc.name, sc.run)
 	}

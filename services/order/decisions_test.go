@@ -11,7 +11,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write testdata/decisions.txt as it is decided now; read the difference")
+var rewrite = flag.Bool("rewrite", false, "write the files in testdata as it is decided now; read the difference")
 
 // Every command and every reaction in every state, as a text to be read:
 // which event follows, nothing, or a refusal.
@@ -77,6 +77,7 @@ var everyCommand = []struct {
 	{"ConfirmationRequested, another attempt", Reaction{events.ConfirmationRequested{Request: request("confirm-2")}}},
 	{"CaptureSucceeded", Reaction{events.CaptureSucceeded{PaymentID: "p-1", Amount: eur("52.80")}}},
 	{"DispatchConfirmed", Reaction{events.DispatchConfirmed{Tracking: []string{"T1"}}}},
+	{"RefundPaid", Reaction{events.RefundPaid{RefundID: "r-1", Cause: events.RefundCustomer}}},
 	{"CompletionRequested", Reaction{events.CompletionRequested{Request: request("complete-1")}}},
 	{"CompletionRequested, another attempt", Reaction{events.CompletionRequested{Request: request("complete-2")}}},
 	{"CancellationRefused", Reaction{events.CancellationRefused{Reason: "already_paid"}}},

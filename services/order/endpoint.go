@@ -2,7 +2,6 @@ package order
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -13,6 +12,7 @@ type handler = esjs.CommandHandler[State, Command, events.Event]
 
 // desk takes what customers and operators send, on cmd.order.> and query.orders.>.
 type desk struct {
+	store    *esjs.Store
 	orders   *handler
 	products *catalog
 }
@@ -21,41 +21,38 @@ type desk struct {
 func (d desk) verbs() map[string]service.Answer {
 	return map[string]service.Answer{
 		"create": verb(d, func(_ context.Context, request service.Command, body struct {
-			CustomerID string `json:"customer_id"`
-			Currency   string `json:"currency"`
+			CustomerID string `json:"customer_id" required:"of 1 to 200 bytes"`
+			Currency   string `json:"currency" required:"with the code of a currency, such as EUR"`
 			Channel    string `json:"channel"`
 		}) (Command, error) {
 			return Create{OrderID: request.Key, CustomerID: body.CustomerID, Currency: body.Currency, Channel: body.Channel}, nil
 		}),
 		"add-item": verb(d, func(ctx context.Context, _ service.Command, body struct {
-			SKU      string `json:"sku"`
-			Quantity int    `json:"quantity"`
+			SKU      string `json:"sku" required:"with the sku of a product that is listed"`
+			Quantity int    `json:"quantity" required:"from 1 to 9999"`
 		}) (Command, error) {
 			product, err := d.products.product(ctx, body.SKU)
 			return AddItem{SKU: body.SKU, Quantity: body.Quantity, Product: product}, err
 		}),
 		"change-quantity": verb(d, func(_ context.Context, _ service.Command, body struct {
-			LineID   string `json:"line_id"`
-			Quantity *int   `json:"quantity"`
+			LineID   string `json:"line_id" required:"with the id of a line, such as l1"`
+			Quantity int    `json:"quantity" required:"from 0 to 9999; 0 removes the line"`
 		}) (Command, error) {
-			if body.Quantity == nil {
-				return nil, reject(http.StatusUnprocessableEntity, "field_required", `the field "quantity" must be given, from 0 (which removes the line) to %d`, MaxQuantity)
-			}
-			return ChangeQuantity{LineID: body.LineID, Quantity: *body.Quantity}, nil
+			return ChangeQuantity(body), nil
 		}),
 		"remove-item": verb(d, func(_ context.Context, _ service.Command, body struct {
-			LineID string `json:"line_id"`
+			LineID string `json:"line_id" required:"with the id of a line, such as l1"`
 		}) (Command, error) {
 			return RemoveItem(body), nil
 		}),
 		"set-shipping": verb(d, func(_ context.Context, _ service.Command, body struct {
-			AddressRef string `json:"address_ref"`
-			Country    string `json:"country"`
+			AddressRef string `json:"address_ref" required:"of 1 to 200 bytes"`
+			Country    string `json:"country" required:"of two capital letters, such as DE"`
 		}) (Command, error) {
 			return SetShipping(body), nil
 		}),
 		"set-payment-method": verb(d, func(_ context.Context, _ service.Command, body struct {
-			MethodRef string `json:"method_ref"`
+			MethodRef string `json:"method_ref" required:"of 1 to 200 bytes"`
 		}) (Command, error) {
 			return SetPaymentMethod(body), nil
 		}),
@@ -68,14 +65,24 @@ func (d desk) verbs() map[string]service.Answer {
 			return Cancel{Reason: body.Reason, By: request.Actor}, nil
 		}),
 		"request-refund": verb(d, func(_ context.Context, _ service.Command, body struct {
-			Lines    []events.RefundLine `json:"lines"`
-			Amount   string              `json:"amount"`
-			Currency string              `json:"currency"`
-			Reason   string              `json:"reason"`
+			Lines    []refundLine `json:"lines"`
+			Amount   string       `json:"amount"`
+			Currency string       `json:"currency"`
+			Reason   string       `json:"reason"`
+			Restock  bool         `json:"restock"`
 		}) (Command, error) {
-			return RequestRefund(body), nil
+			c := RequestRefund{Amount: body.Amount, Currency: body.Currency, Reason: body.Reason, Restock: body.Restock}
+			for _, l := range body.Lines {
+				c.Lines = append(c.Lines, events.RefundLine(l))
+			}
+			return c, nil
 		}),
 	}
+}
+
+type refundLine struct {
+	LineID   string `json:"line_id" required:"with the id of a line, such as l1"`
+	Quantity int    `json:"quantity" required:"above 0"`
 }
 
 // verb is a command of an order that answers with the order as it is then.

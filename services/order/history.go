@@ -2,6 +2,7 @@ package order
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"reflect"
 	"slices"
@@ -12,103 +13,92 @@ import (
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/queries"
 )
 
 // queries answer how an order was, from its own events.
-func (d desk) queries() map[string]service.Query {
-	return map[string]service.Query{
-		"query.orders.at":   d.at,
-		"query.orders.diff": d.diff,
+func (d desk) queries() (service.Queries, error) {
+	q := service.Queries{Name: history, Handlers: map[string]service.Query{}, Metadata: map[string]map[string]string{}}
+	for _, a := range []struct {
+		question queries.Description
+		answer   service.Query
+	}{
+		{queries.OrderAt.Describe(), service.Answering(d.at)},
+		{queries.OrderDiff.Describe(), service.Answering(d.diff)},
+		{queries.OrderEvents.Describe(), service.Answering(d.events)},
+	} {
+		metadata, err := a.question.Metadata()
+		if err != nil {
+			return q, err
+		}
+		q.Handlers[a.question.Subject], q.Metadata[a.question.Subject] = a.answer, metadata
 	}
+	return q, nil
 }
 
-// Moment is an order at one of its versions.
-type Moment struct {
-	Version uint64    `json:"version"`
-	Time    time.Time `json:"time"` // of the version's event
-	State   View      `json:"state"`
+// ahead is how far a clock of those who ask may be ahead of ours.
+const ahead = time.Minute
+
+func (d desk) at(ctx context.Context, request queries.OrderAtRequest) (queries.OrderMoment, error) {
+	switch {
+	case (request.Version == nil) == request.AsOf.IsZero():
+		return queries.OrderMoment{}, reject(http.StatusUnprocessableEntity, "field_required", `give either "version" or "as_of"`)
+	case request.Version != nil:
+		return d.version(ctx, request.OrderID, *request.Version)
+	case time.Until(request.AsOf) > ahead:
+		return queries.OrderMoment{}, reject(http.StatusUnprocessableEntity, "time_in_future",
+			`"as_of" is %s; what will be is not known yet: give a time that is past`, request.AsOf.UTC().Format(time.RFC3339))
+	}
+	return d.load(ctx, request.OrderID, esjs.AsOf(request.AsOf))
 }
 
-// Difference is what changed between two versions of an order.
-type Difference struct {
-	From    Moment   `json:"from"`
-	To      Moment   `json:"to"`
-	Changes []Change `json:"changes"`
-}
-
-// Change is one value of the state that differs. Path is a JSON pointer into
-// it; Old is missing for what is new, and New for what is gone.
-type Change struct {
-	Path string `json:"path"`
-	Old  any    `json:"old,omitzero"`
-	New  any    `json:"new,omitzero"`
-}
-
-func (d desk) at(ctx context.Context, request []byte) (any, error) {
-	var body struct {
-		OrderID string    `json:"order_id"`
-		Version *uint64   `json:"version"`
-		AsOf    time.Time `json:"as_of"`
-	}
-	if err := service.Decode(request, &body); err != nil {
-		return nil, err
-	}
-	if (body.Version == nil) == body.AsOf.IsZero() {
-		return nil, reject(http.StatusUnprocessableEntity, "field_required", `give either "version" or "as_of"`)
-	}
-	if body.Version != nil {
-		return d.version(ctx, body.OrderID, *body.Version)
-	}
-	return d.load(ctx, body.OrderID, esjs.AsOf(body.AsOf))
-}
-
-func (d desk) diff(ctx context.Context, request []byte) (any, error) {
-	var body struct {
-		OrderID string `json:"order_id"`
-		From    uint64 `json:"from"`
-		To      uint64 `json:"to"`
-	}
-	if err := service.Decode(request, &body); err != nil {
-		return nil, err
-	}
-	from, err := d.version(ctx, body.OrderID, body.From)
+func (d desk) diff(ctx context.Context, request queries.OrderDiffRequest) (queries.OrderDifference, error) {
+	from, err := d.version(ctx, request.OrderID, request.From)
 	if err != nil {
-		return nil, err
+		return queries.OrderDifference{}, err
 	}
-	to, err := d.version(ctx, body.OrderID, body.To)
+	to, err := d.version(ctx, request.OrderID, request.To)
 	if err != nil {
-		return nil, err
+		return queries.OrderDifference{}, err
 	}
 	changes, err := compare(from.State, to.State)
-	return Difference{From: from, To: to, Changes: changes}, err
+	return queries.OrderDifference{From: from, To: to, Changes: changes}, err
 }
 
-func (d desk) version(ctx context.Context, id string, n uint64) (Moment, error) {
+func (d desk) version(ctx context.Context, id string, n uint64) (queries.OrderMoment, error) {
 	if n == 0 {
-		return Moment{}, reject(http.StatusUnprocessableEntity, "field_invalid", "an order's versions are counted from 1")
+		return queries.OrderMoment{}, reject(http.StatusUnprocessableEntity, "field_invalid", "an order's versions are counted from 1")
 	}
-	return d.load(ctx, id, esjs.AtVersion(n))
+	moment, err := d.load(ctx, id, esjs.AtVersion(n))
+	if !errors.Is(err, esjs.ErrNotFound) {
+		return moment, err
+	}
+	now, err := d.load(ctx, id)
+	if err != nil {
+		return queries.OrderMoment{}, err
+	}
+	return queries.OrderMoment{}, reject(http.StatusNotFound, "version_not_found", "order %q has no version %d; it is at version %d", id, n, now.Version)
 }
 
-func (d desk) load(ctx context.Context, id string, option esjs.LoadOption) (Moment, error) {
+func (d desk) load(ctx context.Context, id string, options ...esjs.LoadOption) (queries.OrderMoment, error) {
 	if err := text("order_id", id); err != nil {
-		return Moment{}, err
+		return queries.OrderMoment{}, err
 	}
-	past, err := d.orders.Load(ctx, id, option)
+	past, err := d.orders.Load(ctx, id, options...)
 	if err != nil {
-		return Moment{}, err
+		return queries.OrderMoment{}, err
 	}
 	if !past.State.exists() {
-		return Moment{}, reject(http.StatusNotFound, "order_not_found", "there was no order %q then", id)
+		return queries.OrderMoment{}, reject(http.StatusNotFound, "order_not_found", "there is no order %q, or there was none then", id)
 	}
-	return Moment{Version: past.Revision.Version(), Time: past.Time, State: viewOf(past.State)}, nil
+	return queries.OrderMoment{Version: past.Revision.Version(), Time: past.Time, State: viewOf(past.State)}, nil
 }
 
 // compare lists the values that differ between two states, in the order of
 // their paths.
-func compare(from, to View) ([]Change, error) {
+func compare(from, to queries.OrderView) ([]queries.OrderChange, error) {
 	var trees [2]any
-	for i, v := range []View{from, to} {
+	for i, v := range []queries.OrderView{from, to} {
 		data, err := json.Marshal(v)
 		if err != nil {
 			return nil, err
@@ -117,14 +107,14 @@ func compare(from, to View) ([]Change, error) {
 			return nil, err
 		}
 	}
-	return differ([]Change{}, "", trees[0], trees[1]), nil
+	return differ([]queries.OrderChange{}, "", trees[0], trees[1]), nil
 }
 
-func differ(changes []Change, path string, old, now any) []Change {
+func differ(changes []queries.OrderChange, path string, old, now any) []queries.OrderChange {
 	o, n := children(old), children(now)
 	if o == nil || n == nil {
 		if !reflect.DeepEqual(old, now) {
-			changes = append(changes, Change{Path: path, Old: old, New: now})
+			changes = append(changes, queries.OrderChange{Path: path, Old: old, New: now})
 		}
 		return changes
 	}

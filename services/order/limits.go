@@ -64,9 +64,9 @@ func quantity(n, least int) error {
 	return nil
 }
 
-// text refuses an empty, long or unprintable value of a field.
+// text refuses an empty, long or unprintable value of a field; blanks are nothing.
 func text(field, value string) error {
-	if value == "" {
+	if strings.TrimSpace(value) == "" {
 		return reject(http.StatusUnprocessableEntity, "field_required", "the field %q must not be empty", field)
 	}
 	return optional(field, value)
@@ -76,6 +76,10 @@ func optional(field, value string) error {
 	if len(value) > MaxText {
 		return reject(http.StatusUnprocessableEntity, "field_too_long", "the field %q has %d bytes; at most %d are allowed", field, len(value), MaxText)
 	}
+	return printable(field, value)
+}
+
+func printable(field, value string) error {
 	if strings.ContainsFunc(value, unicode.IsControl) {
 		return reject(http.StatusUnprocessableEntity, "field_invalid", "the field %q has control characters; only printable text is allowed", field)
 	}

@@ -3,7 +3,6 @@ package order
 import (
 	"errors"
 	"reflect"
-	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
@@ -205,44 +205,35 @@ func checkTrue(t *rapid.T, before, s State, decided []events.Event) {
 	if s.reached(Submitted) && total != s.Total {
 		t.Fatalf("%#v left the total %s for lines of %s", decided, s.Total, total)
 	}
-	if s.reached(Paid) && s.Captured.Currency() == s.Currency && s.Refunded != (events.Money{}) {
-		if over, err := s.Refunded.Cmp(s.Captured); err != nil || over > 0 {
-			t.Fatalf("%#v left %s refunded of %s captured: %v", decided, s.Refunded, s.Captured, err)
+	if s.reached(Paid) && s.Captured.Currency() == s.Currency && s.RefundsSum != (events.Money{}) {
+		if over, err := s.RefundsSum.Cmp(s.Captured); err != nil || over > 0 {
+			t.Fatalf("%#v left %s refunded of %s captured: %v", decided, s.RefundsSum, s.Captured, err)
 		}
 	}
 }
 
-// Deciding the same again after it was stored adds nothing. Adding an item and
-// asking for a refund are meant to add up, so they are told apart by command id.
-func TestDecidingTwiceIsNothingNew(t *testing.T) {
-	decisions := 0
-	for _, state := range everyState {
-		for _, c := range everyCommand {
-			switch c.command.(type) {
+// What esjs demands of every aggregate. Adding an item and asking for a refund
+// are meant to add up, so they are told apart by command id.
+func TestAnOrderIsAnAggregate(t *testing.T) {
+	codec, err := esjs.NewCodecFrom(events.Types)
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples := esjstest.Samples[Command, events.Event]{
+		Events: esjstest.ReadSamples(t, codec, "../../pkg/events/testdata/*.json"),
+		AddsUp: func(c Command) bool {
+			switch c.(type) {
 			case AddItem, RequestRefund:
-				continue
+				return true
 			}
-			decided, err := Decide(fold(state.history...), c.command)
-			if err != nil {
-				continue
-			}
-			decisions += len(decided)
-			if again, _ := Decide(fold(slices.Concat(state.history, decided)...), c.command); len(again) > 0 {
-				t.Errorf("%s of an order that is %s gave %#v and then %#v", c.name, state.name, decided, again)
-			}
-		}
+			return false
+		},
 	}
-	if decisions < len(everyCommand) {
-		t.Errorf("only %d events were decided in all states together", decisions)
+	for _, s := range everyState {
+		samples.Histories = append(samples.Histories, s.history)
 	}
-}
-
-// Two futures of one state do not see each other's lines.
-func TestStatesDoNotShareLines(t *testing.T) {
-	line := func(id string) events.ItemAdded { return events.ItemAdded{LineID: id, SKU: id, Quantity: 1} }
-	past := fold(created, line("l1"), line("l2"), line("l3"))
-	one, other := Apply(past, line("one")), Apply(past, line("other"))
-	if one.Lines[3].LineID != "one" || other.Lines[3].LineID != "other" {
-		t.Errorf("the fourth lines are %q and %q", one.Lines[3].LineID, other.Lines[3].LineID)
+	for _, c := range everyCommand {
+		samples.Commands = append(samples.Commands, c.command)
 	}
+	esjstest.CheckAggregate(t, Aggregate(codec), samples)
 }

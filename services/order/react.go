@@ -7,16 +7,18 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
-// Reaction is an event of the order's fulfilment. What the order has passed
+// Reaction is an event of the order's fulfilment or of one of its refunds. What the order has passed
 // already is nothing to do; what comes before its time is refused with
 // "too_early", and the caller tries it again.
 type Reaction struct {
 	Event events.Event
 }
 
-// concerns tells that a fulfilment event means something to an order.
+// concerns tells that an event means something to an order.
 func concerns(e events.Event) bool {
-	switch e.(type) {
+	switch e := e.(type) {
+	case events.RefundPaid:
+		return e.Cause == events.RefundCustomer // a late effect is none of an order that has ended
 	case events.ReservationSucceeded, events.PaymentMethodAwaited, events.AuthorizationSucceeded, events.ConfirmationRequested,
 		events.CaptureSucceeded, events.DispatchConfirmed, events.CompletionRequested, events.CancellationRefused, events.OutcomeDecided:
 		return true
@@ -60,6 +62,12 @@ func (c Reaction) decide(s State) ([]events.Event, error) {
 		return one(events.OrderCancellationRefused{Reason: e.Reason})
 	case events.OutcomeDecided:
 		return s.end(e)
+	case events.RefundPaid:
+		for _, refund := range s.Refunds {
+			if refund.RefundID == e.RefundID && !refund.Done {
+				return one(events.OrderRefunded{RefundID: e.RefundID, Amount: e.Amount})
+			}
+		}
 	}
 	return nil, nil
 }

@@ -1,10 +1,12 @@
 package order
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/pkg/queries"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -42,6 +44,28 @@ func TestReactionsCarryWhatFulfilmentSaid(t *testing.T) {
 		{name: "expired", given: then(toReserved, awaited), when: Reaction{events.OutcomeDecided{Request: request("end-1"), Outcome: events.OutcomeExpired}}, then: only(expired)},
 	} {
 		t.Run(sc.name, sc.run)
+	}
+}
+
+// A refund that was requested is done once, and no other is.
+func TestARefundIsDone(t *testing.T) {
+	requested := then(toCompleted, events.OrderRefundRequested{RefundID: "r-1", PaymentID: "p-1", Amount: eur("10.00"), Reason: "broken"})
+	paid := Reaction{events.RefundPaid{RefundID: "r-1", OrderID: "o-1", Amount: eur("10.00"), Cause: events.RefundCustomer}}
+	done := events.OrderRefunded{RefundID: "r-1", Amount: eur("10.00")}
+	for _, sc := range []scenario{
+		{name: "that was requested", given: requested, when: paid, then: only(done)},
+		{name: "that is done", given: then(requested, done), when: paid},
+		{name: "of another order", given: toCompleted, when: paid},
+	} {
+		t.Run(sc.name, sc.run)
+	}
+	before, after := fold(requested...), fold(then(requested, done)...)
+	want := []queries.OrderRefund{{RefundID: "r-1", Amount: eur("10.00"), Reason: "broken", Done: true}}
+	if !slices.Equal(viewOf(after).Refunds, want) || before.Refunds[0].Done {
+		t.Errorf("it is shown as %+v, and was %+v", viewOf(after).Refunds, before.Refunds)
+	}
+	if concerns(events.RefundPaid{Cause: events.RefundLateEffect}) {
+		t.Error("a late effect concerns the order, which has ended")
 	}
 }
 

@@ -16,6 +16,7 @@ type RequestRefund struct {
 	Amount   string // "" when lines are given
 	Currency string // of the amount; "" means the order's
 	Reason   string
+	Restock  bool // puts the goods of the lines back into stock
 }
 
 // refunds is the namespace of refund ids, which are UUIDv5 of the order id and
@@ -36,7 +37,7 @@ func (c RequestRefund) decide(s State) ([]events.Event, error) {
 	if amount.Sign() <= 0 {
 		return nil, reject(http.StatusUnprocessableEntity, "refund_not_positive", "the refund is %s; it must be above zero", amount)
 	}
-	left, err := s.Captured.Sub(s.Refunded)
+	left, err := s.Captured.Sub(s.RefundsSum)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +46,18 @@ func (c RequestRefund) decide(s State) ([]events.Event, error) {
 	} else if over > 0 {
 		return nil, reject(http.StatusUnprocessableEntity, "refund_exceeds_captured", "the refund is %s; of the captured %s at most %s are left", amount, s.Captured, left)
 	}
-	id := uuid.NewSHA1(refunds, fmt.Appendf(nil, "%s\x00%d", s.OrderID, s.Refunds+1))
-	return one(events.OrderRefundRequested{RefundID: id.String(), PaymentID: s.PaymentID, Amount: amount, Lines: c.Lines, Reason: c.Reason})
+	id := uuid.NewSHA1(refunds, fmt.Appendf(nil, "%s\x00%d", s.OrderID, len(s.Refunds)+1))
+	requested := events.OrderRefundRequested{RefundID: id.String(), PaymentID: s.PaymentID, Amount: amount, Lines: c.Lines, Reason: c.Reason}
+	if c.Restock {
+		if len(c.Lines) == 0 {
+			return nil, reject(http.StatusUnprocessableEntity, "field_required", `to restock, give "lines": an amount names no goods`)
+		}
+		for _, refund := range c.Lines {
+			l, _ := s.line(refund.LineID)
+			requested.Restock = append(requested.Restock, events.StockLine{SKU: l.SKU, Quantity: refund.Quantity})
+		}
+	}
+	return one(requested)
 }
 
 // amount reads the amount, or prices the lines that are to be refunded.

@@ -9,15 +9,20 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
-// The KV buckets of the service, which provisioning creates.
+// KV buckets of the service.
 const (
 	BucketSnapshots     = "SNAPSHOTS_order"
 	BucketSubscriptions = "SUBSCRIPTIONS_order"
 )
 
+// Buckets are the KV buckets of the service, which provisioning creates.
+func Buckets() []string { return []string{BucketSnapshots, BucketSubscriptions} }
+
 const (
-	stateVersion = 1 // of State in snapshots; another one makes old snapshots ignored
+	stateVersion = 2 // of State in snapshots; another one makes old snapshots ignored
 	prices       = "order prices"
+	history      = "order-history" // the queries
+	reactions    = "order"         // the subscription to fulfilment and refunds
 )
 
 // Config is the service's wiring. The zero value works.
@@ -34,9 +39,11 @@ type Service struct {
 	cfg Config
 }
 
-// New prepares the service. It is not ready before its copy of the products
-// has caught up.
+// New prepares the service. It is not ready before it answers, its subscription
+// runs, and its copy of the products has caught up.
 func New(env *service.Env, cfg Config) *Service {
+	env.Health.AwaitEndpoints(events.CategoryOrder, history)
+	env.Health.AwaitSubscriptions(reactions)
 	env.Health.Await(prices)
 	return &Service{env: env, cfg: cfg}
 }
@@ -51,20 +58,27 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	orders, closeOrders, err := service.OpenHandler(ctx, s.env, Aggregate(codec), esjs.HandlerConfig[State]{
 		CacheSize: s.cfg.CacheSize,
-		Snapshots: &esjs.SnapshotPolicy[State]{Bucket: BucketSnapshots, StateVersion: stateVersion, Terminal: State.Ended},
+		Snapshots: snapshots(),
 	})
 	if err != nil {
 		return err
 	}
 	defer closeOrders()
 	products := newCatalog(s.env.Store, codec)
-	d := desk{orders: orders, products: products}
+	d := desk{store: s.env.Store, orders: orders, products: products}
+	answers, err := d.queries()
+	if err != nil {
+		return err
+	}
 	return service.Group(ctx,
+		service.Named("parked keys", func(ctx context.Context) error {
+			return s.env.ServeParkedKeys(ctx, service.ParkedKeys{Bucket: BucketSubscriptions})
+		}),
 		service.Named("order commands", func(ctx context.Context) error {
 			return s.env.ServeCommands(ctx, service.Commands{Category: events.CategoryOrder, Verbs: d.verbs(), Concurrency: s.cfg.Concurrency})
 		}),
 		service.Named("order queries", func(ctx context.Context) error {
-			return s.env.ServeQueries(ctx, service.Queries{Name: "order-history", Handlers: d.queries()})
+			return s.env.ServeQueries(ctx, answers)
 		}),
 		service.Named("order reactions", func(ctx context.Context) error {
 			return s.react(ctx, codec, orders)
@@ -75,14 +89,14 @@ func (s *Service) Run(ctx context.Context) error {
 	)
 }
 
-// react lets every order follow its fulfilment. An event that came twice is
+// react lets every order follow its fulfilment and its refunds. An event that came twice is
 // recognised by its id, which is the command id of what it caused; one that an
 // order refuses is tried again for some minutes, and then its order is parked.
 func (s *Service) react(ctx context.Context, codec *esjs.Codec[events.Event], orders *handler) error {
 	return service.React(ctx, s.env, esjs.SubscriptionConfig[events.Event]{
-		Name:    "order",
+		Name:    reactions,
 		Codec:   codec,
-		Query:   esjs.Query{Categories: []string{events.CategoryFulfilment}},
+		Query:   esjs.Query{Categories: []string{events.CategoryFulfilment, events.CategoryRefund}},
 		Bucket:  BucketSubscriptions,
 		Lease:   s.cfg.Lease,
 		Workers: s.cfg.Workers,
@@ -90,7 +104,21 @@ func (s *Service) react(ctx context.Context, codec *esjs.Codec[events.Event], or
 		if !concerns(e.Event) {
 			return nil
 		}
-		_, err := orders.Handle(ctx, e.Stream.Key, Reaction{Event: e.Event}, esjs.WithMetadata(caused))
+		key := e.Stream.Key
+		if paid, ok := e.Event.(events.RefundPaid); ok {
+			key = paid.OrderID
+		}
+		_, err := orders.Handle(ctx, key, Reaction{Event: e.Event}, esjs.WithMetadata(caused))
 		return err
 	})
+}
+
+// snapshots keeps the orders' snapshots in the service's bucket.
+func snapshots() *esjs.SnapshotPolicy[State] {
+	return &esjs.SnapshotPolicy[State]{Bucket: BucketSnapshots, StateVersion: stateVersion, Terminal: State.Ended}
+}
+
+// SnapshotChecks compare the service's snapshots with its events.
+func SnapshotChecks(codec *esjs.Codec[events.Event]) []esjs.SnapshotCheck {
+	return []esjs.SnapshotCheck{esjs.CheckSnapshots(Aggregate(codec), *snapshots())}
 }

@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/b144f99b/orderflow/internal/service/servicetest"
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/b144f99b/orderflow/services/order"
 )
 
@@ -33,8 +35,6 @@ func newHouse(t *testing.T) *house {
 func (h *house) run() (stop func()) {
 	h.T.Helper()
 	env := h.Env("order")
-	env.Health.Await("order endpoints")
-	env.Health.Await("order-history endpoints")
 	stop = h.Run(order.New(env, order.Config{}).Run)
 	h.Ready(env)
 	return stop
@@ -48,13 +48,13 @@ func (h *house) list(sku, price string) {
 func eur(amount string) events.Money { return events.MustMoney(amount, "EUR") }
 
 type reply struct {
-	Version  uint64     `json:"version"`
-	Revision string     `json:"revision"`
-	EventIDs []string   `json:"event_ids"`
-	State    order.View `json:"state"`
-	Code     string     `json:"code"` // of a problem
-	Status   int        `json:"status"`
-	Detail   string     `json:"detail"`
+	Version  uint64            `json:"version"`
+	Revision string            `json:"revision"`
+	EventIDs []string          `json:"event_ids"`
+	State    queries.OrderView `json:"state"`
+	Code     string            `json:"code"` // of a problem
+	Status   int               `json:"status"`
+	Detail   string            `json:"detail"`
 }
 
 func (h *house) request(subject, body string, header ...string) reply {
@@ -142,7 +142,7 @@ func TestAnOrderFromDraftToCompleted(t *testing.T) {
 	h.list("beans", "24.90")
 	h.run()
 	submitted := h.submit("o-1")
-	if submitted.Version != 5 || len(submitted.EventIDs) != 1 || submitted.State.Status != order.Submitted || submitted.State.Total != eur("49.80") {
+	if submitted.Version != 5 || len(submitted.EventIDs) != 1 || submitted.State.Status != queries.Submitted || submitted.State.Total != eur("49.80") {
 		t.Errorf("submit answered %+v", submitted)
 	}
 	h.fulfil("o-1", eur("49.80"))
@@ -259,13 +259,12 @@ func TestBadCommandsAreRefusedInWords(t *testing.T) {
 	}{
 		{"cmd.order.o-1.add-item", `{"sku":"beans","quantity":-1}`, "quantity_out_of_range", 422},
 		{"cmd.order.o-1.add-item", `{"sku":"none","quantity":1}`, "unknown_sku", 422},
-		{"cmd.order.o-1.add-item", `{"quantity":1}`, "field_required", 422},
 		{"cmd.order.o-1.add-item", `{"sku":"beans","quantity":1,"price":"0.01"}`, "bad_request", 400},
 		{"cmd.order.o-1.add-item", `{"sku":"beans","quantity":1.5}`, "bad_request", 400},
 		{"cmd.order.o-1.add-item", `{"sku":"beans","quantity":"1"}`, "bad_request", 400},
 		{"cmd.order.o-1.add-item", `{"sku":`, "bad_request", 400},
 		{"cmd.order.o-1.add-item", ``, "bad_request", 400},
-		{"cmd.order.o-1.change-quantity", `{"line_id":"l1"}`, "field_required", 422},
+		{"cmd.order.o-1.request-refund", `{"lines":[{"line_id":"l1"}]}`, "field_required", 422},
 		{"cmd.order.o-1.change-quantity", `{"line_id":"l7","quantity":1}`, "line_not_found", 404},
 		{"cmd.order.o-1.create", `{"customer_id":"c-1","currency":"EUR"}`, "order_exists", 409},
 		{"cmd.order.o-2.create", `{"customer_id":"c-1","currency":"XXX"}`, "unknown_currency", 422},
@@ -274,7 +273,7 @@ func TestBadCommandsAreRefusedInWords(t *testing.T) {
 		{"cmd.order.o-1.request-refund", `{"amount":"1.00"}`, "not_paid", 409},
 		{"query.orders.at", `{"order_id":"o-1"}`, "field_required", 422},
 		{"query.orders.at", `{"order_id":"o-1","version":0}`, "field_invalid", 422},
-		{"query.orders.at", `{"order_id":"o-1","version":99}`, "not_found", 404},
+		{"query.orders.at", `{"order_id":"o-1","version":99}`, "version_not_found", 404},
 		{"query.orders.at", `{"order_id":"o-9","as_of":"2026-01-01T00:00:00Z"}`, "order_not_found", 404},
 		{"query.orders.diff", `{"order_id":"o-1","from":1}`, "field_invalid", 422},
 		{"query.orders.diff", `{"order_id":"","from":1,"to":2}`, "field_required", 422},
@@ -315,19 +314,19 @@ func TestAnOrderAsItWas(t *testing.T) {
 	h.list("beans", "24.90")
 	h.run()
 	h.submit("o-1")
-	var at order.Moment
+	var at queries.OrderMoment
 	h.ask("query.orders.at", `{"order_id":"o-1","version":2}`, &at)
-	if at.Version != 2 || at.State.Status != order.Draft || len(at.State.Lines) != 1 || at.State.AddressRef != "" {
+	if at.Version != 2 || at.State.Status != queries.Draft || len(at.State.Lines) != 1 || at.State.AddressRef != "" {
 		t.Errorf("version 2 is %+v", at)
 	}
-	var then order.Moment
+	var then queries.OrderMoment
 	h.ask("query.orders.at", fmt.Sprintf(`{"order_id":"o-1","as_of":%q}`, at.Time.Format(time.RFC3339Nano)), &then)
 	if then.Version < 2 || then.Time.After(at.Time) {
 		t.Errorf("as of version 2's time it is %+v", then)
 	}
-	var diff order.Difference
+	var diff queries.OrderDifference
 	h.ask("query.orders.diff", `{"order_id":"o-1","from":1,"to":5}`, &diff)
-	paths := map[string]order.Change{}
+	paths := map[string]queries.OrderChange{}
 	for _, c := range diff.Changes {
 		paths[c.Path] = c
 	}
@@ -345,6 +344,91 @@ func TestAnOrderAsItWas(t *testing.T) {
 	}
 }
 
+func TestAMomentThatNeverWas(t *testing.T) {
+	h := newHouse(t)
+	h.list("beans", "24.90")
+	h.run()
+	h.submit("o-1")
+	future := time.Now().Add(time.Hour).Format(time.RFC3339)
+	for _, c := range []struct {
+		subject, body string
+		status        int
+		code          string
+	}{
+		{"query.orders.at", `{"order_id":"o-1","version":6}`, 404, "version_not_found"},
+		{"query.orders.at", `{"order_id":"o-1","version":0}`, 422, "field_invalid"},
+		{"query.orders.at", `{"order_id":"o-2","version":1}`, 404, "order_not_found"},
+		{"query.orders.at", `{"order_id":"o-1","as_of":"2001-01-01T00:00:00Z"}`, 404, "order_not_found"},
+		{"query.orders.at", fmt.Sprintf(`{"order_id":"o-1","as_of":%q}`, future), 422, "time_in_future"},
+		{"query.orders.at", `{"order_id":"o-1"}`, 422, "field_required"},
+		{"query.orders.at", fmt.Sprintf(`{"order_id":"o-1","version":1,"as_of":%q}`, future), 422, "field_required"},
+		{"query.orders.diff", `{"order_id":"o-1","from":1,"to":9}`, 404, "version_not_found"},
+		{"query.orders.diff", `{"order_id":"o-1","from":0,"to":1}`, 422, "field_invalid"},
+		{"query.orders.events", `{"order_id":"o-2"}`, 404, "order_not_found"},
+		{"query.orders.events", `{"order_id":"o-1","limit":501}`, 422, "field_invalid"},
+		{"query.orders.events", `{}`, 422, "field_required"},
+	} {
+		var p service.Problem
+		h.ask(c.subject, c.body, &p)
+		if p.Status != c.status || p.Code != c.code {
+			t.Errorf("%s %s is answered %d %s: %s; want %d %s", c.subject, c.body, p.Status, p.Code, p.Detail, c.status, c.code)
+		}
+	}
+}
+
+func TestQueriesTellTheSchemasOfWhatTheyTake(t *testing.T) {
+	h := newHouse(t)
+	h.run()
+	var told struct {
+		Endpoints []struct {
+			Subject  string            `json:"subject"`
+			Metadata map[string]string `json:"metadata"`
+		} `json:"endpoints"`
+	}
+	answer, err := h.NC.Request("$SRV.INFO.order-history", nil, servicetest.Patience)
+	h.Check(err)
+	h.Check(json.Unmarshal(answer.Data, &told))
+	got := map[string]map[string]string{}
+	for _, e := range told.Endpoints {
+		got[e.Subject] = e.Metadata
+	}
+	want := map[string]map[string]string{}
+	for _, question := range []queries.Description{queries.OrderAt.Describe(), queries.OrderDiff.Describe(), queries.OrderEvents.Describe()} {
+		want[question.Subject], err = question.Metadata()
+		h.Check(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the endpoints tell %v, want %v", got, want)
+	}
+}
+
+func TestAnOrdersEventsAreReadInPages(t *testing.T) {
+	h := newHouse(t)
+	h.list("beans", "24.90")
+	h.run()
+	h.submit("o-1")
+	var types []string
+	for from := uint64(1); from != 0; {
+		var page queries.OrderEventPage
+		h.ask("query.orders.events", fmt.Sprintf(`{"order_id":"o-1","from":%d,"limit":2}`, from), &page)
+		for _, e := range page.Events {
+			if e.Version != uint64(len(types))+1 || e.EventID == "" || e.Position == "" || len(e.Data) < 2 {
+				t.Errorf("event %d is %+v", len(types)+1, e)
+			}
+			types = append(types, e.Type)
+		}
+		from = page.Next
+	}
+	if want := servicetest.Types(h.History("order", "o-1")); !slices.Equal(types, want) || len(want) != 5 {
+		t.Errorf("the pages have %v, the store has %v", types, want)
+	}
+	var page queries.OrderEventPage
+	h.ask("query.orders.events", `{"order_id":"o-1","from":6}`, &page)
+	if len(page.Events) != 0 || page.Next != 0 {
+		t.Errorf("beyond the last event there is %+v", page)
+	}
+}
+
 func (h *house) ask(subject, body string, into any) {
 	h.T.Helper()
 	answer, err := h.NC.Request(subject, []byte(body), servicetest.Patience)
@@ -353,5 +437,26 @@ func (h *house) ask(subject, body string, into any) {
 	}
 	if err := json.Unmarshal(answer.Data, into, json.RejectUnknownMembers(true)); err != nil {
 		h.T.Fatalf("%s answered %s: %v", subject, answer.Data, err)
+	}
+}
+
+func TestEveryRequiredFieldIsAskedFor(t *testing.T) {
+	h := newHouse(t)
+	h.run()
+	type says = map[string]string
+	quantities := fmt.Sprintf("to %d", order.MaxQuantity)
+	texts := fmt.Sprintf("a string of 1 to %d bytes", order.MaxText)
+	for verb, c := range map[string]struct {
+		complete string
+		required says
+	}{
+		"create":             {`{"customer_id":"c-1","currency":"EUR"}`, says{"customer_id": texts, "currency": "such as EUR"}},
+		"add-item":           {`{"sku":"beans","quantity":1}`, says{"sku": "a product that is listed", "quantity": "a whole number from 1 " + quantities}},
+		"change-quantity":    {`{"line_id":"l1","quantity":1}`, says{"line_id": "such as l1", "quantity": "a whole number from 0 " + quantities + "; 0 removes the line"}},
+		"remove-item":        {`{"line_id":"l1"}`, says{"line_id": "such as l1"}},
+		"set-shipping":       {`{"address_ref":"a","country":"DE"}`, says{"address_ref": texts, "country": "such as DE"}},
+		"set-payment-method": {`{"method_ref":"card-ok"}`, says{"method_ref": texts}},
+	} {
+		h.Requires("cmd.order.o-1."+verb, c.complete, c.required)
 	}
 }

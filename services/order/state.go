@@ -50,8 +50,8 @@ type State struct {
 	MethodAwaited time.Time     `json:"method_awaited,omitzero"` // until when another payment method is awaited
 	Cancellation  *Cancellation `json:"cancellation,omitzero"`   // that is open
 	Captured      events.Money  `json:"captured,omitzero"`
-	Refunds       int           `json:"refunds,omitzero"` // requested so far
-	Refunded      events.Money  `json:"refunded,omitzero"`
+	Refunds       []Refund      `json:"refunds,omitzero"`
+	RefundsSum    events.Money  `json:"refunds_sum,omitzero"` // of all refunds that were requested
 	Tracking      []string      `json:"tracking,omitzero"`
 	End           *End          `json:"end,omitzero"`
 	Answered      string        `json:"answered,omitzero"` // the last request of fulfilment that was answered
@@ -66,6 +66,14 @@ type Line struct {
 	UnitPrice       events.Money `json:"unit_price"`
 	ProductRevision string       `json:"product_revision"`
 	Refunded        int          `json:"refunded,omitzero"` // quantity for which a refund was requested
+}
+
+// Refund is captured money that goes back, or went back when it is Done.
+type Refund struct {
+	RefundID string       `json:"refund_id"`
+	Amount   events.Money `json:"amount"`
+	Reason   string       `json:"reason,omitzero"`
+	Done     bool         `json:"done"`
 }
 
 // Cancellation is a customer's wish to cancel.
@@ -132,12 +140,19 @@ func Apply(s State, event events.Event) State {
 	case events.OrderExpired:
 		s = s.ended(Expired, e.RequestID, End{})
 	case events.OrderRefundRequested:
-		s.Refunds++
+		s.Refunds = append(slices.Clip(s.Refunds), Refund{RefundID: e.RefundID, Amount: e.Amount, Reason: e.Reason})
 		for _, refund := range e.Lines {
 			s.Lines = changed(s.Lines, refund.LineID, func(l *Line) { l.Refunded += refund.Quantity })
 		}
-		if sum, err := s.Refunded.Add(e.Amount); err == nil { // decided to fit into what was captured
-			s.Refunded = sum
+		if sum, err := s.RefundsSum.Add(e.Amount); err == nil { // decided to fit into what was captured
+			s.RefundsSum = sum
+		}
+	case events.OrderRefunded:
+		s.Refunds = slices.Clone(s.Refunds)
+		for i := range s.Refunds {
+			if s.Refunds[i].RefundID == e.RefundID {
+				s.Refunds[i].Done = true
+			}
 		}
 	}
 	return s

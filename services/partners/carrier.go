@@ -121,7 +121,9 @@ func (s Shipment) happen(news string) (Shipment, bool) {
 
 // ship performs one operation under the ledger's lock. A booked shipment that
 // is asked to go goes at once: the webhooks are part of the same effect.
-func (l *ledger) ship(op string, reference string, key idempotencyKey, r shipmentRequest, cfg Config, scripts map[string]Script) (keptAnswer, bool, error) {
+func (l *ledger) ship(
+	op string, reference string, key idempotencyKey, r shipmentRequest, declined Refusal, cfg Config, scripts map[string]Script,
+) (keptAnswer, bool, error) {
 	return l.once("carrier."+op, key, func() (entry, keptAnswer) {
 		shipment, known := l.shipments[reference]
 		if !known && op == "dispatch" {
@@ -129,7 +131,7 @@ func (l *ledger) ship(op string, reference string, key idempotencyKey, r shipmen
 		}
 		now := time.Now().UTC()
 		shipment.Reference = reference
-		shipment, no := shipment.operate(op, r, shipmentScript(scripts, shipment, r), now)
+		shipment, no := shipment.operate(op, r, shipmentScript(scripts, shipment, r).declining(op, declined), now)
 		if no != (Refusal{}) {
 			return entry{}, refusal(422, no, map[string]any{"shipment": shipment})
 		}

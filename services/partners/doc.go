@@ -23,7 +23,7 @@
 // Every POST to a partner needs an Idempotency-Key header. The same key with
 // the same request gets the first answer again; with another request it is
 // refused with 422 "idempotency_key_reused". Keys are kept for as long as the
-// ledger. A definite no is 402 (declined) or 422, and its body says why:
+// ledger, or until DELETE /admin/keys forgets them as a day does. A definite no is 402 (declined) or 422, and its body says why:
 // {"error":{"code","class","message"},"payment":{…}}. 409, 429 and 5xx say
 // nothing about the effect.
 //
@@ -35,7 +35,8 @@
 // # Scripts
 //
 // A method or address reference, a country or an entry of POST /admin/faults
-// decides how a request ends; see [Scripts] and [Fault]. POST
+// decides how a request ends; see [Scripts] and [Fault]. Faults by rate follow a
+// seed: {"seed":7,"faults":[{"partner":"psp","kind":"timeout","rate":0.1}]}. POST
 // /admin/shipments/{reference}/{dispatched|delivered|lost} and POST
 // /admin/payments/{reference}/disputed make the partner tell news.
 //

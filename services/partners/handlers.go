@@ -25,8 +25,8 @@ func (s *Server) operatePayment(w http.ResponseWriter, r *http.Request) {
 	if p, known := s.Payment(call.reference); known {
 		method = p.MethodRef
 	}
-	s.serve(w, r, call, s.scripts[method], func() (keptAnswer, bool, error) {
-		return s.ledger.pay(call.op, call.reference, call.key, body, s.scripts)
+	s.serve(w, r, call, s.scripts[method], func(declined Refusal) (keptAnswer, bool, error) {
+		return s.ledger.pay(call.op, call.reference, call.key, body, declined, s.scripts)
 	})
 }
 
@@ -38,8 +38,8 @@ func (s *Server) operateShipment(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	known, _ := s.Shipment(call.reference)
-	s.serve(w, r, call, shipmentScript(s.scripts, known, body), func() (keptAnswer, bool, error) {
-		return s.ledger.ship(call.op, call.reference, call.key, body, s.cfg, s.scripts)
+	s.serve(w, r, call, shipmentScript(s.scripts, known, body), func(declined Refusal) (keptAnswer, bool, error) {
+		return s.ledger.ship(call.op, call.reference, call.key, body, declined, s.cfg, s.scripts)
 	})
 }
 
@@ -80,8 +80,9 @@ func fingerprint(t target, body any) string {
 }
 
 // serve performs one operation with the fault that hits it: one that was set
-// by the administrator, or else the reference's script, once per key.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, c call, script Script, effect func() (keptAnswer, bool, error)) {
+// by the administrator, or else the reference's script, once per key. The effect is
+// told of a decline.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, c call, script Script, effect func(declined Refusal) (keptAnswer, bool, error)) {
 	fault := s.faults.take(c.target)
 	if fault.Kind == "" && script.Kind != "" && (script.Op == "" || script.Op == c.op) && s.first(c.key.key) {
 		fault = Fault{Kind: script.Kind, DelayMS: int(s.cfg.Slow.Milliseconds())}
@@ -104,7 +105,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c call, script Sc
 		send(w, refusal(http.StatusTooManyRequests, Refusal{Code: "throttled", Message: "too many requests"}, nil))
 		return
 	}
-	answered, _, err := effect()
+	answered, _, err := effect(fault.refusal(c.op))
 	if err != nil {
 		s.log.Error("the effect could not be stored", "op", c.op, "reference", c.reference, "error", err)
 		fault.Kind = KindError
@@ -124,9 +125,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c call, script Sc
 
 func (f Fault) delay() time.Duration { return time.Duration(f.DelayMS) * time.Millisecond }
 
-// first tells, once, that a key was not seen since the program started.
+// first tells, once, that a key is none of the maxSeen that came last.
 func (s *Server) first(key string) bool {
-	_, seen := s.seen.LoadOrStore(key, true)
+	seen, _ := s.seen.ContainsOrAdd(key, struct{}{})
 	return !seen
 }
 
@@ -152,7 +153,7 @@ func (s *Server) showShipment(w http.ResponseWriter, r *http.Request) {
 
 // show answers a question; faults of the operation "status" hit it too.
 func (s *Server) show(w http.ResponseWriter, r *http.Request, t target, found bool, body any) {
-	s.serve(w, r, call{target: t}, Script{}, func() (keptAnswer, bool, error) {
+	s.serve(w, r, call{target: t}, Script{}, func(Refusal) (keptAnswer, bool, error) {
 		if !found {
 			return refusal(http.StatusNotFound, Refusal{Code: "not_found", Message: "the reference is not known"}, nil), true, nil
 		}
@@ -164,25 +165,28 @@ func (s *Server) listPayments(w http.ResponseWriter, r *http.Request) {
 	s.ledger.mu.Lock()
 	all := slices.Collect(maps.Values(s.ledger.payments))
 	s.ledger.mu.Unlock()
-	list(w, r, "payments", all, func(p Payment) string { return p.Reference })
+	s.serve(w, r, call{target: target{"psp", "list", ""}}, Script{}, func(Refusal) (keptAnswer, bool, error) {
+		return list(r, "payments", all, func(p Payment) string { return p.Reference }), true, nil
+	})
 }
 
 func (s *Server) listShipments(w http.ResponseWriter, r *http.Request) {
 	s.ledger.mu.Lock()
 	all := slices.Collect(maps.Values(s.ledger.shipments))
 	s.ledger.mu.Unlock()
-	list(w, r, "shipments", all, func(sh Shipment) string { return sh.Reference })
+	s.serve(w, r, call{target: target{"carrier", "list", ""}}, Script{}, func(Refusal) (keptAnswer, bool, error) {
+		return list(r, "shipments", all, func(sh Shipment) string { return sh.Reference }), true, nil
+	})
 }
 
 // list answers one page in the order of references: those after "after", at
 // most "limit" (1 to 1000, default 100); "next" is the next page's "after".
-func list[T any](w http.ResponseWriter, r *http.Request, name string, all []T, reference func(T) string) {
+func list[T any](r *http.Request, name string, all []T, reference func(T) string) keptAnswer {
 	limit := 100
 	if text := r.URL.Query().Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > 1000 {
-			badRequest(w, fmt.Errorf("limit %q is not a number from 1 to 1000", text))
-			return
+			return wrongRequest(fmt.Errorf("limit %q is not a number from 1 to 1000", text))
 		}
 		limit = n
 	}
@@ -193,15 +197,17 @@ func list[T any](w http.ResponseWriter, r *http.Request, name string, all []T, r
 	if len(all) > limit {
 		body["next"] = reference(all[limit-1])
 	}
-	send(w, answer(http.StatusOK, body))
+	return answer(http.StatusOK, body)
 }
 
 func (s *Server) showFaults(w http.ResponseWriter, _ *http.Request) {
-	send(w, answer(http.StatusOK, map[string]any{"faults": s.faults.all()}))
+	seed, faults := s.faults.all()
+	send(w, answer(http.StatusOK, map[string]any{"seed": seed, "faults": faults}))
 }
 
 func (s *Server) addFaults(w http.ResponseWriter, r *http.Request) {
 	var body struct {
+		Seed   *uint64 `json:"seed"` // of all rates from now on; left out: as it was
 		Faults []Fault `json:"faults"`
 	}
 	if err := decode(w, r, &body); err != nil {
@@ -212,8 +218,17 @@ func (s *Server) addFaults(w http.ResponseWriter, r *http.Request) {
 		badRequest(w, err)
 		return
 	}
+	if body.Seed != nil {
+		s.Reseed(*body.Seed)
+	}
 	s.showFaults(w, r)
 }
+
+// Reseed changes what faults by rate hit from now on.
+func (s *Server) Reseed(seed uint64) { s.faults.reseed(seed) }
+
+// ClearFaults is DELETE /admin/faults: it removes every fault, and counts requests anew.
+func (s *Server) ClearFaults() { s.faults.clear() }
 
 // Inject is POST /admin/faults for a program that holds the server: either all
 // faults are set or, when one is wrong, none.
@@ -228,8 +243,21 @@ func (s *Server) Inject(faults ...Fault) error {
 }
 
 func (s *Server) clearFaults(w http.ResponseWriter, r *http.Request) {
-	s.faults.clear()
+	s.ClearFaults()
 	s.showFaults(w, r)
+}
+
+// ForgetKeys is DELETE /admin/keys: the partners forget the answers of all idempotency
+// keys, as real ones do after a day.
+func (s *Server) ForgetKeys() error { return s.ledger.forget() }
+
+func (s *Server) forgetKeys(w http.ResponseWriter, _ *http.Request) {
+	if err := s.ForgetKeys(); err != nil {
+		s.log.Error("that the keys are forgotten could not be stored", "error", err)
+		send(w, refusal(http.StatusInternalServerError, Refusal{Code: "internal", Message: "something went wrong"}, nil))
+		return
+	}
+	send(w, answer(http.StatusOK, map[string]string{"status": "forgotten"}))
 }
 
 // tellShipment lets the carrier tell that something happened to a shipment.

@@ -47,6 +47,7 @@ type entry struct {
 	Shipment  *Shipment   `json:"shipment,omitempty"`
 	Webhooks  []Webhook   `json:"webhooks,omitempty"`
 	Delivered string      `json:"delivered,omitempty"` // id of a webhook that was accepted
+	Forgotten bool        `json:"forgotten,omitempty"` // all keys, up to here
 }
 
 // openLedger reads the ledger of dir, or begins one; "" keeps it in memory.
@@ -62,14 +63,14 @@ func openLedger(dir string) (*ledger, error) {
 		return l, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("partners: ledger: %w", err)
+		return nil, fmt.Errorf("the ledger: %w", err)
 	}
 	file, err := os.OpenFile(filepath.Join(dir, "ledger.jsonl"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("partners: ledger: %w", err)
+		return nil, fmt.Errorf("the ledger: %w", err)
 	}
 	if err := l.replay(file); err != nil {
-		return nil, errors.Join(fmt.Errorf("partners: ledger %s: %w", file.Name(), err), file.Close())
+		return nil, errors.Join(fmt.Errorf("the ledger %s: %w", file.Name(), err), file.Close())
 	}
 	l.file = file
 	return l, nil
@@ -110,6 +111,9 @@ func (l *ledger) apply(e entry) {
 	if e.Shipment != nil {
 		l.shipments[e.Shipment.Reference] = *e.Shipment
 	}
+	if e.Forgotten {
+		clear(l.answers)
+	}
 	if e.Answer != nil {
 		l.answers[e.Key] = *e.Answer
 	}
@@ -126,7 +130,7 @@ func (l *ledger) write(e entry) error {
 		n, err := l.append(e)
 		if err != nil {
 			_, seek := l.file.Seek(l.end, io.SeekStart)
-			return fmt.Errorf("partners: ledger: %w", errors.Join(err, l.file.Truncate(l.end), seek))
+			return fmt.Errorf("the ledger: %w", errors.Join(err, l.file.Truncate(l.end), seek))
 		}
 		l.end += int64(n)
 	}
@@ -168,6 +172,13 @@ func (l *ledger) once(op string, key idempotencyKey, effect func() (entry, keptA
 	answer.Fingerprint = key.fingerprint
 	e.At, e.Op, e.Key, e.Answer = time.Now().UTC(), op, key.key, &answer
 	return answer, true, l.write(e)
+}
+
+// forget forgets every answered key, for good: the ledger is told.
+func (l *ledger) forget() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.write(entry{At: time.Now().UTC(), Op: "forget", Forgotten: true})
 }
 
 // idempotencyKey is a request's key, and what the key stands for.

@@ -47,6 +47,7 @@ type body struct {
 	Error    partners.Refusal  `json:"error"`
 	Payments []partners.Payment
 	Next     string
+	Seed     uint64
 	Faults   []partners.Fault
 }
 
@@ -208,45 +209,6 @@ func TestAVoidedReferenceIsNeverAuthorised(t *testing.T) {
 	}
 }
 
-func TestFaultsHitTheNextRequestsAndThenNoMore(t *testing.T) {
-	s, c := start(t, partners.Config{})
-	if status, b := c.post("/admin/faults", "", `{"faults":[{"partner":"psp","op":"capture","kind":"unavailable","next":1},{"partner":"psp","op":"capture","kind":"throttled","next":1}]}`); status != 200 || len(b.Faults) != 2 {
-		t.Fatalf("set: %d %+v", status, b)
-	}
-	c.post("/psp/v1/payments/p/authorise", "a", authorise("card-ok"))
-	for _, want := range []int{503, 429, 200} {
-		if status, _ := c.post("/psp/v1/payments/p/capture", "c", eur10); status != want {
-			t.Errorf("answered %d, not %d", status, want)
-		}
-	}
-	if p, _ := s.Payment("p"); p.Captures != 1 {
-		t.Errorf("captured %d times", p.Captures)
-	}
-	for _, wrong := range []string{
-		`{"faults":[{"partner":"bank","kind":"lost","next":1}]}`,
-		`{"faults":[{"partner":"psp","kind":"explode","next":1}]}`,
-		`{"faults":[{"partner":"psp","kind":"lost"}]}`,
-		`{"faults":[{"partner":"psp","kind":"lost","rate":1.5}]}`,
-		`{"faults":[{"partner":"psp","kind":"lost","next":1,"colour":"red"}]}`,
-	} {
-		if status, b := c.post("/admin/faults", "", wrong); status != 400 || b.Error.Message == "" {
-			t.Errorf("%s was answered %d %+v", wrong, status, b)
-		}
-	}
-	if err := s.Inject(partners.Fault{Partner: "carrier", Kind: partners.KindBusy, Rate: 1}); err != nil {
-		t.Fatal(err)
-	}
-	if status, _ := c.get("/carrier/v1/shipments/s"); status != 409 {
-		t.Errorf("a fault by rate 1 missed: %d", status)
-	}
-	if status, b, err := c.do(http.MethodDelete, "/admin/faults", "", ""); err != nil || status != 200 || len(b.Faults) != 0 {
-		t.Errorf("delete: %d %+v %v", status, b, err)
-	}
-	if status, _ := c.get("/carrier/v1/shipments/s"); status != 404 {
-		t.Errorf("a deleted fault hit: %d", status)
-	}
-}
-
 func TestWhatIsNotARequestIsRefused(t *testing.T) {
 	_, c := start(t, partners.Config{})
 	for name, r := range map[string]struct{ path, key, body string }{
@@ -329,6 +291,13 @@ func TestTheLedgerSurvivesTheProgram(t *testing.T) {
 	}
 	if _, again := c.post("/psp/v1/payments/p/capture", "c", eur10); again.Payment.CaptureID != first.Payment.CaptureID || again.Payment.Captures != 1 {
 		t.Errorf("the key was forgotten: %+v", again)
+	}
+	// Keys that were forgotten stay so.
+	if status, _, err := c.do(http.MethodDelete, "/admin/keys", "", ""); err != nil || status != 200 {
+		t.Errorf("forget: %d %v", status, err)
+	}
+	if status, b := c.post("/psp/v1/payments/p/capture", "c", eur10); status != 200 || b.Payment.Captures != 2 {
+		t.Errorf("a forgotten key: %d %+v", status, b)
 	}
 	if status, _ := c.post("/psp/v1/payments/p/refund", "r", `{"refund_id":"r","amount":{"amount":"1","currency":"EUR"}}`); status != 200 {
 		t.Errorf("the ledger does not go on after a torn line: %d", status)

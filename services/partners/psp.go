@@ -1,6 +1,7 @@
 package partners
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -63,14 +64,14 @@ func (r paymentRequest) check(op string) error {
 // none, and whether there is anything new to keep.
 func (p Payment) operate(op string, r paymentRequest, script Script, now time.Time) (Payment, Refusal) {
 	if script.Op == op && script.Refusal != (Refusal{}) {
-		if op == "authorise" {
+		if op == "authorise" && p.AuthorisationID == "" && p.Status != "voided" {
 			p.Status, p.Decline = "declined", script.Refusal
 		}
 		return p, script.Refusal
 	}
 	switch op {
 	case "authorise":
-		return p.authorise(r, now)
+		return p.authorise(r, cmp.Or(script.Life, authorisationLife), now)
 	case "capture":
 		return p.capture(r, now)
 	case "void":
@@ -80,14 +81,14 @@ func (p Payment) operate(op string, r paymentRequest, script Script, now time.Ti
 	}
 }
 
-func (p Payment) authorise(r paymentRequest, now time.Time) (Payment, Refusal) {
+func (p Payment) authorise(r paymentRequest, life time.Duration, now time.Time) (Payment, Refusal) {
 	if p.Status == "voided" {
 		return p, Refusal{Code: "voided", Class: "hard", Message: "the reference was voided"}
 	}
 	p.Status, p.Decline = "authorised", Refusal{}
 	p.AuthorisationID = "auth_" + uuid.NewString()
 	p.Authorised = r.Amount
-	p.CaptureBefore = now.Add(authorisationLife).UTC()
+	p.CaptureBefore = now.Add(life).UTC()
 	p.Authorisations++
 	return p, Refusal{}
 }
@@ -151,8 +152,10 @@ func paymentNews(op string) string {
 	}[op]
 }
 
-// pay performs one operation under the ledger's lock.
-func (l *ledger) pay(op string, reference string, key idempotencyKey, r paymentRequest, scripts map[string]Script) (keptAnswer, bool, error) {
+// pay performs one operation under the ledger's lock; declined, when it is one, refuses it.
+func (l *ledger) pay(
+	op string, reference string, key idempotencyKey, r paymentRequest, declined Refusal, scripts map[string]Script,
+) (keptAnswer, bool, error) {
 	return l.once("psp."+op, key, func() (entry, keptAnswer) {
 		before, known := l.payments[reference]
 		if !known && (op == "capture" || op == "refund") {
@@ -164,7 +167,7 @@ func (l *ledger) pay(op string, reference string, key idempotencyKey, r paymentR
 			payment.MethodRef = r.MethodRef
 		}
 		now := time.Now().UTC()
-		payment, no := payment.operate(op, r, scripts[payment.MethodRef], now)
+		payment, no := payment.operate(op, r, scripts[payment.MethodRef].declining(op, declined), now)
 		if no != (Refusal{}) {
 			status := 422
 			e := entry{}

@@ -1,11 +1,22 @@
 package partners
 
+import "time"
+
 // Script is what a reference makes happen to one operation.
 type Script struct {
 	Op   string // the operation; empty: every one
 	Kind string // a fault's kind; it hits an operation's first request only
 	// Refusal is a definite no, each time.
 	Refusal Refusal
+	Life    time.Duration // of an authorisation; 0: 7 days
+}
+
+// declining is the script, with a refusal of one operation unless that is none.
+func (s Script) declining(op string, declined Refusal) Script {
+	if declined != (Refusal{}) {
+		s.Op, s.Refusal = op, declined
+	}
+	return s
 }
 
 // Refusal is why a partner says no.
@@ -30,6 +41,7 @@ func Scripts() map[string]Script {
 		"card-reset":           {Op: "authorise", Kind: KindReset},
 		"card-capture-refused": {Op: "capture", Refusal: Refusal{"capture_refused", "", "the bank refused the capture"}},
 		"card-expired":         {Op: "capture", Refusal: Refusal{"expired", "", "the authorisation has expired"}},
+		"card-brief":           {Life: time.Second},
 		"card-capture-timeout": {Op: "capture", Kind: KindTimeout},
 		"card-capture-lost":    {Op: "capture", Kind: KindLost},
 		"card-capture-5xx":     {Op: "capture", Kind: KindError},

@@ -8,10 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // Config of the partners. The zero value works: a free loopback port, a
@@ -24,6 +24,8 @@ type Config struct {
 	PSPWebhookURL     string // empty: the PSP tells nothing
 	CarrierWebhookURL string // empty: the carrier tells nothing, and nothing is known to be dispatched
 	WebhookSecret     []byte
+	// Transport sends the webhooks; nil: over the network.
+	Transport http.RoundTripper
 
 	// DeliverAfter is when the carrier tells that a dispatched parcel was
 	// delivered; 0: it does not.
@@ -47,9 +49,22 @@ type Server struct {
 	log     *slog.Logger
 	bound   chan struct{} // closed when addr is set
 	addr    string
-	stopped chan struct{} // closed when Run ends: answers nobody waits for
-	seen    sync.Map      // keys that a script has already hit
+	stopped chan struct{}                // closed when Run ends: answers nobody waits for
+	seen    *lru.Cache[string, struct{}] // keys that a script has already hit
 }
+
+// Limits of the HTTP server: no client can hold a connection by sending slowly, or
+// send headers without end.
+const (
+	headerTimeout = 10 * time.Second
+	readTimeout   = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 32 << 10
+)
+
+// maxSeen bounds the keys whose fault is remembered to have happened; a key that
+// comes again after so many others is hit once more.
+const maxSeen = 10_000
 
 // New opens the ledger. Run, or Close when Run is never called, closes it.
 func New(cfg Config) (*Server, error) {
@@ -62,6 +77,14 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	seen, err := lru.New[string, struct{}](maxSeen)
+	if err != nil {
+		return nil, fmt.Errorf("partners: %w", err)
+	}
+	faults, err := newFaults(cfg.Seed)
+	if err != nil {
+		return nil, err
+	}
 	ledger, err := openLedger(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -69,13 +92,14 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:     cfg,
 		ledger:  ledger,
-		faults:  newFaults(cfg.Seed),
+		faults:  faults,
 		scripts: Scripts(),
 		mux:     http.NewServeMux(),
-		client:  &http.Client{},
+		client:  &http.Client{Transport: cfg.Transport},
 		log:     cfg.Log,
 		bound:   make(chan struct{}),
 		stopped: make(chan struct{}),
+		seen:    seen,
 	}
 	s.mux.HandleFunc("POST /psp/v1/payments/{reference}/{op}", s.operatePayment)
 	s.mux.HandleFunc("GET /psp/v1/payments/{reference}", s.showPayment)
@@ -86,6 +110,7 @@ func New(cfg Config) (*Server, error) {
 	s.mux.HandleFunc("GET /admin/faults", s.showFaults)
 	s.mux.HandleFunc("POST /admin/faults", s.addFaults)
 	s.mux.HandleFunc("DELETE /admin/faults", s.clearFaults)
+	s.mux.HandleFunc("DELETE /admin/keys", s.forgetKeys)
 	s.mux.HandleFunc("POST /admin/shipments/{reference}/{news}", s.tellShipment)
 	s.mux.HandleFunc("POST /admin/payments/{reference}/disputed", s.tellDispute)
 	s.mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -115,7 +140,9 @@ func (s *Server) Run(ctx context.Context) error {
 	delivered := make(chan struct{})
 	go func() { defer close(delivered); s.deliver(ctx) }()
 
-	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 
@@ -127,7 +154,9 @@ func (s *Server) Run(ctx context.Context) error {
 		close(s.stopped)
 		grace, release := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer release()
-		err = server.Shutdown(grace)
+		if err = server.Shutdown(grace); errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close()
+		}
 	}
 	<-delivered
 	if err != nil {
@@ -165,6 +194,9 @@ func (s *Server) Shipment(reference string) (Shipment, bool) {
 	return shipment, ok
 }
 
+// Untold returns how many webhooks nobody has accepted yet.
+func (s *Server) Untold() int { return len(s.ledger.pending()) }
+
 // maxBody bounds a request's body, in bytes.
 const maxBody = 64 << 10
 
@@ -190,8 +222,10 @@ func send(w http.ResponseWriter, a keptAnswer) {
 	_, _ = w.Write(a.Body)
 }
 
-func badRequest(w http.ResponseWriter, err error) {
-	send(w, refusal(http.StatusBadRequest, Refusal{Code: "bad_request", Message: err.Error()}, nil))
+func badRequest(w http.ResponseWriter, err error) { send(w, wrongRequest(err)) }
+
+func wrongRequest(err error) keptAnswer {
+	return refusal(http.StatusBadRequest, Refusal{Code: "bad_request", Message: err.Error()}, nil)
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {

@@ -79,7 +79,11 @@ func (s *Server) deliverOne(ctx context.Context, w Webhook) {
 		return
 	}
 	fault := s.faults.take(target{partner: "webhook", op: w.Type, reference: reference})
-	if !pause(ctx, time.Until(w.Created)+fault.delay()) {
+	wait := time.Until(w.Created)
+	if fault.Kind == KindDelay {
+		wait += fault.delay()
+	}
+	if !pause(ctx, wait) {
 		return
 	}
 	backoff := s.cfg.Retry
@@ -93,7 +97,7 @@ func (s *Server) deliverOne(ctx context.Context, w Webhook) {
 		}
 		backoff = min(2*backoff, time.Minute)
 	}
-	if fault.Kind == KindDuplicate {
+	if fault.Kind == KindDuplicate && pause(ctx, fault.delay()) {
 		// The receiver's answer to the second one does not matter.
 		_ = s.post(ctx, url, w)
 	}

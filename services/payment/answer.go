@@ -116,8 +116,16 @@ func (t Tell) done(s State) []events.Event {
 		}
 		return []events.Event{events.PaymentVoided{OrderID: t.OrderID, RequestID: t.RequestID, NothingHeld: account.AuthID == ""}}
 	case events.OperationRefund:
+		if known := t.known(s); known != nil { // a webhook has told meanwhile
+			return known
+		}
+		// The PSP's own total may hold refunds that it has yet to tell us of.
+		total, err := s.Refunded.Add(t.Amount)
+		if err != nil {
+			total = account.Refunded
+		}
 		return []events.Event{events.PaymentRefunded{
-			OrderID: t.OrderID, RequestID: t.RequestID, RefundID: t.RefundID, Amount: t.Amount, TotalRefunded: account.Refunded,
+			OrderID: t.OrderID, RequestID: t.RequestID, RefundID: t.RefundID, Amount: t.Amount, TotalRefunded: total,
 		}}
 	}
 	return nil

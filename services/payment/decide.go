@@ -5,20 +5,25 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
-// Command is one of [Ask], [Tell] and [News].
+// Command is one of [Ask], [Tell], [News] and [Expire].
 type Command interface {
 	decide(State) []events.Event
 }
 
 // Decide returns the events that a command causes; none when it is old news.
 func Decide(s State, c Command) ([]events.Event, error) {
-	if n, ok := c.(News); ok && s.OrderID == "" {
-		return nil, &esjs.Rejection{Code: "unknown_payment", Message: "no payment has the reference " + n.PaymentID, Status: 404}
+	if n, ok := c.(News); ok {
+		if s.OrderID == "" {
+			return nil, &esjs.Rejection{Code: "unknown_payment", Message: "no payment has the reference " + n.PaymentID, Status: 404}
+		}
+		if err := n.contradicts(s); err != nil {
+			return nil, err
+		}
 	}
 	return c.decide(s), nil
 }
 
-// Ask is a request of fulfilment.
+// Ask is a request of fulfilment or of a refund.
 type Ask struct {
 	PaymentID string
 	OrderID   string

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
@@ -126,6 +128,33 @@ func (p psp) call(ctx context.Context, c service.PartnerCall) (Answer, error) {
 		return Answer{Kind: Missing}, nil
 	default:
 		return Answer{Kind: Refused, Account: body.Payment.read(), Code: no.Code, Class: body.Error.Class}, nil
+	}
+}
+
+// pageSize is how many payments of the PSP's list are read at once.
+const pageSize = 200
+
+// all iterates every payment that the PSP has, by reference; the first error ends it.
+func (p psp) all(ctx context.Context) iter.Seq2[account, error] {
+	return func(yield func(account, error) bool) {
+		for after, more := "", true; more; {
+			var page struct {
+				Payments []account `json:"payments"`
+				Next     string    `json:"next"`
+			}
+			query := url.Values{"limit": {strconv.Itoa(pageSize)}, "after": {after}}
+			err := p.partner.Call(ctx, service.PartnerCall{Method: http.MethodGet, Path: "/payments?" + query.Encode()}, &page)
+			if err != nil {
+				yield(account{}, fmt.Errorf("the list of payments: %w", err))
+				return
+			}
+			for _, a := range page.Payments {
+				if !yield(a, nil) {
+					return
+				}
+			}
+			after, more = page.Next, page.Next != ""
+		}
 	}
 }
 

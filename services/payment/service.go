@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
@@ -10,11 +9,17 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
-// Buckets of the service.
+// KV buckets of the service.
 const (
 	BucketSnapshots     = "SNAPSHOTS_payment"
 	BucketSubscriptions = "SUBSCRIPTIONS_payment"
 )
+
+// Buckets are the KV buckets of the service, which provisioning creates.
+func Buckets() []string { return []string{BucketSnapshots, BucketSubscriptions, BucketReconciliation} }
+
+// requests is the subscription to fulfilment and refunds.
+const requests = "payment"
 
 // Config of the service. The partner's URL is required; the zero value of the
 // rest works.
@@ -22,19 +27,34 @@ type Config struct {
 	PSP      service.PartnerConfig
 	Webhooks service.WebhookConfig // of the PSP
 	Lease    time.Duration         // see [esjs.SubscriptionConfig]
+
+	// Reconcile is how often our payments are compared with the PSP's list; default 1 h.
+	// What differs is looked at again after Settle, default 10 s: what is
+	// under way differs for a moment.
+	Reconcile time.Duration
+	Settle    time.Duration
 }
 
 // Service is the payment service.
 type Service struct {
-	env      *service.Env
-	cfg      Config
-	psp      psp
-	payments *esjs.CommandHandler[State, Command, events.Event]
+	env *service.Env
+	cfg Config
+	psp *service.Partner
+	// reconciler compares with the PSP's list.
+	reconciler *reconciler
 }
 
-// New prepares the service.
+// New prepares the service. It is not ready before its subscription runs and it
+// takes webhooks.
 func New(env *service.Env, cfg Config) *Service {
-	return &Service{env: env, cfg: cfg, psp: psp{service.NewPartner(cfg.PSP)}}
+	set, fired := service.DeadlineSubscriptions(events.CategoryPayment)
+	env.Health.AwaitSubscriptions(requests, set, fired)
+	env.Health.AwaitEndpoints(env.Name)
+	env.AwaitWebhooks()
+	return &Service{
+		env: env, cfg: cfg, psp: env.Partner("psp", cfg.PSP),
+		reconciler: newReconciler(env, cfg),
+	}
 }
 
 // Run serves until ctx ends or it cannot go on, and says why.
@@ -43,19 +63,26 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var closePayments func()
-	s.payments, closePayments, err = service.OpenHandler(ctx, s.env, Aggregate(codec), esjs.HandlerConfig[State]{
-		Snapshots: &esjs.SnapshotPolicy[State]{Bucket: BucketSnapshots, StateVersion: stateVersion, Terminal: State.terminal},
+	payments, closePayments, err := service.OpenHandler(ctx, s.env, Aggregate(codec), esjs.HandlerConfig[State]{
+		Snapshots: snapshots(),
 	})
 	if err != nil {
 		return err
 	}
 	defer closePayments()
+	defer s.psp.Close()
+	desk := NewDesk(s.env, s.psp, stored{payments})
+	s.reconciler.desk = desk
 	return service.Group(ctx,
-		service.Named("payment requests", func(ctx context.Context) error { return s.react(ctx, codec) }),
-		service.Named("payment webhooks", func(ctx context.Context) error {
-			return s.env.ServeWebhooks(ctx, s.cfg.Webhooks, s.notice)
+		service.Named("parked keys", func(ctx context.Context) error {
+			return s.env.ServeParkedKeys(ctx, service.ParkedKeys{Bucket: BucketSubscriptions})
 		}),
+		service.Named("reconciliation", s.reconciler.run),
+		service.Named("payment requests", func(ctx context.Context) error { return s.react(ctx, codec, desk) }),
+		service.Named("payment webhooks", func(ctx context.Context) error {
+			return s.env.ServeWebhooks(ctx, s.cfg.Webhooks, desk.Notice)
+		}),
+		service.Named("expiry of authorisations", func(ctx context.Context) error { return s.expiry(codec, desk).Keep(ctx, s.env) }),
 	)
 }
 
@@ -64,19 +91,26 @@ func Aggregate(codec *esjs.Codec[events.Event]) esjs.Aggregate[State, Command, e
 	return esjs.Aggregate[State, Command, events.Event]{Category: events.CategoryPayment, Codec: codec, Apply: Apply, Decide: Decide}
 }
 
-// react does what fulfilment asks for, one order at a time in order.
-func (s *Service) react(ctx context.Context, codec *esjs.Codec[events.Event]) error {
+// snapshots keeps the payments' snapshots in the service's bucket.
+func snapshots() *esjs.SnapshotPolicy[State] {
+	return &esjs.SnapshotPolicy[State]{Bucket: BucketSnapshots, StateVersion: stateVersion, Terminal: State.terminal}
+}
+
+// SnapshotChecks compare the service's snapshots with its events.
+func SnapshotChecks(codec *esjs.Codec[events.Event]) []esjs.SnapshotCheck {
+	return []esjs.SnapshotCheck{esjs.CheckSnapshots(Aggregate(codec), *snapshots())}
+}
+
+// react does what fulfilment and refunds ask for, each of them in order.
+func (s *Service) react(ctx context.Context, codec *esjs.Codec[events.Event], desk Desk) error {
 	return service.React(ctx, s.env, esjs.SubscriptionConfig[events.Event]{
-		Name:   "payment",
+		Name:   requests,
 		Codec:  codec,
-		Query:  esjs.Query{Categories: []string{events.CategoryFulfilment}, Types: requestTypes()},
+		Query:  esjs.Query{Categories: []string{events.CategoryFulfilment, events.CategoryRefund}, Types: requestTypes()},
 		Bucket: BucketSubscriptions,
 		Lease:  s.cfg.Lease,
 	}, func(ctx context.Context, e esjs.Recorded[events.Event], caused esjs.Metadata) error {
-		if ask, ours := readRequest(e.Event); ours {
-			return s.handle(ctx, ask, caused)
-		}
-		return nil
+		return desk.Request(ctx, e.Event, caused)
 	})
 }
 
@@ -89,10 +123,12 @@ func requestTypes() []string {
 		events.CaptureCheckRequested{}.EventType(),
 		events.VoidRequested{}.EventType(),
 		events.FulfilmentRefundRequested{}.EventType(),
+		events.RefundRequested{}.EventType(),
+		events.RefundVoidRequested{}.EventType(),
 	}
 }
 
-// readRequest returns what an event of fulfilment asks of us.
+// readRequest returns what an event of fulfilment or of a refund asks of us.
 func readRequest(e events.Event) (Ask, bool) {
 	switch e := e.(type) {
 	case events.AuthorizationRequested:
@@ -113,49 +149,13 @@ func readRequest(e events.Event) (Ask, bool) {
 			PaymentID: e.PaymentID, OrderID: e.OrderID, RequestID: e.RequestID,
 			Op: events.OperationRefund, Amount: e.Amount, RefundID: e.RefundID,
 		}, true
+	case events.RefundRequested:
+		return Ask{
+			PaymentID: e.PaymentID, OrderID: e.OrderID, RequestID: e.RequestID,
+			Op: events.OperationRefund, Amount: e.Amount, RefundID: e.RefundID,
+		}, true
+	case events.RefundVoidRequested:
+		return Ask{PaymentID: e.PaymentID, OrderID: e.OrderID, RequestID: e.RequestID, Op: events.OperationVoid}, true
 	}
 	return Ask{}, false
-}
-
-// handle stores the attempt, asks the PSP, and stores its answer. It can be
-// repeated from the start after a crash at any point.
-func (s *Service) handle(ctx context.Context, ask Ask, caused esjs.Metadata) error {
-	asked, err := s.payments.Handle(ctx, ask.PaymentID, ask, esjs.WithMetadata(caused))
-	if err != nil {
-		return err
-	}
-	call, needed := ask.Call(asked.State)
-	if !needed {
-		return nil
-	}
-	call.Look = call.Look || asked.Repeated
-	answer, err := s.psp.ask(ctx, call)
-	if err != nil {
-		return err
-	}
-	if answer.Kind == Unknown {
-		s.env.Log.Warn().Str("order", ask.OrderID).Str("payment", ask.PaymentID).Str("operation", string(ask.Op)).
-			Str("error", answer.Error).Msg("outcome at the payment provider is unknown")
-	}
-	caused.CommandID += ":answer"
-	_, err = s.payments.Handle(ctx, ask.PaymentID, Tell{Ask: ask, Answer: answer}, esjs.WithMetadata(caused))
-	return err
-}
-
-// notice stores what a webhook told. The PSP's event id makes a repeated one a
-// no-op.
-func (s *Service) notice(ctx context.Context, body []byte) error {
-	news, err := readNotice(body)
-	if err != nil {
-		return &esjs.Rejection{Code: "bad_request", Message: err.Error(), Status: http.StatusBadRequest}
-	}
-	loaded, err := s.payments.Load(ctx, news.PaymentID)
-	if err != nil {
-		return err
-	}
-	_, err = s.payments.Handle(ctx, news.PaymentID, news, esjs.WithMetadata(esjs.Metadata{
-		CommandID:     "psp:" + news.EventID,
-		CorrelationID: loaded.State.OrderID,
-	}))
-	return err
 }

@@ -2,6 +2,7 @@ package payment_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -35,11 +36,21 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{House: servicetest.New(t, events.Types, payment.BucketSnapshots, payment.BucketSubscriptions)}
+	w := newUnreadWorld(t)
+	w.seen = w.Follow(esjs.Query{Categories: []string{events.CategoryPayment}})
+	return w
+}
+
+// newUnreadWorld is a world in which nobody reads what is stored of payments.
+func newUnreadWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{House: servicetest.New(t, events.Types, payment.BucketSnapshots, payment.BucketSubscriptions, payment.BucketReconciliation)}
+	w.Check(esjs.ProvisionTimers(t.Context(), w.Server.Dial(), 1))
 	var err error
 	w.psp, err = partners.New(partners.Config{Dir: t.TempDir(), Hang: servicetest.Patience})
 	w.Check(err)
 	h := httptest.NewServer(w.psp)
+	h.Config.SetKeepAlivesEnabled(false) // what breaks on a used connection, the client repeats by itself
 	w.pspURL = h.URL
 	t.Cleanup(func() {
 		h.CloseClientConnections()
@@ -48,7 +59,6 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	w.seen = w.Follow(esjs.Query{Categories: []string{events.CategoryPayment}})
 	return w
 }
 
@@ -59,7 +69,7 @@ func (w *world) service(env *service.Env, cfg payment.Config) *payment.Service {
 	cfg.Webhooks.Listener, w.hooks = servicetest.Listen(w.T)
 	cfg.PSP.URL = w.pspURL + "/psp/v1"
 	if cfg.PSP.Timeout == 0 {
-		cfg.PSP.Timeout = 200 * time.Millisecond
+		cfg.PSP.Timeout = time.Second
 	}
 	return payment.New(env, cfg)
 }
@@ -156,6 +166,51 @@ func TestAPaymentIsAuthorisedCapturedAndRefunded(t *testing.T) {
 	}
 	if p, _ := w.psp.Payment("p"); p.Captures != 1 || p.Refunded.Amount != "24.90" {
 		t.Errorf("the PSP has %+v", p)
+	}
+}
+
+// Fulfilment leaves an authorisation behind: the PSP lets go of it, and that is said.
+func TestAnAuthorisationExpires(t *testing.T) {
+	w := newWorld(t)
+	w.start(payment.Config{})
+	held := servicetest.As[events.PaymentAuthorized](t, w.authorize("a1", "card-brief"))
+	expired := w.seen.Find("the authorisation expires", func(e esjs.Recorded[events.Event]) bool {
+		return e.Type == events.AuthorizationExpired{}.EventType()
+	})
+	if expired.Time.Before(held.ExpiresAt) || expired.Metadata.CorrelationID != "o" || expired.Stream.Key != "p" {
+		t.Errorf("%+v was held until %s", expired, held.ExpiresAt)
+	}
+	if f := servicetest.As[events.PaymentCaptureFailed](t, w.capture("c1")); f.Code != "expired" {
+		t.Errorf("captured after that: %+v", f)
+	}
+}
+
+// Refunds ask on streams of their own, at the same time: in all they get what was
+// captured and not more.
+func TestRefundsBesideEachOtherDoNotExceedTheCapture(t *testing.T) {
+	w := newWorld(t)
+	w.start(payment.Config{})
+	w.authorize("a1", "card-ok")
+	w.capture("c1")
+	for _, refund := range []string{"x", "y", "z"} {
+		w.Append(events.CategoryRefund, refund, events.RefundRequested{Request: req("r" + refund), RefundID: refund, PaymentID: "p", Amount: eur("10.00")})
+	}
+	refunded, refused := 0, ""
+	for range 3 {
+		w.seen.Find("an answer to a refund", func(e esjs.Recorded[events.Event]) bool {
+			switch e := e.Event.(type) {
+			case events.PaymentRefunded:
+				refunded++
+				return true
+			case events.PaymentRefundFailed:
+				refused = e.Code
+				return true
+			}
+			return false
+		})
+	}
+	if p, _ := w.psp.Payment("p"); refunded != 2 || refused != "exceeds_captured" || p.Refunded.Amount != "20.00" {
+		t.Errorf("%d refunds are done, one is refused as %q, and the PSP has %+v", refunded, refused, p)
 	}
 }
 
@@ -300,17 +355,30 @@ func TestWebhooksAreStoredOnce(t *testing.T) {
 	if got := w.history(); got != disputed {
 		t.Errorf("the history is %s", got)
 	}
-	for name, c := range map[string]struct {
+	type webhook struct {
 		signature, body string
 		status          int
-	}{
-		"no signature":    {"", body, 401},
-		"another secret":  {partners.Sign([]byte("guess"), []byte(body), time.Now()), body, 401},
-		"another body":    {sign(body), body + " ", 401},
-		"too old":         {partners.Sign(secret, []byte(body), time.Now().Add(-6*time.Minute)), body, 401},
-		"from the future": {partners.Sign(secret, []byte(body), time.Now().Add(6*time.Minute)), body, 401},
-		"not JSON":        {sign("{"), "{", 400},
-		"no reference":    {sign("{}"), "{}", 400},
+	}
+	news := func(amounts string, status int) webhook {
+		body := `{"id":"evt-2","type":"payment.captured","payment":{"reference":"p","status":"captured","authorisation_id":"auth-2","capture_id":"cap-2",` + amounts + `}}`
+		return webhook{sign(body), body, status}
+	}
+	for name, c := range map[string]webhook{
+		"no signature":               {"", body, 401},
+		"another secret":             {partners.Sign([]byte("guess"), []byte(body), time.Now()), body, 401},
+		"another body":               {sign(body), body + " ", 401},
+		"too old":                    {partners.Sign(secret, []byte(body), time.Now().Add(-6*time.Minute)), body, 401},
+		"from the future":            {partners.Sign(secret, []byte(body), time.Now().Add(6*time.Minute)), body, 401},
+		"not JSON":                   {sign("{"), "{", 400},
+		"more than was to be paid":   news(`"captured":{"amount":"24.91","currency":"EUR"}`, 422),
+		"another amount authorised":  news(`"authorised":{"amount":"24.89","currency":"EUR"}`, 422),
+		"another currency":           news(`"captured":{"amount":"24.90","currency":"USD"}`, 422),
+		"less than nothing":          news(`"refunded":{"amount":"-1.00","currency":"EUR"}`, 422),
+		"too many decimals":          news(`"captured":{"amount":"24.900","currency":"EUR"}`, 400),
+		"an amount out of range":     news(`"captured":{"amount":"99999999999999999999","currency":"EUR"}`, 400),
+		"an amount that is a number": news(`"captured":{"amount":24.90,"currency":"EUR"}`, 400),
+		"a currency that is none":    news(`"captured":{"amount":"24.90","currency":"EURO"}`, 400),
+		"no reference":               {sign("{}"), "{}", 400},
 		"not ours": {sign(`{"id":"e","payment":{"reference":"q"}}`),
 			`{"id":"e","payment":{"reference":"q"}}`, 404},
 	} {
@@ -321,4 +389,81 @@ func TestWebhooksAreStoredOnce(t *testing.T) {
 	if got := w.history(); got != disputed {
 		t.Errorf("webhooks that were refused made the history %s", got)
 	}
+}
+
+// garbled is stored as a request, and is none that can be decoded.
+type garbled struct {
+	Amount string `json:"amount"`
+}
+
+func (garbled) EventType() string { return "AuthorizationRequested" }
+
+// A request that cannot be read sets its order aside. An operator may try again, or give
+// the request up, with a reason and a name; what came after it is then done, in order.
+func TestAnOperatorDecidesAboutWhatIsParked(t *testing.T) {
+	w := newWorld(t)
+	env := w.Env("payment")
+	w.Run(w.service(env, payment.Config{}).Run)
+	w.Ready(env)
+	_, err := w.Store.Append(t.Context(), esjs.StreamID{Category: events.CategoryFulfilment, Key: "o"}, esjs.Any(), garbled{Amount: "much"})
+	w.Check(err)
+	w.request(events.AuthorizationRequested{Request: req("a1"), PaymentID: "p", Amount: eur("24.90"), MethodRef: "card-ok"})
+	parked := func(since time.Time, count int) (found esjs.Parked) {
+		t.Helper()
+		w.Until("the order is set aside", func() bool {
+			all, err := esjs.Subscriptions(t.Context(), w.Store, payment.BucketSubscriptions)
+			w.Check(err)
+			for _, s := range all {
+				for _, p := range s.Parked {
+					if s.Name == "payment" && p.Since.After(since) && p.Count == count && !p.Released {
+						found = p
+					}
+				}
+			}
+			return found.Key != ""
+		})
+		return found
+	}
+	decide := func(verb, body, actor string) string {
+		t.Helper()
+		_, err := service.Client{Conn: w.NC}.Send(t.Context(), service.Command{
+			Category: "subscription.payment", Key: "payment", Verb: verb, Body: []byte(body), Actor: actor,
+		})
+		var p *service.Problem
+		if err != nil && !errors.As(err, &p) {
+			t.Fatal(err)
+		}
+		if p != nil {
+			return p.Code
+		}
+		return ""
+	}
+	first := parked(time.Time{}, 2)
+	if first.Key != "fulfilment/o" || !strings.Contains(first.Reason, "AuthorizationRequested") {
+		t.Errorf("parked is %+v", first)
+	}
+	drop := fmt.Sprintf(`{"key":"fulfilment/o","from":%q,"reason":"it was never meant"}`, first.From)
+	for _, refused := range []struct{ verb, body, actor, code string }{
+		{"release", `{"key":"fulfilment/o"}`, "alice", "field_required"},
+		{"release", `{"key":"fulfilment/o","reason":"x"}`, "", "actor_required"},
+		{"release", `{"key":"fulfilment/other","reason":"x"}`, "alice", "not_found"},
+		{"drop", `{"key":"fulfilment/o","reason":"x"}`, "alice", "field_required"},
+		{"drop", `{"key":"fulfilment/o","from":"somewhere","reason":"x"}`, "alice", "bad_request"},
+		{"drop", `{"key":"fulfilment/o","from":"0-1000","reason":"x"}`, "alice", "another_waits"},
+		{"drop", drop, "", "actor_required"},
+	} {
+		if code := decide(refused.verb, refused.body, refused.actor); code != refused.code {
+			t.Errorf("%s %s by %q is answered %q, not %s", refused.verb, refused.body, refused.actor, code, refused.code)
+		}
+	}
+	if code := decide("release", `{"key":"fulfilment/o","reason":"it may work now"}`, "alice"); code != "" {
+		t.Fatalf("the release is refused with %s", code)
+	}
+	if again := parked(first.Since, 2); again.From != first.From {
+		t.Errorf("released before the repair, it waits at %s, not at %s", again.From, first.From)
+	}
+	if code := decide("drop", drop, "alice"); code != "" {
+		t.Fatalf("the drop is refused with %s", code)
+	}
+	servicetest.As[events.PaymentAuthorized](t, w.await("a1"))
 }

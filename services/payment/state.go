@@ -25,6 +25,7 @@ const (
 type State struct {
 	OrderID    string              `json:"order_id"`
 	Status     Status              `json:"status"`
+	Amount     events.Money        `json:"amount"` // that was to be paid
 	MethodRef  string              `json:"method_ref"`
 	AuthID     string              `json:"auth_id"`
 	Authorized events.Money        `json:"authorized"` // ever, also when it is not held any more
@@ -44,6 +45,8 @@ type State struct {
 	Attempts map[string]int `json:"attempts"` // by idempotency key
 	Open     []Attempt      `json:"open"`     // attempted and not answered
 	Answered []string       `json:"answered"` // request ids, the newest maxAnswered
+	// Unsettled were answered as unknown, and nothing definite came after that; one by key.
+	Unsettled []Attempt `json:"unsettled,omitzero"`
 }
 
 // Refund is money that goes, or went, back.
@@ -68,64 +71,68 @@ type Attempt struct {
 const maxAnswered = 128
 
 // stateVersion changes when snapshots of [State] must not be read any more.
-const stateVersion = 1
+const stateVersion = 3
 
 // Apply folds one event into the state.
 func Apply(s State, e events.Event) State {
 	switch e := e.(type) {
 	case events.PaymentInitiated:
-		s.OrderID, s.MethodRef = e.OrderID, e.MethodRef
+		s.OrderID, s.Amount, s.MethodRef = e.OrderID, e.Amount, e.MethodRef
 		s.Status = StatusInitiated
 	case events.AuthorizationAttempted:
 		return s.attempted(Attempt{RequestID: e.RequestID, Op: events.OperationAuthorize, Key: e.Key, N: e.Attempt})
 	case events.PaymentAuthorized:
-		s = s.answered(e.OrderID, e.RequestID)
+		s = s.answered(e.OrderID, e.RequestID).settled(events.OperationAuthorize, "")
 		s.AuthID, s.Authorized, s.ExpiresAt = e.AuthID, e.Amount, e.ExpiresAt
 		s.Decline, s.Code = "", ""
 		if s.Status != StatusCaptured {
 			s.Status = StatusAuthorized
 		}
 	case events.PaymentDeclined:
-		s = s.answered(e.OrderID, e.RequestID)
+		s = s.answered(e.OrderID, e.RequestID).settled(events.OperationAuthorize, "")
 		if s.Status == StatusInitiated {
 			s.Status, s.Decline, s.Code = StatusDeclined, e.Class, e.Code
 		}
 	case events.PaymentOutcomeUnknown:
-		return s.answered(e.OrderID, e.RequestID)
+		return s.unsettled(e.RequestID).answered(e.OrderID, e.RequestID)
 	case events.PaymentNotFound:
-		return s.answered(e.OrderID, e.RequestID)
+		return s.answered(e.OrderID, e.RequestID).settled(e.Op, "")
 	case events.CaptureAttempted:
 		s.Capturing = e.Amount
 		return s.attempted(Attempt{RequestID: e.RequestID, Op: events.OperationCapture, Key: e.Key, Amount: e.Amount, N: e.Attempt})
 	case events.PaymentCaptured:
-		s = s.answered(e.OrderID, e.RequestID)
+		s = s.answered(e.OrderID, e.RequestID).settled(events.OperationAuthorize, "").
+			settled(events.OperationCapture, "").settled(events.OperationVoid, "")
 		s.CaptureID, s.Captured = e.CaptureID, e.Amount
 		s.Status = StatusCaptured
 	case events.PaymentCaptureFailed:
-		return s.answered(e.OrderID, e.RequestID)
+		return s.answered(e.OrderID, e.RequestID).settled(events.OperationCapture, "")
 	case events.VoidAttempted:
 		return s.attempted(Attempt{RequestID: e.RequestID, Op: events.OperationVoid, Key: e.Key, N: e.Attempt})
 	case events.PaymentVoided:
-		s = s.answered(e.OrderID, e.RequestID)
+		s = s.answered(e.OrderID, e.RequestID).settled(events.OperationAuthorize, "").
+			settled(events.OperationCapture, "").settled(events.OperationVoid, "")
 		s.Released = s.Released || !e.NothingHeld
 		if s.Status != StatusDeclined && s.Status != StatusExpired {
 			s.Status = StatusVoided
 		}
 	case events.PaymentVoidFailed:
-		return s.answered(e.OrderID, e.RequestID)
+		return s.answered(e.OrderID, e.RequestID).settled(events.OperationVoid, "")
 	case events.RefundAttempted:
 		s = s.attempted(Attempt{RequestID: e.RequestID, Op: events.OperationRefund, Key: e.Key, RefundID: e.RefundID, Amount: e.Amount, N: e.Attempt})
 		return s.refund(Refund{ID: e.RefundID, Amount: e.Amount})
 	case events.PaymentRefunded:
-		s = s.answered(e.OrderID, e.RequestID).refund(Refund{ID: e.RefundID, Amount: e.Amount, Done: true})
+		s = s.answered(e.OrderID, e.RequestID).settled(events.OperationRefund, e.RefundID).
+			refund(Refund{ID: e.RefundID, Amount: e.Amount, Done: true})
 		s.Refunded = e.TotalRefunded
 	case events.PaymentRefundFailed:
 		if _, attempted := s.open(e.RequestID); attempted {
 			s.Refunds = slices.DeleteFunc(slices.Clone(s.Refunds), func(r Refund) bool { return r.ID == e.RefundID && !r.Done })
 		}
-		return s.answered(e.OrderID, e.RequestID)
+		return s.answered(e.OrderID, e.RequestID).settled(events.OperationRefund, e.RefundID)
 	case events.AuthorizationExpired:
-		s = s.answered(e.OrderID, e.RequestID)
+		s = s.answered(e.OrderID, e.RequestID).settled(events.OperationAuthorize, "").
+			settled(events.OperationCapture, "").settled(events.OperationVoid, "")
 		s.Status = StatusExpired
 	case events.PaymentDisputed:
 		s = s.answered(e.OrderID, e.RequestID)
@@ -158,6 +165,26 @@ func (s State) answered(orderID, requestID string) State {
 	return s
 }
 
+// unsettled notes that nobody knows what became of the attempt that was made for a
+// request. The answer to a check has none: its attempt is noted already.
+func (s State) unsettled(requestID string) State {
+	a, attempted := s.open(requestID)
+	if !attempted || slices.ContainsFunc(s.Unsettled, func(known Attempt) bool { return known.Key == a.Key }) {
+		return s
+	}
+	s.Unsettled = append(slices.Clip(s.Unsettled), a)
+	return s
+}
+
+// settled notes that what became of an operation is known.
+func (s State) settled(op events.PaymentOperation, refundID string) State {
+	if len(s.Unsettled) == 0 {
+		return s
+	}
+	s.Unsettled = slices.DeleteFunc(slices.Clone(s.Unsettled), func(a Attempt) bool { return a.Op == op && a.RefundID == refundID })
+	return s
+}
+
 func (s State) refund(r Refund) State {
 	s.Refunds = slices.Clone(s.Refunds)
 	for i, known := range s.Refunds {
@@ -181,6 +208,12 @@ func (s State) open(requestID string) (Attempt, bool) {
 		return Attempt{}, false
 	}
 	return s.Open[i], true
+}
+
+// underWay tells that what became of one of the operations is not known yet.
+func (s State) underWay(ops ...events.PaymentOperation) bool {
+	of := func(a Attempt) bool { return slices.Contains(ops, a.Op) }
+	return slices.ContainsFunc(s.Open, of) || slices.ContainsFunc(s.Unsettled, of)
 }
 
 // terminal tells that little more will happen, so that a snapshot is worth while.

@@ -2,6 +2,7 @@ package saga_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/saga"
 	"github.com/b144f99b/orderflow/services/saga/fulfilment"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // house is one with the saga in it.
@@ -242,15 +244,87 @@ func TestTimersCarryOn(t *testing.T) {
 		"FulfilmentCompensated")
 }
 
+// What a payment does after its order was undone is undone in turn: an authorisation
+// is voided and a capture given back, once, however often they are told.
+func TestLateEffectsAreUndone(t *testing.T) {
+	h := newHouse(t)
+	h.participants(unless(func(key string, e events.Event) (esjs.StreamID, events.Event) {
+		switch e := e.(type) {
+		case events.AuthorizationRequested:
+			return esjs.StreamID{Category: events.CategoryPayment, Key: e.PaymentID}, events.PaymentDeclined{OrderID: key, RequestID: e.RequestID, Class: events.DeclineHard}
+		}
+		return esjs.StreamID{}, nil
+	}, willing()))
+	h.run(saga.Config{})
+	h.submit("o-1")
+	h.follow("o-1", "FulfilmentCompensated")
+	payment := esjs.StreamID{Category: events.CategoryPayment, Key: servicetest.As[events.AuthorizationRequested](t, h.History(events.CategoryFulfilment, "o-1")[3].Event).PaymentID}
+	refunds := h.Follow(esjs.Query{Categories: []string{events.CategoryRefund}})
+	asked := func(eventType string) esjs.Recorded[events.Event] {
+		return refunds.Find(eventType, func(e esjs.Recorded[events.Event]) bool { return e.Type == eventType })
+	}
+	tell := func(e events.Event) { h.Check(h.append(t.Context(), payment, "o-1", e)) }
+
+	tell(events.PaymentAuthorized{OrderID: "o-1", AuthID: "a", Amount: eur("24.90"), PSPEventID: "evt-1"})
+	void := servicetest.As[events.RefundVoidRequested](t, asked("RefundVoidRequested").Event)
+	tell(events.PaymentCaptured{OrderID: "o-1", CaptureID: "c", Amount: eur("24.90"), PSPEventID: "evt-2"})
+	tell(events.PaymentVoidFailed{OrderID: "o-1", RequestID: void.RequestID, Code: "captured"})
+	back := servicetest.As[events.RefundRequested](t, asked("RefundRequested").Event)
+	tell(events.PaymentCaptured{OrderID: "o-1", CaptureID: "c", Amount: eur("24.90"), PSPEventID: "evt-3"})
+	tell(events.PaymentRefunded{OrderID: "o-1", RequestID: back.RequestID, RefundID: back.RefundID, Amount: back.Amount, TotalRefunded: back.Amount})
+	h.Until("both refunds are settled", func() bool {
+		for _, id := range []string{void.RefundID, back.RefundID} {
+			if history := h.History(events.CategoryRefund, id); len(history) == 0 || history[len(history)-1].Type != "RefundSettled" {
+				return false
+			}
+		}
+		return true
+	})
+	h.Until("all that was told is noticed", func() bool {
+		told, opened := 0, map[string]bool{}
+		for _, e := range h.History(events.CategoryFulfilment, "o-1") {
+			if late, ok := e.Event.(events.LateEffectDetected); ok {
+				told++
+				opened[late.RefundID] = true
+			}
+		}
+		if len(opened) > 2 {
+			t.Fatalf("one payment opened %d refunds", len(opened))
+		}
+		return told == 3
+	})
+	h.expect(servicetest.Types(h.History(events.CategoryRefund, void.RefundID)), "RefundOpened", "RefundVoidRequested", "RefundSettled")
+	h.expect(servicetest.Types(h.History(events.CategoryRefund, back.RefundID)), "RefundOpened", "RefundRequested", "RefundPaid", "RefundSettled")
+	if back.Amount != eur("24.90") || back.PaymentID != payment.Key {
+		t.Errorf("given back: %+v", back)
+	}
+}
+
+// An instance that waits to take over is as ready as the one that works.
+func TestReadyWhenItsSubscriptionsRun(t *testing.T) {
+	h := newHouse(t)
+	for _, instance := range []string{"active", "standby"} {
+		env := h.Env("saga")
+		s := saga.New(env, saga.Config{})
+		for _, name := range []string{"fulfilment", "fulfilment-timers", "refund", "refund-timers"} {
+			if err := env.Health.Err(); err == nil || !strings.Contains(err.Error(), name+" subscription: is starting") {
+				t.Errorf("before it runs, the %s one says: %v", instance, err)
+			}
+		}
+		h.Run(s.Run)
+		h.Ready(env)
+	}
+}
+
 // Orders under way go on after a stop, however often; two instances beside each
 // other decide nothing twice.
 func TestStopsAndReplicasChangeNothing(t *testing.T) {
 	h := newHouse(t)
 	h.participants(willing())
-	h.run(saga.Config{Owner: "standby"})
+	h.run(saga.Config{})
 	const orders = 20
 	for round := range 4 {
-		stop := h.run(saga.Config{Owner: fmt.Sprint("round-", round)})
+		stop := h.run(saga.Config{})
 		for n := range orders / 4 {
 			h.submit(fmt.Sprintf("o-%d-%d", round, n))
 		}
@@ -258,7 +332,7 @@ func TestStopsAndReplicasChangeNothing(t *testing.T) {
 		h.follow(fmt.Sprintf("o-%d-0", round), "AuthorizationRequested")
 		stop()
 	}
-	h.run(saga.Config{Owner: "last"})
+	h.run(saga.Config{})
 	for round := range 4 {
 		for n := range orders / 4 {
 			got := h.follow(fmt.Sprintf("o-%d-%d", round, n), "FulfilmentCompleted")
@@ -277,4 +351,58 @@ func TestPolicyIsChecked(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "book") {
 		t.Errorf("a policy without attempts was taken: %v", err)
 	}
+}
+
+// A service that lacks the policy of a fulfilment or of a refund under way, or has other
+// numbers under its version, does not start, whether the list of open ones is there or
+// not; with the policy it goes on.
+func TestPoliciesUnderWayAreNeeded(t *testing.T) {
+	h := newHouse(t)
+	second := fulfilment.DefaultPolicy()
+	second.Version = 2
+	stop := h.run(saga.Config{Policies: []fulfilment.Policy{second}})
+	h.submit("o-1")
+	h.says("o-2", events.OrderRefundRequested{RefundID: "r-1", PaymentID: "p-1", Amount: eur("10.00")})
+	h.follow("o-1", "ReservationRequested")
+	h.Until("the refund began", func() bool { return len(h.History(events.CategoryRefund, "r-1")) > 0 })
+	stop()
+	refused := func(says string, policies ...fulfilment.Policy) {
+		t.Helper()
+		err := saga.New(h.Env("saga"), saga.Config{Policies: policies}).Run(t.Context())
+		if !errors.Is(err, esjs.ErrConfig) {
+			t.Fatalf("without the policy it ended with: %v", err)
+		}
+		for _, begins := range []string{"the fulfilment of order o-1 was started", "the refund r-1 of order o-2 was opened"} {
+			if says := begins + " under policy version 2, " + says; !strings.Contains(err.Error(), says) {
+				t.Errorf("it says %v, want …%s…", err, says)
+			}
+		}
+	}
+	changed := second
+	changed.Compensate.Attempts++
+	refused("which is not among the policies that are given")
+	refused("and the one that is given has other numbers; give it back those that it had", changed)
+	js, err := jetstream.New(h.NC)
+	h.Check(err)
+	h.Check(js.DeleteKeyValue(t.Context(), saga.BucketInstances))
+	h.Check(esjs.ProvisionBucket(t.Context(), h.Server.Dial(), saga.BucketInstances, 1))
+	refused("which is not among the policies that are given")
+
+	h.participants(willing())
+	h.run(saga.Config{Policies: []fulfilment.Policy{second, hasty3()}})
+	h.follow("o-1", "FulfilmentCompleted")
+	h.submit("o-3")
+	h.follow("o-3", "FulfilmentCompleted")
+	for order, version := range map[string]int{"o-1": 2, "o-3": 3} {
+		if started := servicetest.As[events.FulfilmentStarted](t, h.History(events.CategoryFulfilment, order)[0].Event); started.PolicyVersion != version {
+			t.Errorf("%s was started under policy version %d, want %d", order, started.PolicyVersion, version)
+		}
+	}
+	h.run(saga.Config{Policies: []fulfilment.Policy{second}}) // of what has ended it needs none
+}
+
+func hasty3() fulfilment.Policy {
+	p := hasty()
+	p.Version = 3
+	return p
 }

@@ -41,6 +41,9 @@ type item struct {
 	Quantity int    `json:"quantity"`
 }
 
+// cancelled is the code with which the carrier refuses what was cancelled.
+const cancelled = "cancelled"
+
 // ask asks the carrier and reads its answer. The error explains an Unknown
 // answer; it is ctx's alone when ctx ended.
 func (c carrier) ask(ctx context.Context, a Ask) (Answer, error) {
@@ -54,9 +57,10 @@ func (c carrier) ask(ctx context.Context, a Ask) (Answer, error) {
 		}
 		body["address_ref"], body["country"], body["items"] = a.AddressRef, a.Country, items
 	case Dispatch:
-		// Asking again is a new request: it may tell what the webhook did not. A
-		// request's id holds the order's, which a header may not be able to carry.
-		key += ":" + uuid.NewSHA1(uuid.Nil, []byte(a.RequestID)).String()
+		// Each call has a key of its own: asking again sends nothing twice and may tell
+		// what the webhook did not, and a no that the carrier keeps for a key would
+		// otherwise be its answer for ever.
+		key += ":" + uuid.NewString()
 		body["request_reference"] = a.RequestID
 	}
 	var answer reply
@@ -74,6 +78,10 @@ func (c carrier) ask(ctx context.Context, a Ask) (Answer, error) {
 		return Answer{}, err
 	case no.Status == http.StatusNotFound:
 		return Answer{Kind: Missing, Code: no.Code}, nil
+	case a.Op == Dispatch && no.Code != cancelled:
+		// It refuses the request and not the parcel, which it still has and may
+		// send: another booking would send the goods twice.
+		return Answer{}, err
 	default:
 		return Answer{Kind: Refused, Code: no.Code}, nil
 	}

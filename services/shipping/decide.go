@@ -12,9 +12,11 @@ type Command interface {
 	decide(State) []events.Event
 }
 
-// Decide returns the events that a command causes; none when it is old news.
+// Decide returns the events that a command causes; none when it is old news. News
+// are taken of every shipment that was asked for, also where the carrier's answer
+// was lost.
 func Decide(s State, c Command) ([]events.Event, error) {
-	if n, ok := c.(News); ok && s.Status == "" {
+	if n, ok := c.(News); ok && s.OrderID == "" {
 		return nil, &esjs.Rejection{Code: "unknown_shipment", Message: "no shipment has the reference " + n.ShipmentID, Status: 404}
 	}
 	return c.decide(s), nil

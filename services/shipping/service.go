@@ -2,7 +2,6 @@ package shipping
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
@@ -10,11 +9,17 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
-// Buckets of the service.
+// KV buckets of the service.
 const (
 	BucketSnapshots     = "SNAPSHOTS_shipping"
 	BucketSubscriptions = "SUBSCRIPTIONS_shipping"
 )
+
+// Buckets are the KV buckets of the service, which provisioning creates.
+func Buckets() []string { return []string{BucketSnapshots, BucketSubscriptions} }
+
+// requests is the subscription to fulfilment.
+const requests = "shipping"
 
 // Config of the service. The partner's URL is required; the zero value of the
 // rest works.
@@ -30,18 +35,20 @@ type Config struct {
 
 // Service is the shipping service.
 type Service struct {
-	env       *service.Env
-	cfg       Config
-	carrier   carrier
-	shipments *esjs.CommandHandler[State, Command, events.Event]
+	env     *service.Env
+	cfg     Config
+	carrier *service.Partner
 }
 
-// New prepares the service.
+// New prepares the service. It is not ready before its subscription runs and it
+// takes webhooks.
 func New(env *service.Env, cfg Config) *Service {
+	env.Health.AwaitSubscriptions(requests)
+	env.AwaitWebhooks()
 	if cfg.Retry == 0 {
-		cfg.Retry = 5 * time.Second
+		cfg.Retry = askAgain
 	}
-	return &Service{env: env, cfg: cfg, carrier: carrier{service.NewPartner(cfg.Carrier)}}
+	return &Service{env: env, cfg: cfg, carrier: env.Partner("carrier", cfg.Carrier)}
 }
 
 // Run serves until ctx ends or it cannot go on, and says why.
@@ -50,18 +57,23 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var closeShipments func()
-	s.shipments, closeShipments, err = service.OpenHandler(ctx, s.env, Aggregate(codec), esjs.HandlerConfig[State]{
-		Snapshots: &esjs.SnapshotPolicy[State]{Bucket: BucketSnapshots, StateVersion: stateVersion, Terminal: State.terminal},
+	shipments, closeShipments, err := service.OpenHandler(ctx, s.env, Aggregate(codec), esjs.HandlerConfig[State]{
+		Snapshots: snapshots(),
 	})
 	if err != nil {
 		return err
 	}
 	defer closeShipments()
+	defer s.carrier.Close()
+	desk := NewDesk(s.env, s.carrier, stored{shipments})
+	desk.retry = s.cfg.Retry
 	return service.Group(ctx,
-		service.Named("shipping requests", func(ctx context.Context) error { return s.react(ctx, codec) }),
+		service.Named("parked keys", func(ctx context.Context) error {
+			return s.env.ServeParkedKeys(ctx, service.ParkedKeys{Bucket: BucketSubscriptions})
+		}),
+		service.Named("shipping requests", func(ctx context.Context) error { return s.react(ctx, codec, desk) }),
 		service.Named("shipping webhooks", func(ctx context.Context) error {
-			return s.env.ServeWebhooks(ctx, s.cfg.Webhooks, s.notice)
+			return s.env.ServeWebhooks(ctx, s.cfg.Webhooks, desk.Notice)
 		}),
 	)
 }
@@ -71,19 +83,26 @@ func Aggregate(codec *esjs.Codec[events.Event]) esjs.Aggregate[State, Command, e
 	return esjs.Aggregate[State, Command, events.Event]{Category: events.CategoryShipment, Codec: codec, Apply: Apply, Decide: Decide}
 }
 
+// snapshots keeps the shipments' snapshots in the service's bucket.
+func snapshots() *esjs.SnapshotPolicy[State] {
+	return &esjs.SnapshotPolicy[State]{Bucket: BucketSnapshots, StateVersion: stateVersion, Terminal: State.terminal}
+}
+
+// SnapshotChecks compare the service's snapshots with its events.
+func SnapshotChecks(codec *esjs.Codec[events.Event]) []esjs.SnapshotCheck {
+	return []esjs.SnapshotCheck{esjs.CheckSnapshots(Aggregate(codec), *snapshots())}
+}
+
 // react does what fulfilment asks for, one order at a time in order.
-func (s *Service) react(ctx context.Context, codec *esjs.Codec[events.Event]) error {
+func (s *Service) react(ctx context.Context, codec *esjs.Codec[events.Event], desk Desk) error {
 	return service.React(ctx, s.env, esjs.SubscriptionConfig[events.Event]{
-		Name:   "shipping",
+		Name:   requests,
 		Codec:  codec,
 		Query:  esjs.Query{Categories: []string{events.CategoryFulfilment}, Types: requestTypes()},
 		Bucket: BucketSubscriptions,
 		Lease:  s.cfg.Lease,
 	}, func(ctx context.Context, e esjs.Recorded[events.Event], caused esjs.Metadata) error {
-		if ask, ours := readRequest(e.Event); ours {
-			return s.handle(ctx, ask, caused)
-		}
-		return nil
+		return desk.Request(ctx, e.Event, caused)
 	})
 }
 
@@ -116,45 +135,4 @@ func readRequest(e events.Event) (Ask, bool) {
 		return Ask{ShipmentID: e.ShipmentID, OrderID: e.OrderID, RequestID: e.RequestID, Op: Cancel, Cause: e.Cause}, true
 	}
 	return Ask{}, false
-}
-
-// handle asks the carrier and stores its answer. It can be repeated from the
-// start after a crash at any point: the carrier knows the shipment by our id.
-func (s *Service) handle(ctx context.Context, ask Ask, caused esjs.Metadata) error {
-	asked, err := s.shipments.Handle(ctx, ask.ShipmentID, ask, esjs.WithMetadata(caused))
-	if err != nil || !ask.NeedsCarrier(asked.State) {
-		return err
-	}
-	answer, err := s.carrier.ask(ctx, ask)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		s.env.Log.Warn().Str("order", ask.OrderID).Str("shipment", ask.ShipmentID).Str("operation", string(ask.Op)).
-			Err(err).Msg("outcome at the carrier is unknown")
-		if ask.Op != Book {
-			return esjs.RetryAfter(s.cfg.Retry, err)
-		}
-	}
-	caused.CommandID += ":answer"
-	_, err = s.shipments.Handle(ctx, ask.ShipmentID, Tell{Ask: ask, Answer: answer}, esjs.WithMetadata(caused))
-	return err
-}
-
-// notice stores what a webhook told. The carrier's event id makes a repeated
-// one a no-op.
-func (s *Service) notice(ctx context.Context, body []byte) error {
-	news, err := readNotice(body)
-	if err != nil {
-		return &esjs.Rejection{Code: "bad_request", Message: err.Error(), Status: http.StatusBadRequest}
-	}
-	loaded, err := s.shipments.Load(ctx, news.ShipmentID)
-	if err != nil {
-		return err
-	}
-	_, err = s.shipments.Handle(ctx, news.ShipmentID, news, esjs.WithMetadata(esjs.Metadata{
-		CommandID:     "carrier:" + news.EventID,
-		CorrelationID: loaded.State.OrderID,
-	}))
-	return err
 }

@@ -3,7 +3,9 @@ package shipping_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +31,12 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldBehind(t, func(h http.Handler) http.Handler { return h })
+}
+
+// newWorldBehind is one whose carrier is reached through front.
+func newWorldBehind(t *testing.T, front func(http.Handler) http.Handler) *world {
+	t.Helper()
 	w := &world{House: servicetest.New(t, events.Types, shipping.BucketSnapshots, shipping.BucketSubscriptions)}
 	// The two know each other's address: the listeners come first.
 	theirs, url := servicetest.Listen(t)
@@ -41,8 +49,10 @@ func newWorld(t *testing.T) *world {
 	})
 	w.Check(err)
 	w.Run(w.carrier.Run)
+	seen := httptest.NewServer(front(w.carrier))
+	t.Cleanup(seen.Close)
 	w.Run(shipping.New(w.Env("shipping"), shipping.Config{
-		Carrier:  service.PartnerConfig{URL: url + "/carrier/v1", Timeout: 200 * time.Millisecond},
+		Carrier:  service.PartnerConfig{URL: seen.URL + "/carrier/v1", Timeout: time.Second},
 		Retry:    10 * time.Millisecond,
 		Webhooks: service.WebhookConfig{Listener: ours, Secret: secret},
 	}).Run)
@@ -167,6 +177,37 @@ func TestADispatchIsRepeatedUntilTheCarrierAnswers(t *testing.T) {
 	if s, _ := w.carrier.Shipment("s"); s.Dispatches != 1 {
 		t.Errorf("the carrier has %+v", s)
 	}
+}
+
+// A carrier that does not understand the request has said nothing of the parcel,
+// which another booking would send a second time.
+func TestADispatchThatIsNotUnderstoodIsNoCancellation(t *testing.T) {
+	var refused atomic.Bool
+	w := newWorldBehind(t, func(carrier http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/dispatch") && refused.CompareAndSwap(false, true) {
+				w.WriteHeader(http.StatusBadRequest)
+				fmt.Fprint(w, `{"error":{"code":"bad_request","message":"a field is not known"}}`)
+				return
+			}
+			carrier.ServeHTTP(w, r)
+		})
+	})
+	servicetest.As[events.ShipmentBooked](t, w.book("b1", "DE", "addr-1"))
+	w.request(events.DispatchRequested{Request: req("d1"), ShipmentID: "s"})
+	servicetest.As[events.ShipmentDispatched](t, w.await("d1"))
+	if s, _ := w.carrier.Shipment("s"); s.Dispatches != 1 || !refused.Load() {
+		t.Errorf("the carrier has %+v", s)
+	}
+}
+
+// A no is kept by the carrier for the key that it was given with, and not for the parcel.
+func TestADispatchThatWasDeclinedOnceIsAskedAgain(t *testing.T) {
+	w := newWorld(t)
+	servicetest.As[events.ShipmentBooked](t, w.book("b1", "DE", "addr-1"))
+	w.Check(w.carrier.Inject(partners.Fault{Partner: "carrier", Op: "dispatch", Kind: partners.KindDecline, Next: 1}))
+	w.request(events.DispatchRequested{Request: req("d1"), ShipmentID: "s"})
+	servicetest.As[events.ShipmentDispatched](t, w.await("d1"))
 }
 
 func TestALostParcelIsToldAndRebooked(t *testing.T) {

@@ -18,11 +18,13 @@ type Case struct {
 	Policy Policy
 	At     time.Time // when the input happened
 
-	Input   string       // the event's type, or the timer with the prefix "timer."
-	Event   events.Event // nil for a timer
-	EventID string
-	Stream  esjs.StreamID // of the event; its key is the order, payment or shipment id
-	Version uint64        // of the event in its stream
+	Input    string       // the event's type, the timer with the prefix "timer.", or what an operator does
+	Event    events.Event // nil for a timer and an operator
+	EventID  string
+	Stream   esjs.StreamID // of the event; its key is the order, payment or shipment id
+	Version  uint64        // of the event in its stream
+	Operator Operator      // what an operator decided
+	Set      SetAside      // why the fulfilment is set aside
 }
 
 // Inputs that are no events.
@@ -30,9 +32,11 @@ const (
 	TimerStep          = "timer.step"    // the step's answer is overdue
 	TimerSLA           = "timer.sla"     // the order should have been captured by now
 	TimerAuthorization = "timer.authexp" // the authorisation is about to end
+	TimerWarning       = "timer.warning" // the deadline of a dispatch is near
 )
 
-func isTimer(input string) bool { return strings.HasPrefix(input, "timer.") }
+// isEvent tells the inputs that participants cause.
+func isEvent(input string) bool { return !strings.Contains(input, ".") }
 
 // ofOrder tells the order's own events, of which some come before it is submitted.
 func ofOrder(input string) bool {
@@ -62,15 +66,17 @@ const (
 )
 
 // request makes the next request of q: its attempt, its id and its deadline.
-// While the fulfilment has the attention of people it asks at a slow pace.
+// While the fulfilment has the attention of people, and not only their warning, it
+// asks at a slow pace; when they asked for it, it begins anew.
 func (c Case) request(q Question) events.Request {
 	n := c.State.Asked[q] + 1
-	wait := c.Policy.patience(q).wait(n)
+	counted := c.State.counted(q) + 1
+	wait := c.Policy.patience(q).wait(counted)
 	switch {
-	case c.State.Attention != "" && c.Input == TimerStep:
+	case c.State.asksPeople() && c.Input == TimerStep:
 		wait = c.Policy.Attention
 	case undoes(q):
-		wait = c.Policy.Compensate.jittered(n, c.State.OrderID)
+		wait = c.Policy.Compensate.Jittered(counted, c.State.OrderID)
 	}
 	return events.Request{
 		OrderID:   c.State.OrderID,
@@ -134,7 +140,7 @@ func (s State) waitingFor() []Question {
 		var open []Question
 		if s.Rebooking {
 			open = append(open, rebook)
-		} else if !s.Dispatched {
+		} else if !s.Dispatched && !s.Lost {
 			open = append(open, dispatch)
 		}
 		if !s.Committed {
@@ -158,11 +164,15 @@ func (s State) waitingFor() []Question {
 	return nil
 }
 
+// counted is how often q was asked since an operator asked for it last: what the
+// policy allows is counted from there.
+func (s State) counted(q Question) int { return s.Asked[q] - s.Before[q] }
+
 // exhausted tells that one of the open questions was asked as often as the
 // policy allows.
 func (c Case) exhausted() bool {
 	for _, q := range c.State.waitingFor() {
-		if c.State.Asked[q] >= c.Policy.patience(q).Attempts {
+		if c.State.counted(q) >= c.Policy.patience(q).Attempts {
 			return true
 		}
 	}

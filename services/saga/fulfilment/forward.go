@@ -38,7 +38,7 @@ var (
 		return events.FulfilmentStarted{
 			OrderID: c.Stream.Key, CustomerID: e.CustomerID, Currency: e.Currency, Lines: e.Lines, Total: e.Total,
 			AddressRef: e.AddressRef, Country: e.Country, MethodRef: e.MethodRef,
-			OrderVersion: c.Version, PolicyVersion: c.Policy.Version, Deadline: c.At.Add(c.Policy.SLA),
+			OrderVersion: c.Version, PolicyVersion: c.Policy.Version, PolicyDigest: c.Policy.Digest(), Deadline: c.At.Add(c.Policy.SLA),
 		}
 	})
 	stepTimedOut = fact(func(c Case) events.StepTimedOut {
@@ -168,7 +168,8 @@ var (
 	})
 	dispatchConfirmed = fact(func(c Case) events.DispatchConfirmed {
 		e := the[events.ShipmentDispatched](c)
-		return events.DispatchConfirmed{OrderID: c.State.OrderID, RequestID: e.RequestID, ShipmentID: c.Stream.Key, Tracking: e.Tracking}
+		return events.DispatchConfirmed{OrderID: c.State.OrderID, RequestID: e.RequestID, ShipmentID: c.State.ShipmentID,
+			Tracking: e.Tracking, By: c.Operator.By}
 	})
 	shipmentRebookRequested = noted("new shipment id", fact(func(c Case) events.ShipmentRebookRequested {
 		return requestRebooking(c, identity(c.State.OrderID, "shipment", c.State.Shipments+1), c.State.ShipmentID)
@@ -180,7 +181,7 @@ var (
 		return events.StockCommitRequested{Request: c.request(commit), ReservationID: c.State.ReservationID}
 	})
 	stockCommitConfirmed = fact(func(c Case) events.StockCommitConfirmed {
-		return events.StockCommitConfirmed{OrderID: c.State.OrderID, RequestID: the[events.ReservationCommitted](c).RequestID}
+		return events.StockCommitConfirmed{OrderID: c.State.OrderID, RequestID: the[events.ReservationCommitted](c).RequestID, By: c.Operator.By}
 	})
 	completionRequested = fact(func(c Case) events.CompletionRequested {
 		return events.CompletionRequested{Request: c.request(complete)}

@@ -38,7 +38,14 @@ var (
 	noAttention = not(attention, "no attention yet")
 
 	needsAttention = both(attemptsUsedUp, noAttention)
+
+	// Where people were warned, what comes after that comes as if they were not.
+	peopleAsked   = Guard{"people are asked", func(c Case) bool { return c.State.asksPeople() }}
+	peopleUnasked = not(peopleAsked, "nobody is asked")
 )
+
+// asksPeople tells that people have the attention, and were not only warned.
+func (s State) asksPeople() bool { return s.Attention != "" && s.Attention != attentionDispatchLate }
 
 // unseen holds until attention was asked for with this code.
 func unseen(code string) Guard {
@@ -75,8 +82,8 @@ var (
 	// as the methods that the customer had set in the draft.
 	setSinceSubmission = Guard{"set after the submission", func(c Case) bool { return c.Version > c.State.OrderVersion }}
 
-	neverAuthorized = Guard{"authorisation, first time", func(c Case) bool {
-		return the[events.PaymentNotFound](c).Op == events.OperationAuthorize && !c.State.AskedAgain
+	neverAuthorized = Guard{"authorisation, and attempts left", func(c Case) bool {
+		return the[events.PaymentNotFound](c).Op == events.OperationAuthorize && !c.exhausted()
 	}}
 	neverCaptured = Guard{"capture, and attempts left or attention", func(c Case) bool {
 		return the[events.PaymentNotFound](c).Op == events.OperationCapture && (!c.exhausted() || c.State.Attention != "")
@@ -93,6 +100,13 @@ var (
 	voidTooLate   = Guard{"captured, no refund requested yet", func(c Case) bool {
 		return the[events.PaymentVoidFailed](c).Code == "captured" && c.State.Asked[refund] == 0
 	}}
+	// The provider's first word about the money that went back in another way;
+	// other refunds of the payment are those of refund processes.
+	paidTwice = Guard{"an operator had resolved the refund, first time", func(c Case) bool {
+		return c.State.RefundedBy != "" && !c.State.RefundedTwice &&
+			the[events.PaymentRefunded](c).RefundID == identity(c.State.OrderID, "refund", numberOfTheOnlyRefund)
+	}}
+	refundedTwice  = Guard{"refunded twice", func(c Case) bool { return c.State.RefundedTwice }}
 	refundedInFull = Guard{"total refunded = captured", func(c Case) bool {
 		return c.State.Asked[refund] > 0 && the[events.PaymentRefunded](c).TotalRefunded == c.State.Refund
 	}}
@@ -105,20 +119,25 @@ var (
 	}}
 	carrierWillNot = not(carrierMayTakeIt, "permanent")
 
-	dispatchPending  = Guard{"dispatch pending", func(c Case) bool { return !c.State.Dispatched && !c.State.Rebooking }}
+	dispatchPending  = Guard{"dispatch pending", func(c Case) bool { return !c.State.Dispatched && !c.State.Rebooking && !c.State.Lost }}
 	commitPending    = Guard{"commit pending", func(c Case) bool { return !c.State.Committed }}
 	rebooking        = Guard{"rebooking", func(c Case) bool { return c.State.Rebooking }}
 	dispatched       = Guard{"already dispatched", func(c Case) bool { return c.State.Dispatched }}
+	notDispatched    = not(dispatched, "not dispatched yet")
+	lost             = Guard{"the parcel is lost", func(c Case) bool { return c.State.Lost }}
 	committed        = Guard{"already committed", func(c Case) bool { return c.State.Committed }}
-	rebookingsLeft   = Guard{"rebookings left", func(c Case) bool { return c.State.Asked[rebook] < c.Policy.Book.Attempts }}
+	rebookingsLeft   = Guard{"rebookings left", func(c Case) bool { return c.State.counted(rebook) < c.Policy.Book.Attempts }}
 	noRebookingsLeft = not(rebookingsLeft, "no rebookings left")
 )
 
 // Cancellation and compensation.
 var (
+	goodsLeftUnpaid = Guard{"the goods have left unpaid", func(c Case) bool { return c.State.Attention == attentionGoodsUnpaid }}
+
 	cancellationOpen   = Guard{"a cancellation is open", func(c Case) bool { return c.State.Cancellation != nil }}
 	noCancellationOpen = not(cancellationOpen, "no open cancellation")
 
 	everythingUndone = Guard{"every planned step is confirmed", func(c Case) bool { return c.State.everythingUndone() }}
+	lateEffectUnseen = both(not(refundedTwice, "not refunded twice"), both(lateEffect, noAttention))
 	lateEffect       = Guard{"a late effect", func(c Case) bool { return c.State.LateEffect }}
 )

@@ -1,6 +1,7 @@
 package fulfilment
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,29 +13,21 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
 // situations returns a state for every status, with and without attention: all
-// that any scenario of rows.txt passes through.
+// that any scenario passes through.
 func situations(t *testing.T) map[string]*tale {
 	t.Helper()
 	out := map[string]*tale{}
-	keep := func(ta *tale) {
-		name := fmt.Sprintf("%s %s", normal(ta.state).Status, ta.state.Attention)
-		if out[name] == nil {
-			copied := *ta
-			out[name] = &copied
-		}
-	}
-	_, all := readScenarios(t)
-	for _, s := range all {
-		ta := newTale(t, policyOf(t, s.policy))
-		keep(ta)
-		for _, word := range append(strings.Split(s.given, ", "), s.when) {
-			if word != "nothing" {
-				ta.happens(t, word)
-				keep(ta)
+	for _, p := range scenarios(t) {
+		for n := range len(p.History) + 1 {
+			ta := &tale{machine: p.machine, state: fold(State{}, p.History[:n]), now: p.Input.Time}
+			name := fmt.Sprintf("%s %s %t", normal(ta.state).Status, ta.state.Attention, ta.state.Quarantined != "")
+			if out[name] == nil {
+				out[name] = ta
 			}
 		}
 	}
@@ -47,7 +40,8 @@ func situations(t *testing.T) map[string]*tale {
 }
 
 // inputsFor returns every input that could ever arrive: each word of the
-// vocabulary, the zero value of each event type there is, each timer.
+// vocabulary, the zero value of each event type there is, each timer, and all that
+// operators may do, to every step.
 func inputsFor(t *testing.T, ta *tale) []Input {
 	t.Helper()
 	at := ta.now.Add(1)
@@ -65,10 +59,70 @@ func inputsFor(t *testing.T, ta *tale) []Input {
 			Input{Event: e, EventID: "zero", Stream: streamOf(ta.state, e), At: at},
 			Input{Event: e, EventID: "zero of another", Stream: esjs.StreamID{Category: events.CategoryPayment, Key: "another"}, At: at})
 	}
-	for _, timer := range []string{"step", "sla", "authexp", "unknown", ""} {
+	for _, command := range everyCommand() {
+		in := translated(esjs.Input[events.Event]{Command: command, Time: at})
+		out = append(out, in)
+	}
+	for _, timer := range []string{"step", "sla", "authexp", "warning", "unknown", ""} {
 		out = append(out, Input{Timer: timer, At: at})
 	}
 	return out
+}
+
+// everyCommand returns each action, for each step and for none, also of a
+// fulfilment whose inputs wait.
+func everyCommand() []any {
+	out := []any{commands()["input-fails"]}
+	for _, action := range Actions() {
+		for _, step := range []events.Step{"", events.StepDispatch, events.StepCommit, events.StepUndoShipment, events.StepUndoPayment, events.StepUndoStock, "unknown"} {
+			for _, waits := range []bool{false, true} {
+				o := commands()[string(action)].(Operator)
+				o.Step, o.SetAside = step, waits
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}
+
+// What an operator may not do is refused with a sentence that says where the
+// fulfilment is; what is done says by whom and why, and leaves nothing unseen: what
+// has to be answered has a deadline, or people are still asked.
+func TestOperatorsInEveryState(t *testing.T) {
+	for name, ta := range situations(t) {
+		for _, command := range everyCommand() {
+			o, ok := command.(Operator)
+			if !ok {
+				continue
+			}
+			out, err := ta.machine.handle(newOrphans(), ta.state, esjs.Input[events.Event]{Command: o, Time: ta.now.Add(1)})
+			if err != nil {
+				var refusal *esjs.Rejection
+				if !errors.As(err, &refusal) || len(out) != 0 || !strings.Contains(refusal.Message, orderID) || strings.Contains(refusal.Message, "%!") ||
+					!slices.Contains([]string{"saga_not_found", "wrong_state", "step_required", "step_not_open"}, refusal.Code) {
+					t.Errorf("%s: %+v is refused with %v and %v", name, o, err, out)
+				}
+				continue
+			}
+			did, ok := out[0].(events.OperatorIntervened)
+			if !ok || did.By != "alice" || did.Reason != o.Reason || did.Action != string(o.Action) || did.Evidence != o.Evidence || did.OrderID != orderID {
+				t.Errorf("%s: %+v is kept as %+v", name, o, out[0])
+			}
+			after := fold(ta.state, out)
+			if o.Action == Release {
+				if after.Quarantined != "" || after.Attention != ta.state.Attention || len(out) != 2 {
+					t.Errorf("%s: after the release it is %+v", name, after)
+				}
+				continue
+			}
+			if ta.state.Attention == "" || ta.state.Quarantined != "" {
+				t.Errorf("%s: %s is done although nobody asked", name, o.Action)
+			}
+			if !after.Status.Terminal() && after.Attention == "" && !after.Step.At.After(ta.now) {
+				t.Errorf("%s: after %s nothing is due any more: %+v", name, o.Action, after)
+			}
+		}
+	}
 }
 
 // Every pair of state and input: no panic; a row, or no effect at all; what a
@@ -77,7 +131,7 @@ func TestEveryPair(t *testing.T) {
 	known := 0
 	for name, ta := range situations(t) {
 		for _, in := range inputsFor(t, ta) {
-			pair := fmt.Sprintf("%s + %s %T", name, in.name(), in.Event)
+			pair := fmt.Sprintf("%s + %s %T %+v", name, in.name(), in.Event, in.Operator)
 			r, err := ta.machine.React(ta.state, in)
 			if err != nil {
 				t.Fatalf("%s: %v", pair, err)
@@ -124,7 +178,7 @@ func TestTableKeepsItsPromises(t *testing.T) {
 		seen[row.ID] = true
 		for _, f := range row.Facts {
 			for _, s := range row.States {
-				if s.Paid() && f.Type == "CompensationStarted" {
+				if (s.Paid() || s.Terminal()) && f.Type == "CompensationStarted" {
 					t.Errorf("%s: nothing is undone in %s, after the capture", row.ID, s)
 				}
 				if s.Terminal() && (f.Type == "FulfilmentCompleted" || f.Type == "FulfilmentCompensated") {
@@ -142,49 +196,41 @@ func TestTableKeepsItsPromises(t *testing.T) {
 			t.Errorf("row F%d is missing", n)
 		}
 	}
-	for n := 1; n <= 13; n++ {
-		if !slices.ContainsFunc(Table(), func(r Row) bool { return is(r, "C", n) }) {
-			t.Errorf("row C%d is missing", n)
+	for kind, last := range map[string]int{"C": 13, "L": 3, "A": 4, "Q": 2} {
+		for n := 1; n <= last; n++ {
+			if !slices.ContainsFunc(append(Table(), lateAnswer()), func(r Row) bool { return is(r, kind, n) }) {
+				t.Errorf("row %s%d is missing", kind, n)
+			}
 		}
 	}
 }
 
 func is(r Row, kind string, n int) bool {
-	number := strings.TrimRight(strings.TrimPrefix(r.ID, kind), "abcdefgh'")
+	number := strings.TrimRight(strings.TrimPrefix(r.ID, kind), "abcdefghij'")
 	return strings.HasPrefix(r.ID, kind) && number == fmt.Sprint(n)
 }
 
-// A snapshot of a state is the state.
-func TestStateSurvivesJSON(t *testing.T) {
-	for name, ta := range situations(t) {
-		data, err := json.Marshal(ta.state, json.Deterministic(true))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		var back State
-		if err := json.Unmarshal(data, &back); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if got := text(t, back); got != string(data) {
-			t.Errorf("%s: %s came back as %s", name, data, got)
+// What esjs demands of every process, in all states that scenarios lead to.
+func TestFulfilmentIsAProcess(t *testing.T) {
+	samples := esjstest.ProcessSamples[events.Event, events.Event]{
+		Own: esjstest.ReadSamples(t, codec(t), "../../../pkg/events/testdata/*.json"),
+	}
+	for _, p := range scenarios(t) {
+		if p.With == "" {
+			samples.Histories = append(samples.Histories, p.History)
 		}
 	}
-}
-
-// Apply is total: it takes every event there is, at any time.
-func TestApplyIsTotal(t *testing.T) {
-	all := situations(t)
-	for _, typ := range events.Types {
-		e, err := typ.Decode([]byte("{}"), func(data []byte, v any) error { return json.Unmarshal(data, v) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, ta := range all {
-			if after := Apply(ta.state, e); after.Version != ta.state.Version+1 {
-				t.Errorf("%s + %s: version %d after %d", name, typ.Name, after.Version, ta.state.Version)
-			}
-		}
+	first := State{OrderID: orderID, PaymentID: identity(orderID, "payment", 1), ShipmentID: identity(orderID, "shipment", 1)}
+	told := words(t)
+	for _, word := range slices.Sorted(maps.Keys(told)) {
+		e := told[word](first)
+		samples.Inputs = append(samples.Inputs, esjstest.InputSample[events.Event]{Stream: streamOf(first, e), Event: e})
 	}
+	// The vocabulary has no word for it; the table has.
+	failed := events.PaymentRefundFailed{OrderID: orderID, Code: "no"}
+	samples.Inputs = append(samples.Inputs, esjstest.InputSample[events.Event]{Stream: streamOf(first, failed), Event: failed})
+	samples.Commands = everyCommand()
+	esjstest.CheckProcess(t, Process(newTale(t).machine, codec(t), ""), samples)
 }
 
 func fold(s State, es []events.Event) State {

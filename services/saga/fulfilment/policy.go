@@ -1,15 +1,20 @@
 package fulfilment
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"hash/fnv"
 	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
 )
 
 // Policy holds the numbers of a fulfilment: how long it waits and how often it
 // asks again. A fulfilment keeps the policy that it was started under: its
 // version is stored in FulfilmentStarted, so numbers never change under a
-// version; other numbers are another version.
+// version; other numbers are another version, and [Policy.Digest] finds who
+// changed them all the same.
 type Policy struct {
 	Version int // at least 1
 
@@ -35,6 +40,9 @@ type Policy struct {
 	// AuthorizationMargin is how long before an authorisation ends the order is
 	// undone if it was not captured.
 	AuthorizationMargin time.Duration
+	// DispatchWarning is how long before the deadline of a dispatch people are asked
+	// whether it will be kept; 0, or what is not below Dispatch.First: they are not.
+	DispatchWarning time.Duration
 	// Attention is how often a step that asked for attention is tried again.
 	Attention time.Duration
 }
@@ -47,7 +55,8 @@ type Patience struct {
 	Attempts int
 }
 
-// DefaultPolicy returns version 1.
+// DefaultPolicy returns version 1, which is the same in every release: fulfilments
+// that were started under it may still be under way.
 func DefaultPolicy() Policy {
 	check := Patience{First: 5 * time.Second, Max: 5 * time.Minute, Attempts: 8}
 	captureCheck := check
@@ -68,53 +77,139 @@ func DefaultPolicy() Policy {
 		ReservationMargin:   time.Hour,
 		MethodWindow:        15 * time.Minute,
 		AuthorizationMargin: 10 * time.Minute,
+		DispatchWarning:     4 * time.Hour,
 		Attention:           time.Hour,
 	}
 }
 
+// Limits of a policy's numbers, inclusive.
+const (
+	MinWait     = time.Millisecond
+	MaxWait     = 30 * 24 * time.Hour
+	MaxAttempts = 1000
+)
+
 // Validate refuses a policy that would make a fulfilment wait for ever or not
-// at all, with a sentence that names the field.
+// at all, with a sentence that names the number as a file of policies does.
 func (p Policy) Validate() error {
 	if p.Version < 1 {
-		return fmt.Errorf("policy: version is %d, it has to be at least 1", p.Version)
+		return fmt.Errorf("the policy's version is %d; it must be at least 1", p.Version)
 	}
-	for _, f := range []struct {
-		name string
-		Patience
-		endless bool
-	}{
-		{name: "reserve", Patience: p.Reserve},
-		{name: "authorize", Patience: p.Authorize},
-		{name: "authorize check", Patience: p.AuthorizeCheck},
-		{name: "confirm", Patience: p.Confirm},
-		{name: "book", Patience: p.Book},
-		{name: "capture", Patience: p.Capture},
-		{name: "capture check", Patience: p.CaptureCheck},
-		{name: "dispatch", Patience: p.Dispatch},
-		{name: "complete", Patience: p.Complete, endless: true},
-		{name: "compensate", Patience: p.Compensate},
-	} {
-		if f.First <= 0 || f.Max < f.First || (f.Attempts < 1 && !f.endless) {
-			return fmt.Errorf("policy %d: %s is first %v, max %v, attempts %d; it needs 0 < first <= max and at least one attempt",
-				p.Version, f.name, f.First, f.Max, f.Attempts)
+	refuse := func(name, value, must string) error {
+		return fmt.Errorf("policy version %d: %s is %s; it must be %s", p.Version, name, value, must)
+	}
+	for _, f := range p.patiences() {
+		switch {
+		case f.First < MinWait || f.First > MaxWait:
+			return refuse(f.name+".first", f.First.String(), fmt.Sprintf("from %v to %v", MinWait, MaxWait))
+		case f.Max < f.First || f.Max > MaxWait:
+			return refuse(f.name+".max", f.Max.String(), fmt.Sprintf("from %s.first, which is %v, to %v", f.name, f.First, MaxWait))
+		case !f.endless && (f.Attempts < 1 || f.Attempts > MaxAttempts):
+			return refuse(f.name+".attempts", fmt.Sprint(f.Attempts), fmt.Sprintf("from 1 to %d", MaxAttempts))
 		}
 	}
-	for _, f := range []struct {
-		name string
-		d    time.Duration
-		zero bool
-	}{
-		{"sla", p.SLA, false},
-		{"attention", p.Attention, false},
-		{"reservation margin", p.ReservationMargin, true},
-		{"method window", p.MethodWindow, true},
-		{"authorization margin", p.AuthorizationMargin, true},
-	} {
-		if f.d < 0 || (f.d == 0 && !f.zero) {
-			return fmt.Errorf("policy %d: %s is %v, it has to be positive", p.Version, f.name, f.d)
+	for _, f := range p.waits() {
+		if f.wait < f.from || f.wait > MaxWait {
+			return refuse(f.name, f.wait.String(), fmt.Sprintf("from %v to %v", f.from, MaxWait))
 		}
 	}
 	return nil
+}
+
+// namedPatience is a patience and its name in a file of policies.
+type namedPatience struct {
+	name string
+	Patience
+	endless bool // Attempts is not used
+}
+
+// namedWait is a duration, its name in a file of policies, and its lower limit.
+type namedWait struct {
+	name       string
+	wait, from time.Duration
+}
+
+func (p Policy) patiences() []namedPatience {
+	return []namedPatience{
+		{name: "reserve", Patience: p.Reserve},
+		{name: "authorize", Patience: p.Authorize},
+		{name: "authorize_check", Patience: p.AuthorizeCheck},
+		{name: "confirm", Patience: p.Confirm},
+		{name: "book", Patience: p.Book},
+		{name: "capture", Patience: p.Capture},
+		{name: "capture_check", Patience: p.CaptureCheck},
+		{name: "dispatch", Patience: p.Dispatch},
+		{name: "complete", Patience: p.Complete, endless: true},
+		{name: "compensate", Patience: p.Compensate},
+	}
+}
+
+func (p Policy) waits() []namedWait {
+	return []namedWait{
+		{"sla", p.SLA, MinWait},
+		{"attention", p.Attention, MinWait},
+		{"reservation_margin", p.ReservationMargin, 0},
+		{"method_window", p.MethodWindow, 0},
+		{"authorization_margin", p.AuthorizationMargin, 0},
+		{"dispatch_warning", p.DispatchWarning, 0},
+	}
+}
+
+// Digest tells the numbers of one policy from those of another one, in 16 hexadecimal
+// digits. It is made of those that differ from version 1: a number that a later release
+// adds changes no digest before somebody sets it. What is stored has digests, so the
+// names and the form in which they enter one never change.
+func (p Policy) Digest() string {
+	digest := sha256.New()
+	patiences, waits := DefaultPolicy().patiences(), DefaultPolicy().waits()
+	for i, f := range p.patiences() {
+		if f != patiences[i] {
+			fmt.Fprintf(digest, "%s %d %d %d\n", f.name, f.First, f.Max, f.Attempts)
+		}
+	}
+	for i, f := range p.waits() {
+		if f != waits[i] {
+			fmt.Fprintf(digest, "%s %d\n", f.name, f.wait)
+		}
+	}
+	return hex.EncodeToString(digest.Sum(nil)[:8])
+}
+
+// Policies are policies by their version.
+type Policies map[int]Policy
+
+// Knows fails with [esjs.ErrConfig] when the policy of what is under way is not
+// among them as it was: its version is missing, or has other numbers. What was stored
+// before digests were has none, and is known by its version alone.
+func (known Policies) Knows(underWay string, version int, digest string) error {
+	if version == 0 { // it has not begun
+		return nil
+	}
+	p, ok := known[version]
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: %s under policy version %d, which is not among the policies that are given", esjs.ErrConfig, underWay, version)
+	case digest != "" && digest != p.Digest():
+		return fmt.Errorf("%w: %s under policy version %d, and the one that is given has other numbers; give it back those that it had, and the new ones a version of their own",
+			esjs.ErrConfig, underWay, version)
+	}
+	return nil
+}
+
+// PoliciesByVersion returns policies by their version. It fails with [esjs.ErrConfig] when
+// one is not valid or two have one version.
+func PoliciesByVersion(policies []Policy) (Policies, error) {
+	known := make(Policies, len(policies))
+	for _, p := range policies {
+		if err := p.Validate(); err != nil {
+			return nil, fmt.Errorf("%w: %w", esjs.ErrConfig, err)
+		}
+		if _, ok := known[p.Version]; ok {
+			return nil, fmt.Errorf("%w: two policies are version %d", esjs.ErrConfig, p.Version)
+		}
+		known[p.Version] = p
+	}
+	return known, nil
 }
 
 // wait returns how long attempt n (1, 2, …) may take.
@@ -126,10 +221,10 @@ func (w Patience) wait(n int) time.Duration {
 	return min(d, w.Max)
 }
 
-// jittered returns wait(n), up to a tenth longer: the same for the same
+// Jittered returns wait(n), up to a tenth longer: the same for the same
 // instance and attempt, different for different instances, so that a
 // participant that comes back is not asked by everybody in the same moment.
-func (w Patience) jittered(n int, seed string) time.Duration {
+func (w Patience) Jittered(n int, seed string) time.Duration {
 	h := fnv.New32a()
 	fmt.Fprintf(h, "%s %d", seed, n)
 	d := w.wait(n)

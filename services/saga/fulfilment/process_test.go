@@ -3,6 +3,9 @@ package fulfilment
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -113,6 +116,22 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("a new fulfilment waits %v for the authorisation", wait)
 	}
 
+	changed := hasty
+	changed.SLA++
+	m, err := NewMachine(old, changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = m.React(fresh.state, Input{Timer: "step", At: fresh.now})
+	if !errors.Is(err, esjs.ErrConfig) || !strings.Contains(err.Error(), "has other numbers") {
+		t.Errorf("a version whose numbers were changed: %v", err)
+	}
+	before := fresh.state
+	before.PolicyDigest = ""
+	if r, err := m.React(before, Input{Timer: "step", At: fresh.now}); err != nil || r.Row == nil || r.Row.ID != "F15" {
+		t.Errorf("what was started before there were digests: %+v, %v", r, err)
+	}
+
 	lost := newTale(t, old)
 	if _, err := lost.machine.React(fresh.state, Input{Timer: "step", At: fresh.now}); !errors.Is(err, esjs.ErrConfig) {
 		t.Errorf("a policy that is not configured: %v", err)
@@ -136,15 +155,60 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
+// Digests are stored: that of the same numbers is the same for ever, under every
+// version, and each number enters it.
+func TestDigest(t *testing.T) {
+	p := DefaultPolicy()
+	if got := p.Digest(); got != "e3b0c44298fc1c14" {
+		t.Errorf("version 1 has the digest %s", got)
+	}
+	p.Book.Attempts, p.MethodWindow = 9, 0
+	if got := p.Digest(); got != "8b4b9f350e2c81fd" {
+		t.Errorf("a policy has the digest %s", got)
+	}
+	other := p
+	if other.Version = 7; other.Digest() != p.Digest() {
+		t.Error("the same numbers under another version have another digest")
+	}
+	digests := map[string]string{DefaultPolicy().Digest(): "no number"}
+	value := reflect.TypeFor[Policy]()
+	for _, field := range reflect.VisibleFields(value) {
+		names, numbers := []string{field.Name}, [][]int{field.Index}
+		if field.Type == reflect.TypeFor[Patience]() {
+			names, numbers = nil, nil
+			for _, inner := range reflect.VisibleFields(field.Type) {
+				names = append(names, field.Name+"."+inner.Name)
+				numbers = append(numbers, append(slices.Clone(field.Index), inner.Index...))
+			}
+		}
+		for i, name := range names {
+			if name == "Version" {
+				continue
+			}
+			changed := DefaultPolicy()
+			number := reflect.ValueOf(&changed).Elem().FieldByIndex(numbers[i])
+			number.SetInt(number.Int() + 1)
+			digest := changed.Digest()
+			if same, ok := digests[digest]; ok {
+				t.Errorf("another %s has the digest of another %s", name, same)
+			}
+			digests[digest] = name
+		}
+	}
+	if len(digests) != 37 {
+		t.Errorf("%d digests, want those of 36 numbers and of none", len(digests))
+	}
+}
+
 func TestPatienceGrowsAndIsBounded(t *testing.T) {
 	p := DefaultPolicy().Compensate
 	last := time.Duration(0)
 	for n := 1; n <= 100; n++ {
-		d, j := p.wait(n), p.jittered(n, "o-1")
+		d, j := p.wait(n), p.Jittered(n, "o-1")
 		if d < last || d > 10*time.Minute || (n == 1 && d != 5*time.Second) {
 			t.Errorf("attempt %d waits %v after %v", n, d, last)
 		}
-		if j < d || j > d+d/10+time.Millisecond || j != p.jittered(n, "o-1") {
+		if j < d || j > d+d/10+time.Millisecond || j != p.Jittered(n, "o-1") {
 			t.Errorf("attempt %d waits %v with jitter, %v without", n, j, d)
 		}
 		last = d
@@ -152,7 +216,7 @@ func TestPatienceGrowsAndIsBounded(t *testing.T) {
 	if last != 10*time.Minute {
 		t.Errorf("at last it waits %v", last)
 	}
-	if p.jittered(3, "o-1") == p.jittered(3, "o-2") {
+	if p.Jittered(3, "o-1") == p.Jittered(3, "o-2") {
 		t.Error("two orders ask in the same moment")
 	}
 }

@@ -1,7 +1,6 @@
 package fulfilment
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -12,10 +11,11 @@ import (
 // Machine interprets the transition table under its policies. It is immutable
 // and safe for concurrent use.
 type Machine struct {
-	policies map[int]Policy
-	newest   Policy // for fulfilments that start now
-	rows     map[Status]map[string][]Row
-	inputs   []string
+	policies   Policies
+	newest     Policy // for fulfilments that start now
+	rows       map[Status]map[string][]Row
+	lateAnswer Row
+	inputs     []string
 }
 
 // NewMachine takes the policies of all fulfilments that are under way, the last
@@ -25,16 +25,11 @@ func NewMachine(policies ...Policy) (*Machine, error) {
 	if len(policies) == 0 {
 		policies = []Policy{DefaultPolicy()}
 	}
-	m := &Machine{policies: map[int]Policy{}, newest: policies[len(policies)-1], rows: map[Status]map[string][]Row{}}
-	for _, p := range policies {
-		if err := p.Validate(); err != nil {
-			return nil, fmt.Errorf("%w: %w", esjs.ErrConfig, err)
-		}
-		if _, ok := m.policies[p.Version]; ok {
-			return nil, fmt.Errorf("%w: two policies are version %d", esjs.ErrConfig, p.Version)
-		}
-		m.policies[p.Version] = p
+	known, err := PoliciesByVersion(policies)
+	if err != nil {
+		return nil, err
 	}
+	m := &Machine{policies: known, newest: policies[len(policies)-1], rows: map[Status]map[string][]Row{}, lateAnswer: lateAnswer()}
 	for _, row := range Table() {
 		for _, status := range row.States {
 			if m.rows[status] == nil {
@@ -45,7 +40,7 @@ func NewMachine(policies ...Policy) (*Machine, error) {
 			}
 		}
 		for _, input := range row.Inputs {
-			if !isTimer(input) && !slices.Contains(m.inputs, input) {
+			if isEvent(input) && !slices.Contains(m.inputs, input) {
 				m.inputs = append(m.inputs, input)
 			}
 		}
@@ -57,52 +52,67 @@ func NewMachine(policies ...Policy) (*Machine, error) {
 func (m *Machine) Inputs() []string { return slices.Clone(m.inputs) }
 
 // Reaction is what an input causes: the row that applies, nil when no row
-// knows the pair, and the events that it appends.
+// knows the pair, and the events that it appends. Before is the row that
+// applies before it, nil when there is none.
 type Reaction struct {
 	Row    *Row
+	Before *Row
 	Events []events.Event
 }
 
 // React finds the row for an input and makes its events. It is pure. The error
-// says that the fulfilment's policy version is not configured.
+// says that the fulfilment's policy is not configured.
 func (m *Machine) React(s State, in Input) (Reaction, error) {
 	c := Case{State: normal(s), Policy: m.newest, At: in.At, Input: in.name(), Event: in.Event, EventID: in.EventID, Stream: in.Stream, Version: in.Version}
-	if s.PolicyVersion != 0 {
-		var ok bool
-		if c.Policy, ok = m.policies[s.PolicyVersion]; !ok {
-			return Reaction{}, fmt.Errorf("%w: fulfilment %s was started under policy version %d, which is not configured",
-				esjs.ErrConfig, s.OrderID, s.PolicyVersion)
+	if in.Operator != nil {
+		c.Operator = *in.Operator
+	}
+	if in.SetAside != nil {
+		c.Set = *in.SetAside
+	}
+	if s.PolicyVersion != 0 && c.Input != InputFails && c.Input != OperatorRelease {
+		if err := m.Knows(s); err != nil {
+			return Reaction{}, err
 		}
+		c.Policy = m.policies[s.PolicyVersion]
 	}
 	if c.ofAnother() {
 		return Reaction{}, nil
 	}
 	for _, row := range m.rows[c.State.Status][c.Input] {
 		if row.Guard.holds(c) {
-			return Reaction{Row: &row, Events: row.events(c)}, nil
+			r := Reaction{Row: &row}
+			if row.Next != "" && !row.clears() && m.lateAnswer.Guard.holds(c) {
+				r.Before = &m.lateAnswer
+				r.make(m.lateAnswer.Facts, &c)
+			}
+			r.make(row.Facts, &c)
+			return r, nil
 		}
 	}
 	return Reaction{}, nil
 }
 
-// events makes the row's facts one after the other, each from the state that
-// the ones before it leave. Leaving a state ends the attention it had.
-func (r Row) events(c Case) []events.Event {
-	var out []events.Event
-	add := func(f Fact) {
-		if f.Only.holds(c) {
-			e := f.Make(c)
+// Knows fails with [esjs.ErrConfig] when the policy of a fulfilment under way is not configured.
+func (m *Machine) Knows(s State) error {
+	return m.policies.Knows("the fulfilment of order "+s.OrderID+" was started", s.PolicyVersion, s.PolicyDigest)
+}
+
+// make makes facts one after the other, each from the state that the ones
+// before it leave.
+func (r *Reaction) make(facts []Fact, c *Case) {
+	for _, f := range facts {
+		if f.Only.holds(*c) {
+			e := f.Make(*c)
 			c.State = Apply(c.State, e)
-			out = append(out, e)
+			r.Events = append(r.Events, e)
 		}
 	}
-	if c.State.Attention != "" && r.Next != "" {
-		add(attentionCleared)
-	}
-	for _, f := range r.Facts {
-		add(f)
-	}
-	return out
+}
+
+// clears tells that the row itself says where the attention ends.
+func (r Row) clears() bool {
+	return slices.ContainsFunc(r.Facts, func(f Fact) bool { return f.Type == attentionCleared.Type })
 }
 
 // ofAnother tells that the input is about a payment or a shipment that this
@@ -125,19 +135,27 @@ func normal(s State) State {
 	return s
 }
 
-// Input is what a fulfilment reacts to: an event or a fired timer.
+// Input is what a fulfilment reacts to: an event, what an operator decided, why
+// it is set aside, or else a fired timer.
 type Input struct {
-	Event   events.Event // nil for a timer
-	EventID string
-	Stream  esjs.StreamID // of the event
-	Version uint64        // of the event in its stream
-	Timer   string        // "step", "sla" or "authexp"
-	At      time.Time
+	Event    events.Event
+	EventID  string
+	Stream   esjs.StreamID // of the event
+	Version  uint64        // of the event in its stream
+	Operator *Operator
+	SetAside *SetAside
+	Timer    string // "step", "sla", "authexp" or "warning"
+	At       time.Time
 }
 
 func (in Input) name() string {
-	if in.Event != nil {
+	switch {
+	case in.Event != nil:
 		return in.Event.EventType()
+	case in.Operator != nil:
+		return in.Operator.Input()
+	case in.SetAside != nil:
+		return InputFails
 	}
 	return "timer." + in.Timer
 }
@@ -151,7 +169,13 @@ func (m *Machine) Timers(s State) []esjs.Timer {
 			timers = append(timers, esjs.Timer{Name: name, At: d.At, Version: d.Version})
 		}
 	}
-	if !s.Status.Terminal() {
+	switch {
+	case s.Status.Terminal():
+	case m.warns(s): // then the step's timer, when the warning is stored
+		near := s.Step
+		near.At = near.At.Add(-m.policies[s.PolicyVersion].DispatchWarning)
+		arm("warning", near)
+	default:
 		arm("step", s.Step)
 	}
 	switch s.Status {
@@ -163,4 +187,11 @@ func (m *Machine) Timers(s State) []esjs.Timer {
 		arm("authexp", ends)
 	}
 	return timers
+}
+
+// warns tells that the state has a deadline of which people are warned before.
+func (m *Machine) warns(s State) bool {
+	p := m.policies[s.PolicyVersion]
+	return s.Status == Dispatching && s.Attention == "" && !s.Rebooking && !s.Step.At.IsZero() &&
+		p.DispatchWarning > 0 && p.DispatchWarning < p.Dispatch.First
 }

@@ -2,68 +2,76 @@ package fulfilment
 
 import (
 	"flag"
-	"fmt"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write testdata/rows.txt and docs/saga.md as the table says")
+var _ = flag.Bool("rewrite", false, "write the scenarios in testdata and docs/saga.md as they are now")
 
-const rowsFile = "testdata/rows.txt"
-
-// scenario is one paragraph of rows.txt: row and words are written by people,
-// the rest by the test.
-type scenario struct {
-	row, title  string
-	policy      string
-	given, when string
-	text        string
+// played is a scenario of a text file in testdata.
+type played struct {
+	esjstest.Played[State, events.Event, events.Event]
+	machine *Machine
 }
 
-func readScenarios(t *testing.T) (preface string, all []scenario) {
+// scenarios plays the text files: the process does what they say.
+func scenarios(t *testing.T) []played {
 	t.Helper()
-	data, err := os.ReadFile(rowsFile)
+	machines := map[string]*Machine{}
+	process := func(t testing.TB, policy string) esjs.Process[State, events.Event, events.Event] {
+		machines[policy] = newTale(t, policyOf(t, policy)).machine
+		return Process(machines[policy], codec(t), "")
+	}
+	script := esjstest.NewProcessScript(process(t, ""))
+	script.With = process
+	script.Start = submittedAt.Add(-time.Second)
+	script.State = func(s State) string { return Place(string(normal(s).Status), s.Attention, s.Quarantined) }
+	script.Commands = commands()
+	script.Words = map[string]func(State) (esjs.StreamID, events.Event){}
+	for word, of := range words(t) {
+		script.Words[word] = func(s State) (esjs.StreamID, events.Event) { return streamOf(s, of(s)), of(s) }
+	}
+	var all []played
+	for _, p := range script.Play(t, "testdata/*.txt") {
+		all = append(all, played{p, machines[p.With]})
+	}
+	return all
+}
+
+// commands are what operators decide in scenarios.
+func commands() map[string]any {
+	of := func(action Action) Operator {
+		return Operator{Action: action, OrderID: orderID, By: "alice", Reason: "the partner is well again"}
+	}
+	resolve := of(Resolve)
+	resolve.Reason, resolve.Evidence = "seen with my own eyes", "mail of 3 March"
+	return map[string]any{
+		"retry": of(Retry), "resolve": resolve, "compensate": of(Compensate), "release": of(Release),
+		"input-fails": SetAside{OrderID: orderID, Position: "0-17", Error: "the event cannot be decoded"},
+	}
+}
+
+func codec(t testing.TB) *esjs.Codec[events.Event] {
+	t.Helper()
+	c, err := esjs.NewCodecFrom(events.Types)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, paragraph := range strings.Split(strings.TrimSpace(string(data)), "\n\n") {
-		if i == 0 {
-			preface = paragraph
-			continue
-		}
-		s := scenario{text: paragraph}
-		for n, line := range strings.Split(paragraph, "\n") {
-			word, rest, _ := strings.Cut(line, " ")
-			switch {
-			case n == 0:
-				s.row, s.title = strings.TrimSuffix(word, ":"), rest
-			case word == "given":
-				s.given = rest
-			case word == "when":
-				s.when = rest
-			case word == "policy":
-				s.policy = rest
-			}
-		}
-		all = append(all, s)
-	}
-	return preface, all
+	return c
 }
 
-// policies that scenarios name.
-func policyOf(t *testing.T, name string) Policy {
+// policyOf returns the policy that scenarios name.
+func policyOf(t testing.TB, name string) Policy {
+	t.Helper()
 	p := DefaultPolicy()
 	switch name {
 	case "":
-	case "without a window":
+	case "no window":
 		p.MethodWindow = 0
 	case "two attempts":
 		p.Book.Attempts, p.CaptureCheck.Attempts, p.Compensate.Attempts, p.Dispatch.Attempts = 2, 2, 2, 2
@@ -74,87 +82,40 @@ func policyOf(t *testing.T, name string) Policy {
 	return p
 }
 
-func (s scenario) play(t *testing.T) (ta *tale, before State, r Reaction) {
-	t.Helper()
-	ta = newTale(t, policyOf(t, s.policy))
-	for _, word := range strings.Split(s.given, ", ") {
-		if word == "nothing" {
-			continue
-		}
-		if r := ta.happens(t, word); r.Row == nil {
-			t.Fatalf("%s: given %q is not expected in %s", s.row, word, ta.state.Status)
-		}
-	}
-	before = ta.state
-	return ta, before, ta.happens(t, s.when)
-}
-
-// told writes the scenario with what happened.
-func (s scenario) told(t *testing.T, ta *tale, r Reaction) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n", s.row, s.title)
-	if s.policy != "" {
-		fmt.Fprintf(&b, "policy %s\n", s.policy)
-	}
-	fmt.Fprintf(&b, "given %s\nwhen %s\n", s.given, s.when)
-	for _, e := range r.Events {
-		fmt.Fprintf(&b, "then %s %s\n", e.EventType(), compact(t, e))
-	}
-	if len(r.Events) == 0 {
-		b.WriteString("then nothing\n")
-	}
-	status := string(normal(ta.state).Status)
-	if ta.state.Attention != "" {
-		status = "ATTENTION(" + status + ") " + ta.state.Attention
-	}
-	fmt.Fprintf(&b, "state %s", status)
-	for _, timer := range ta.machine.Timers(ta.state) {
-		fmt.Fprintf(&b, ", %s in %v", timer.Name, timer.At.Sub(ta.now).Round(time.Second))
-	}
-	return b.String()
-}
-
-func compact(t *testing.T, e events.Event) string {
-	data, err := json.Marshal(e, json.Deterministic(true), jsontext.SpaceAfterComma(true))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Replace(string(data), fmt.Sprintf(`"order_id":%q`, orderID), "", 1)
-	return "{" + strings.TrimPrefix(strings.TrimPrefix(text, "{"), ", ")
-}
-
-// Every row does in a concrete case what rows.txt says.
+// Every row of the table has a scenario that a reviewer can read, in which it is
+// this row that applies, and leads where the row says.
 func TestRows(t *testing.T) {
-	preface, all := readScenarios(t)
-	told := []string{preface}
-	for _, s := range all {
-		ta, before, r := s.play(t)
-		text := s.told(t, ta, r)
-		told = append(told, text)
-		if r.Row == nil || r.Row.ID != s.row {
-			t.Errorf("%s: %s: another row applies: %+v", s.row, s.title, r.Row)
+	told := map[string]bool{}
+	for _, p := range scenarios(t) {
+		row, _, _ := strings.Cut(p.Title, ":")
+		told[row] = true
+		r, err := p.machine.React(p.Before, translated(p.Input))
+		if row == "refused" {
+			if err != nil || r.Row != nil || len(p.Events) > 0 {
+				t.Errorf("%s: it is not: %+v, %v", p.Title, r.Row, err)
+			}
 			continue
 		}
-		if want := r.Row.Next; want != "" && ta.state.Status != want {
-			t.Errorf("%s: %s: the events lead to %s, the row says %s", s.row, s.title, ta.state.Status, want)
-		} else if want == "" && ta.state.Status != before.Status {
-			t.Errorf("%s: %s: the events lead from %s to %s, the row says that it stays", s.row, s.title, before.Status, ta.state.Status)
+		if err != nil || r.Row == nil || r.Row.ID != row && (r.Before == nil || r.Before.ID != row) {
+			t.Errorf("%s: another row applies: %+v, %v", p.Title, r.Row, err)
+			continue
 		}
-		if !*rewrite && text != s.text {
-			t.Errorf("%s: %s: got\n%s\n\nwant\n%s", s.row, s.title, text, s.text)
+		want := r.Row.Next
+		if want == "" {
+			want = normal(p.Before).Status
 		}
-	}
-	if *rewrite && !t.Failed() {
-		if err := os.WriteFile(rowsFile, []byte(strings.Join(told, "\n\n")+"\n"), 0o644); err != nil {
-			t.Fatal(err)
+		if got := normal(p.After).Status; got != want {
+			t.Errorf("%s: the events lead to %s, the row says %s", p.Title, got, want)
 		}
 	}
-	for _, row := range Table() {
-		for _, input := range row.Inputs {
-			if row.ID == "F0" || slices.ContainsFunc(all, func(s scenario) bool { return s.row == row.ID }) {
-				continue
-			}
-			t.Errorf("row %s on %s has no scenario in %s", row.ID, input, rowsFile)
+	delete(told, "refused")
+	for _, row := range append(Table(), lateAnswer()) {
+		if !told[row.ID] {
+			t.Errorf("row %s has no scenario in testdata", row.ID)
 		}
+		delete(told, row.ID)
+	}
+	if len(told) > 0 {
+		t.Errorf("there are scenarios of rows that the table does not have: %v", told)
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // Under any finite schedule of delays, silences, failures, late and repeated
-// inputs and wishes of the customer, every fulfilment ends, or asks for
+// inputs, wishes of the customer and decisions of operators, every fulfilment ends, or asks for
 // attention, and the participants' books agree with how it ended.
 func TestEveryFulfilmentEndsTruthfully(t *testing.T) {
 	patient, impatient := machines(t)
@@ -40,13 +40,13 @@ func TestSimulationReachesEveryEnd(t *testing.T) {
 	for _, end := range []string{
 		"COMPLETED", "COMPENSATED out_of_stock", "COMPENSATED inventory_timeout", "COMPENSATED customer", "COMPENSATED declined",
 		"COMPENSATED payment_window", "COMPENSATED payment_unknown", "COMPENSATED no_carrier", "COMPENSATED carrier_timeout",
-		"COMPENSATED capture_failed", "COMPENSATED sla", "ATTENTION paid_without_stock",
+		"COMPENSATED capture_failed", "COMPENSATED sla", "COMPENSATED operator", "ATTENTION paid_without_stock",
 	} {
 		if ends[end] == 0 {
 			t.Errorf("no run ended as %s: %v", end, ends)
 		}
 	}
-	if len(rows)*4 < len(Table())*3 {
+	if len(rows)*3 < len(Table())*2 {
 		t.Errorf("only %d of %d rows were reached", len(rows), len(Table()))
 	}
 }
@@ -78,6 +78,8 @@ func (w *world) run() {
 			}
 		case n == 26:
 			w.setMethod()
+		case n == 27:
+			w.decide()
 		case n < 30:
 			w.again()
 		default:
@@ -95,10 +97,18 @@ func (w *world) settle() {
 		if w.order.awaits && w.chance("another method", 4) == 0 {
 			w.setMethod()
 		}
+		if len(w.news) > 0 && (w.quiet() && w.saga.Status.Terminal() || w.chance("the news come", 16) == 0) {
+			w.news[0]()
+			w.news = w.news[1:]
+		}
 		if !w.quiet() {
 			for _, reader := range readers {
 				w.next(reader)
 			}
+			continue
+		}
+		if w.saga.Attention != "" && w.chance("somebody looks", 8) == 0 {
+			w.decide()
 			continue
 		}
 		if w.saga.Status.Terminal() || !w.fire(true) {
@@ -180,9 +190,10 @@ func (w *world) check() {
 // checkWitnesses: a completed order is paid once, committed and on its way; of
 // a compensated one nobody keeps anything.
 func (w *world) checkWitnesses(fail func(string, ...any)) {
-	kept, held, moving := 0, 0, 0
+	kept, held, moving, twice := 0, 0, 0, false
 	for _, p := range w.payments {
-		if p.captured && !p.refunded {
+		twice = twice || p.refunded && p.transferred
+		if p.captured && !p.refunded && !p.transferred {
 			kept++
 		} else if p.authorized && !p.captured {
 			held++
@@ -192,6 +203,12 @@ func (w *world) checkWitnesses(fail func(string, ...any)) {
 		if (s.booked || s.dispatched) && !s.lost {
 			moving++
 		}
+	}
+	seen := w.askedFor(attentionTwice)
+	if twice && w.saga.Status == Compensated && !seen {
+		fail("the money went back twice, and nobody is asked")
+	} else if !twice && seen {
+		fail("people are asked about money that went back once")
 	}
 	switch w.saga.Status {
 	case Completed:

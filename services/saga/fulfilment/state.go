@@ -12,11 +12,14 @@ import (
 type State struct {
 	Status    Status `json:"status"`
 	Attention string `json:"attention,omitzero"` // code of what asked for attention, "" when nothing does
-	Version   uint64 `json:"version"`            // events folded
+	// Quarantined is why the fulfilment is set aside, "" when it is not.
+	Quarantined string `json:"quarantined,omitzero"`
+	Version     uint64 `json:"version"` // events folded
 
 	OrderID       string             `json:"order_id"`
 	OrderVersion  uint64             `json:"order_version"` // of the order, when it was submitted
 	PolicyVersion int                `json:"policy_version"`
+	PolicyDigest  string             `json:"policy_digest,omitzero"` // see [Policy.Digest]; "" when it was started before there were any
 	Lines         []events.StockLine `json:"lines"`
 	Total         events.Money       `json:"total"`
 	AddressRef    string             `json:"address_ref"`
@@ -25,12 +28,12 @@ type State struct {
 
 	ReservationID string       `json:"reservation_id,omitzero"`
 	PaymentID     string       `json:"payment_id,omitzero"`
-	Payments      int          `json:"payments,omitzero"`    // payment methods tried
-	AskedAgain    bool         `json:"asked_again,omitzero"` // this payment was requested a second time, under its key
+	Payments      int          `json:"payments,omitzero"` // payment methods tried
 	Captured      events.Money `json:"captured,omitzero"`
 	ShipmentID    string       `json:"shipment_id,omitzero"`
 	Shipments     int          `json:"shipments,omitzero"` // carriers booked, the first and its replacements
 	Rebooking     bool         `json:"rebooking,omitzero"` // a replacement is requested and not yet secured
+	Lost          bool         `json:"lost,omitzero"`      // the parcel is lost, and no other carrier is asked
 	Dispatched    bool         `json:"dispatched,omitzero"`
 	Committed     bool         `json:"committed,omitzero"`
 	Refund        events.Money `json:"refund,omitzero"` // requested back while undoing
@@ -39,8 +42,14 @@ type State struct {
 	Compensation *Compensation `json:"compensation,omitzero"`
 	// LateEffect: something took effect after it was confirmed as undone.
 	LateEffect bool `json:"late_effect,omitzero"`
+	// RefundedBy is the operator who said that the money went back in another way, ""
+	// when the provider said that it did.
+	RefundedBy string `json:"refunded_by,omitzero"`
+	// RefundedTwice: the provider gave back what had gone back in another way.
+	RefundedTwice bool `json:"refunded_twice,omitzero"`
 
-	Asked map[Question]int `json:"asked,omitzero"` // requests by step; shared, never changed in place
+	Asked  map[Question]int `json:"asked,omitzero"`  // requests by step; shared, never changed in place
+	Before map[Question]int `json:"before,omitzero"` // Asked when an operator asked for more
 
 	Step          Deadline `json:"step,omitzero"`
 	SLA           Deadline `json:"sla,omitzero"`
@@ -77,7 +86,8 @@ func Apply(s State, e events.Event) State {
 	switch e := e.(type) {
 	case events.FulfilmentStarted:
 		s.Status = Reserving
-		s.OrderID, s.OrderVersion, s.PolicyVersion = e.OrderID, e.OrderVersion, e.PolicyVersion
+		s.OrderID, s.OrderVersion = e.OrderID, e.OrderVersion
+		s.PolicyVersion, s.PolicyDigest = e.PolicyVersion, e.PolicyDigest
 		s.Lines, s.Total = stockLines(e.Lines), e.Total
 		s.AddressRef, s.Country, s.MethodRef = e.AddressRef, e.Country, e.MethodRef
 		s.SLA = Deadline{e.Deadline, s.Version}
@@ -90,8 +100,7 @@ func Apply(s State, e events.Event) State {
 		s.Compensation = &Compensation{Unavailable: e.Unavailable}
 
 	case events.AuthorizationRequested:
-		s.AskedAgain = e.PaymentID == s.PaymentID
-		if !s.AskedAgain {
+		if e.PaymentID != s.PaymentID {
 			s.PaymentID, s.MethodRef = e.PaymentID, e.MethodRef
 			s.Payments++
 		}
@@ -109,7 +118,7 @@ func Apply(s State, e events.Event) State {
 	case events.ShipmentBookingRequested:
 		return s.shipping(e.ShipmentID).asked(book, e.Request, Booking)
 	case events.ShipmentRebookRequested:
-		s.Rebooking, s.Dispatched = true, false
+		s.Rebooking, s.Lost, s.Dispatched = true, false, false
 		return s.shipping(e.ShipmentID).asked(rebook, e.Request, Dispatching)
 	case events.ShipmentSecured:
 		s.Rebooking = false
@@ -124,7 +133,7 @@ func Apply(s State, e events.Event) State {
 	case events.DispatchRequested:
 		return s.asked(dispatch, e.Request, Dispatching)
 	case events.DispatchConfirmed:
-		s.Dispatched = true
+		s.Rebooking, s.Lost, s.Dispatched = false, false, true
 	case events.StockCommitRequested:
 		return s.asked(commit, e.Request, Dispatching)
 	case events.StockCommitConfirmed:
@@ -157,7 +166,10 @@ func Apply(s State, e events.Event) State {
 	case events.FulfilmentRefundRequested:
 		s.Refund = e.Amount
 		return s.asked(refund, e.Request, CompPayment)
-	case events.VoidConfirmed, events.RefundConfirmed:
+	case events.VoidConfirmed:
+		return s.undone(events.StepUndoPayment)
+	case events.RefundConfirmed:
+		s.RefundedBy = e.By
 		return s.undone(events.StepUndoPayment)
 	case events.ReleaseRequested:
 		return s.asked(release, e.Request, CompStock)
@@ -170,14 +182,29 @@ func Apply(s State, e events.Event) State {
 
 	case events.AttentionRequired:
 		s.Attention, s.Step = e.Code, Deadline{e.RetryAt, s.Version}
+		if e.Captured.Sign() > 0 {
+			s.Captured = e.Captured
+		}
+		if e.Code == attentionRebooking {
+			s.Lost, s.Dispatched = true, false
+		}
 	case events.AttentionCleared:
 		s.Attention = ""
+	case events.OperatorIntervened:
+		if e.Action == string(Retry) {
+			s.Before = s.Asked
+		}
+	case events.Quarantined:
+		s.Quarantined = e.Error
+	case events.QuarantineReleased:
+		s.Quarantined = ""
 	case events.LateEffectDetected:
 		if e.Amount.Sign() > 0 {
 			s.Captured = e.Amount
 		}
-		// Before the payment is undone the compensation itself takes care of it.
-		s.LateEffect = s.LateEffect || s.Status != CompShipment
+		s.RefundedTwice = s.RefundedTwice || e.Type == events.PaymentRefunded{}.EventType()
+		// The refund process takes care of it, or, before the payment is undone, the compensation.
+		s.LateEffect = s.LateEffect || e.RefundID == "" && s.Status != CompShipment
 	}
 	return s
 }

@@ -7,7 +7,7 @@ import "slices"
 type Row struct {
 	ID     string // "F9"
 	States []Status
-	Inputs []string // event types, and timers
+	Inputs []string // event types, timers, and what operators do
 	Guard  Guard
 	Facts  []Fact
 	Next   Status // "" stays
@@ -36,7 +36,7 @@ var (
 // first whose guard holds applies; a pair without such a row changes nothing.
 // The numbers are those of the design; a letter marks the parts of a row.
 func Table() []Row {
-	rows := slices.Concat(forwardRows(), undoRows(), lateRows(), echoRows())
+	rows := slices.Concat(forwardRows(), undoRows(), lateRows(), operatorRows(), echoRows())
 	return append(rows, Row{ID: "F0", States: in(New), Inputs: answersIn(rows), Early: true, Remark: "out of order"})
 }
 
@@ -45,7 +45,7 @@ func answersIn(rows []Row) []string {
 	var out []string
 	for _, r := range rows {
 		for _, input := range r.Inputs {
-			if !isTimer(input) && !ofOrder(input) && !slices.Contains(out, input) {
+			if isEvent(input) && !ofOrder(input) && !slices.Contains(out, input) {
 				out = append(out, input)
 			}
 		}
@@ -112,7 +112,9 @@ func forwardRows() []Row {
 		{ID: "F23a", States: in(Confirming), Inputs: on(TimerStep), Guard: attemptsLeft,
 			Facts: facts(stepTimedOut, confirmationRequested)},
 		{ID: "F23b", States: in(Confirming), Inputs: on(TimerStep), Guard: needsAttention,
-			Facts: facts(stepTimedOut, attentionRequired(attentionNoAnswer)), Remark: "until the SLA ends it"},
+			Facts: facts(stepTimedOut, attentionAndAgain), Remark: "the SLA ends it"},
+		{ID: "F23c", States: in(Confirming), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, attention),
+			Facts: facts(stepTimedOut, confirmationRequested)},
 
 		// Book.
 		{ID: "F24", States: in(Booking), Inputs: on("ShipmentBooked"), Guard: noCancellationOpen,
@@ -154,7 +156,7 @@ func forwardRows() []Row {
 		{ID: "F33a", States: in(CaptureUnknown), Inputs: on(TimerStep), Guard: attemptsLeft,
 			Facts: facts(captureCheckRequested)},
 		{ID: "F33b", States: in(CaptureUnknown), Inputs: on(TimerStep), Guard: needsAttention,
-			Facts: facts(attentionAndAgain(attentionNoAnswer)), Remark: "never guess about money"},
+			Facts: facts(attentionAndAgain), Remark: "never guess about money"},
 		{ID: "F33c", States: in(CaptureUnknown), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, attention),
 			Facts: facts(captureCheckRequested)},
 		{ID: "F34", States: in(Capturing, CaptureUnknown), Inputs: on("OrderCancellationRequested"),
@@ -176,10 +178,13 @@ func forwardRows() []Row {
 		{ID: "F38b", States: in(Dispatching), Inputs: on("ShipmentBooked"), Guard: rebooking,
 			Facts: facts(shipmentSecured, dispatchRequested)},
 		{ID: "F38c", States: in(Dispatching), Inputs: on("ShipmentBookingFailed"), Guard: rebooking, Remark: "the step timer asks again"},
-		{ID: "F39a", States: in(Dispatching), Inputs: on(TimerStep), Guard: attemptsLeft, Facts: askAgainForWhatIsOpen},
-		{ID: "F39b", States: in(Dispatching), Inputs: on(TimerStep), Guard: needsAttention,
-			Facts: facts(stepTimedOut, attentionAndAgain(attentionNoAnswer))},
-		{ID: "F39c", States: in(Dispatching), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, attention), Facts: askAgainForWhatIsOpen},
+		{ID: "F39a", States: in(Dispatching), Inputs: on(TimerStep), Guard: attemptsLeft, Facts: slices.Concat(facts(stepTimedOut), askForWhatIsOpen)},
+		{ID: "F39b", States: in(Dispatching), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, peopleUnasked),
+			Facts: facts(stepTimedOut, attentionAndAgain)},
+		{ID: "F39c", States: in(Dispatching), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, peopleAsked),
+			Facts: slices.Concat(facts(stepTimedOut), askForWhatIsOpen)},
+		{ID: "F39d", States: in(Dispatching), Inputs: on(TimerWarning), Guard: both(noAttention, not(rebooking, "no rebooking")),
+			Facts: facts(dispatchWarned), Remark: "a warning: the step timer goes on"},
 		{ID: "F40", States: in(Dispatching, Completing), Inputs: on("OrderCancellationRequested"), Facts: facts(cancellationRefused)},
 
 		// Complete.
@@ -207,6 +212,6 @@ func forwardRows() []Row {
 	}
 }
 
-// askAgainForWhatIsOpen repeats every request that DISPATCHING waits for.
-var askAgainForWhatIsOpen = facts(stepTimedOut,
+// askForWhatIsOpen repeats every request that DISPATCHING waits for.
+var askForWhatIsOpen = facts(
 	when(dispatchPending, dispatchRequested), when(rebooking, shipmentRebookRepeated), when(commitPending, stockCommitRequested))

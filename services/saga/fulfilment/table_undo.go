@@ -10,8 +10,10 @@ func undoRows() []Row {
 		{ID: "C1b", States: in(CompShipment), Inputs: on("ShipmentCancelled", "ShipmentVoided"), Guard: captured,
 			Facts: facts(shipmentCancellationConfirmed, refundRequested), Next: CompPayment},
 		{ID: "C2", States: in(CompShipment), Inputs: on("ShipmentBooked"), Facts: facts(shipmentCancellationRequested), Remark: "it came late"},
-		{ID: "C3", States: in(CompShipment), Inputs: on("ShipmentCancellationRefused"), Guard: unseen(attentionGoodsLeft),
-			Facts: facts(attentionRequired(attentionGoodsLeft))},
+		{ID: "C3a", States: in(CompShipment), Inputs: on("ShipmentCancellationRefused"), Guard: both(notCaptured, unseen(attentionGoodsUnpaid)),
+			Facts: facts(attentionRequired(attentionGoodsUnpaid))},
+		{ID: "C3b", States: in(CompShipment), Inputs: on("ShipmentCancellationRefused"), Guard: both(captured, unseen(attentionGoodsPaid)),
+			Facts: facts(attentionRequired(attentionGoodsPaid)), Remark: "when the shipment is resolved, the money goes back"},
 
 		// Payment.
 		{ID: "C4a", States: in(CompPayment), Inputs: on("PaymentVoided", "AuthorizationExpired", "PaymentDeclined"), Guard: refundUnasked,
@@ -25,7 +27,7 @@ func undoRows() []Row {
 		{ID: "C6c", States: in(CompPayment), Inputs: on("PaymentVoidFailed", "PaymentRefundFailed", "PaymentOutcomeUnknown"),
 			Remark: "the step timer asks again"},
 		{ID: "C6d", States: in(CompShipment), Inputs: on("PaymentCaptured"), Guard: notCaptured,
-			Facts: facts(lateEffectDetected), Remark: "C1b gives it back"},
+			Facts: facts(lateEffectDetected, when(goodsLeftUnpaid, attentionRequired(attentionGoodsPaid))), Remark: "C1b gives it back"},
 		{ID: "C7", States: in(CompPayment), Inputs: on("PaymentRefunded"), Guard: refundedInFull,
 			Facts: facts(refundConfirmed, releaseRequested), Next: CompStock},
 
@@ -37,23 +39,19 @@ func undoRows() []Row {
 
 		// Order.
 		{ID: "C10", States: in(CompOrder), Inputs: on("OrderRejected", "OrderCancelled", "OrderExpired"), Guard: everythingUndone,
-			Facts: facts(fulfilmentCompensated, when(both(lateEffect, noAttention), attentionRequired(attentionLateEffect))), Next: Compensated},
+			Facts: facts(fulfilmentCompensated, when(refundedTwice, refundedTwiceSeen),
+				when(lateEffectUnseen, attentionRequired(attentionLateEffect))), Next: Compensated,
+			Remark: "for a late effect that has no refund"},
 	}
 
 	// Every step back is repeated, at first often and then slowly.
-	again := map[Status][]Fact{
-		CompShipment: facts(shipmentCancellationRequested),
-		CompPayment:  facts(when(refundUnasked, voidRequested), when(refundOpen, refundRequested)),
-		CompStock:    facts(releaseRequested),
-		CompOrder:    facts(outcomeDecided),
-	}
 	for i, s := range compensating {
 		letter := string(rune('a' + i))
-		repeat := slices.Concat(facts(stepTimedOut), again[s])
+		repeat := slices.Concat(facts(stepTimedOut), stepsBack[s])
 		rows = append(rows,
 			Row{ID: "C11" + letter, States: in(s), Inputs: on(TimerStep), Guard: attemptsLeft, Facts: repeat},
 			Row{ID: "C12" + letter, States: in(s), Inputs: on(TimerStep), Guard: needsAttention,
-				Facts: facts(stepTimedOut, attentionAndAgain(attentionNoAnswer))},
+				Facts: facts(stepTimedOut, attentionAndAgain)},
 			Row{ID: "C12" + letter + "'", States: in(s), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, attention), Facts: repeat},
 		)
 	}
@@ -61,16 +59,31 @@ func undoRows() []Row {
 		Facts: facts(cancellationAccepted), Remark: "no effect"})
 }
 
+// stepsBack is what each state of a compensation asks for.
+var stepsBack = map[Status][]Fact{
+	CompShipment: facts(shipmentCancellationRequested),
+	CompPayment:  facts(when(refundUnasked, voidRequested), when(refundOpen, refundRequested)),
+	CompStock:    facts(releaseRequested),
+	CompOrder:    facts(outcomeDecided),
+}
+
 func lateRows() []Row {
 	return []Row{
-		{ID: "L1a", States: in(CompStock, CompOrder), Inputs: on("PaymentAuthorized", "PaymentCaptured"), Facts: facts(lateEffectDetected),
-			Remark: "C10 asks for attention"},
-		{ID: "L1b", States: in(Compensated), Inputs: on("PaymentAuthorized", "PaymentCaptured"),
-			Facts: facts(lateEffectDetected, when(noAttention, attentionRequired(attentionLateEffect)))},
+		{ID: "L1a", States: in(CompStock, CompOrder, Compensated), Inputs: on("PaymentAuthorized", "PaymentCaptured"), Guard: refundUnasked,
+			Facts: facts(lateEffectRefunded), Remark: "the refund voids, or gives back"},
+		{ID: "L1b", States: in(CompStock, CompOrder, Compensated), Inputs: on("PaymentAuthorized", "PaymentCaptured"), Guard: refundOpen,
+			Remark: "told twice: C6 gave it back"},
 		{ID: "L2a", States: in(Completing), Inputs: on("PaymentDisputed", "ShipmentLost"), Facts: facts(lateEffectDetected),
 			Remark: "F41 asks for attention"},
+		{ID: "L2c", States: in(Dispatching), Inputs: on("PaymentDisputed"), Facts: facts(lateEffectDetected), Remark: "F41 asks for attention"},
 		{ID: "L2b", States: in(Completed), Inputs: on("PaymentDisputed", "ShipmentLost"),
 			Facts: facts(lateEffectDetected, when(noAttention, attentionRequired(attentionLateEffect)))},
+
+		// The provider gives back what an operator had resolved as paid in another way.
+		{ID: "L3a", States: in(CompStock, CompOrder), Inputs: on("PaymentRefunded"), Guard: paidTwice,
+			Facts: facts(lateEffectDetected), Remark: "C10 asks for attention"},
+		{ID: "L3b", States: in(Compensated), Inputs: on("PaymentRefunded"), Guard: paidTwice,
+			Facts: facts(lateEffectDetected, refundedTwiceSeen), Remark: "never guess about money"},
 
 		{ID: "F0a", States: in(New), Inputs: on("PaymentMethodSet", "OrderCancelled"), Remark: "a draft"},
 	}
@@ -92,5 +105,10 @@ func echoRows() []Row {
 		{ID: "E7", States: in(CompPayment, CompStock, CompOrder), Inputs: on("ShipmentCancelled", "ShipmentVoided"), Remark: twice},
 		{ID: "E8", States: in(CompStock, CompOrder), Inputs: on("PaymentVoided", "PaymentRefunded"), Remark: twice},
 		{ID: "E9", States: in(CompOrder), Inputs: on("ReservationReleased", "ReservationVoided"), Remark: twice},
+		{ID: "E10", States: in(Dispatching, Completing, Completed), Inputs: on("PaymentRefunded", "PaymentRefundFailed", "PaymentOutcomeUnknown"),
+			Remark: "of a refund process"},
+		{ID: "E11", States: in(CompStock, CompOrder, Compensated),
+			Inputs: on("PaymentVoidFailed", "PaymentRefundFailed", "PaymentOutcomeUnknown"), Remark: "of a refund process"},
+		{ID: "E12", States: in(Compensated), Inputs: on("PaymentVoided", "PaymentRefunded"), Remark: "of a refund process"},
 	}
 }

@@ -3,6 +3,7 @@ package fulfilment
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/events"
 )
@@ -22,16 +23,20 @@ const (
 	causeReservationLost  = "reservation_lost"
 	causeCaptureFailed    = "capture_failed"
 	causeSLA              = "sla"
+	causeOperator         = "operator"
 )
 
 // Codes of AttentionRequired.
 const (
 	attentionNoAnswer     = "no_answer"
+	attentionDispatchLate = "dispatch_late"
 	attentionAmount       = "captured_amount_differs"
 	attentionRebooking    = "no_rebookings_left"
 	attentionPaidNoStock  = "paid_without_stock"
-	attentionGoodsLeft    = "goods_left_unpaid"
+	attentionGoodsUnpaid  = "goods_left_unpaid"
+	attentionGoodsPaid    = "goods_left_paid"
 	attentionLateEffect   = "late_effect"
+	attentionTwice        = "refunded_twice"
 	refusedAlreadyPaid    = "already_paid"
 	numberOfTheOnlyRefund = 1
 )
@@ -62,6 +67,8 @@ func compensationStarted(cause string, plan []events.Step) Fact {
 			started.Outcome, started.Reason, started.By = events.OutcomeCancelled, e.Reason, e.By
 		} else if open := c.State.Cancellation; open != nil {
 			started.Outcome, started.Reason, started.By = events.OutcomeCancelled, open.Reason, open.By
+		} else if cause == causeOperator {
+			started.Reason, started.By = c.Operator.Reason, c.Operator.By
 		}
 		return started
 	}))
@@ -88,14 +95,14 @@ var (
 		return events.ShipmentCancellationRequested{Request: c.request(cancelShipment), ShipmentID: c.State.ShipmentID, Cause: c.State.cause()}
 	})
 	shipmentCancellationConfirmed = fact(func(c Case) events.ShipmentCancellationConfirmed {
-		return events.ShipmentCancellationConfirmed{OrderID: c.State.OrderID, RequestID: c.answered(), ShipmentID: c.State.ShipmentID}
+		return events.ShipmentCancellationConfirmed{OrderID: c.State.OrderID, RequestID: c.answered(), ShipmentID: c.State.ShipmentID, By: c.Operator.By}
 	})
 	voidRequested = fact(func(c Case) events.VoidRequested {
 		return events.VoidRequested{Request: c.request(void), PaymentID: c.State.PaymentID,
 			Key: pspKey(c.State.PaymentID, events.OperationVoid, ""), Cause: c.State.cause()}
 	})
 	voidConfirmed = fact(func(c Case) events.VoidConfirmed {
-		return events.VoidConfirmed{OrderID: c.State.OrderID, RequestID: c.answered(), PaymentID: c.State.PaymentID}
+		return events.VoidConfirmed{OrderID: c.State.OrderID, RequestID: c.answered(), PaymentID: c.State.PaymentID, By: c.Operator.By}
 	})
 	// refundRequested gives back what was captured: what the participant said,
 	// or what was known before, or the total when only the capture is known.
@@ -117,13 +124,13 @@ var (
 	refundConfirmed = fact(func(c Case) events.RefundConfirmed {
 		e := the[events.PaymentRefunded](c)
 		return events.RefundConfirmed{OrderID: c.State.OrderID, RequestID: e.RequestID, PaymentID: c.State.PaymentID,
-			RefundID: e.RefundID, Amount: e.TotalRefunded}
+			RefundID: identity(c.State.OrderID, "refund", numberOfTheOnlyRefund), Amount: c.State.Refund, By: c.Operator.By}
 	})
 	releaseRequested = fact(func(c Case) events.ReleaseRequested {
 		return events.ReleaseRequested{Request: c.request(release), Cause: c.State.cause()}
 	})
 	releaseConfirmed = fact(func(c Case) events.ReleaseConfirmed {
-		return events.ReleaseConfirmed{OrderID: c.State.OrderID, RequestID: c.answered()}
+		return events.ReleaseConfirmed{OrderID: c.State.OrderID, RequestID: c.answered(), By: c.Operator.By}
 	})
 	outcomeDecided = fact(func(c Case) events.OutcomeDecided {
 		decided := events.OutcomeDecided{Request: c.request(decideOutcome), Code: c.State.cause()}
@@ -148,27 +155,65 @@ var lateEffectDetected = fact(func(c Case) events.LateEffectDetected {
 		Amount: the[events.PaymentCaptured](c).Amount}
 })
 
+// lateEffectRefunded tells of a late effect and leaves it to a refund process,
+// one for the authorisation and one for the capture of a payment, however
+// often they are told.
+var lateEffectRefunded = noted("opens a refund", fact(func(c Case) events.LateEffectDetected {
+	late := events.LateEffectDetected{OrderID: c.State.OrderID, EventID: c.EventID, Type: c.Input, PaymentID: c.State.PaymentID,
+		Amount: the[events.PaymentCaptured](c).Amount}
+	late.RefundID = identity(c.State.OrderID, "late "+c.Input, c.State.Payments)
+	return late
+}))
+
+// refundedTwiceSeen asks people to compare the provider's book with what an
+// operator's decision rested on.
+var refundedTwiceSeen = noted(attentionTwice, fact(func(c Case) events.AttentionRequired {
+	return events.AttentionRequired{OrderID: c.State.OrderID, Step: events.StepUndoPayment, Code: attentionTwice,
+		Detail: "the provider refunded what " + c.State.RefundedBy + " had resolved as paid in another way, " + c.State.Refund.String()}
+}))
+
 // attentionRequired asks for people and waits for them.
 func attentionRequired(code string) Fact {
 	return noted(code, fact(func(c Case) events.AttentionRequired {
-		return events.AttentionRequired{OrderID: c.State.OrderID, Step: c.State.step(), Code: code, Detail: c.detail()}
+		return events.AttentionRequired{OrderID: c.State.OrderID, Step: c.concerned(), Code: code, Detail: c.detail(),
+			Captured: the[events.PaymentCaptured](c).Amount}
 	}))
 }
 
-// attentionAndAgain asks for people, and goes on asking the participant slowly.
-func attentionAndAgain(code string) Fact {
-	return noted(code+", again each hour", fact(func(c Case) events.AttentionRequired {
-		return events.AttentionRequired{OrderID: c.State.OrderID, Step: c.State.step(), Code: code,
-			Detail: c.detail(), RetryAt: c.At.Add(c.Policy.Attention)}
-	}))
-}
+// attentionAndAgain asks for people because nobody answers, and goes on asking
+// the participant slowly.
+var attentionAndAgain = noted(attentionNoAnswer+", again each hour", fact(func(c Case) events.AttentionRequired {
+	return events.AttentionRequired{OrderID: c.State.OrderID, Step: c.State.step(), Code: attentionNoAnswer,
+		Detail: c.detail(), RetryAt: c.At.Add(c.Policy.Attention)}
+}))
+
+// dispatchWarned warns people that a deadline is near, and leaves it as it is.
+var dispatchWarned = noted(attentionDispatchLate, fact(func(c Case) events.AttentionRequired {
+	return events.AttentionRequired{OrderID: c.State.OrderID, Step: c.State.step(), Code: attentionDispatchLate,
+		Detail: c.detail(), RetryAt: c.State.Step.At}
+}))
 
 var attentionCleared = fact(func(c Case) events.AttentionCleared {
 	return events.AttentionCleared{OrderID: c.State.OrderID, Step: c.State.step()}
 })
 
+// concerned is the step that people are asked about.
+func (c Case) concerned() events.Step {
+	if _, ok := c.Event.(events.ReservationCommitFailed); ok {
+		return events.StepCommit
+	}
+	return c.State.step()
+}
+
 // detail says in words what the operator has to know beside the code.
 func (c Case) detail() string {
+	if c.Input == TimerWarning {
+		var open []string
+		for _, q := range c.State.waitingFor() {
+			open = append(open, string(q))
+		}
+		return strings.Join(open, " and ") + " due at " + c.State.Step.At.UTC().Format(time.RFC3339)
+	}
 	switch e := c.Event.(type) {
 	case events.PaymentCaptured:
 		return "captured " + e.Amount.String() + ", the total is " + c.State.Total.String()

@@ -10,7 +10,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 )
 
-// The words of testdata/rows.txt: each is an input as the participants and the
+// The words of testdata/*.txt: each is an input as the participants and the
 // clock would cause it in the state.
 
 var submittedAt = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)

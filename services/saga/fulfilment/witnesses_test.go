@@ -140,6 +140,14 @@ func (w *world) paymentReads(e events.Event) {
 		}
 	case events.FulfilmentRefundRequested:
 		w.payment(e.PaymentID).refunded = true
+		if w.fails("refund not heard of") {
+			// The provider did it, and tells it later.
+			w.says(events.CategoryPayment, e.PaymentID, events.PaymentOutcomeUnknown{OrderID: orderID, RequestID: e.RequestID, Op: events.OperationRefund})
+			w.news = append(w.news, func() {
+				w.says(events.CategoryPayment, e.PaymentID, events.PaymentRefunded{OrderID: orderID, RefundID: e.RefundID, Amount: e.Amount, TotalRefunded: e.Amount, PSPEventID: "evt"})
+			})
+			return
+		}
 		w.says(events.CategoryPayment, e.PaymentID, events.PaymentRefunded{OrderID: orderID, RequestID: e.RequestID, RefundID: e.RefundID, Amount: e.Amount, TotalRefunded: e.Amount})
 	}
 }

@@ -36,6 +36,7 @@ type world struct {
 	stock     stockWitness
 	payments  map[string]*paymentWitness
 	shipments map[string]*shipmentWitness
+	news      []func() // what the provider did and tells later
 }
 
 type entry struct {
@@ -61,6 +62,7 @@ type stockWitness struct {
 // paymentWitness is the provider's book: what it says happened, whoever knows of it.
 type paymentWitness struct {
 	authorized, declined, voided, captured, refunded bool
+	transferred                                      bool // an operator gave the money back by bank
 }
 
 type shipmentWitness struct{ booked, cancelled, dispatched, lost bool }
@@ -207,4 +209,41 @@ func (w *world) setMethod() {
 		w.order.awaits = false
 		w.says(events.CategoryOrder, orderID, events.PaymentMethodSet{MethodRef: "card-2"})
 	}
+}
+
+// decide is what an operator does when people are asked, and never what is not true:
+// the money that nobody is known to have given back, the operator gives back.
+func (w *world) decide() {
+	if w.saga.Attention == "" {
+		return
+	}
+	o := Operator{Action: Actions()[w.chance("action", 3)], OrderID: orderID, By: "alice", Reason: "somebody had to"}
+	if open := w.saga.openSteps(); o.Action == Resolve && len(open) > 0 {
+		o.Step = open[w.chance("which step", len(open))]
+		if p := w.payment(w.saga.PaymentID); o.Step == events.StepUndoPayment && p.captured && w.saga.Asked[refund] > 0 {
+			p.transferred = true
+		} else if !w.isDone(o.Step) {
+			return
+		}
+		o.Evidence = "seen"
+	}
+	w.append(Input{Operator: &o, At: w.now})
+}
+
+// isDone tells what a step's participant would say, if it said anything.
+func (w *world) isDone(step events.Step) bool {
+	parcel, payment := w.shipment(w.saga.ShipmentID), w.payment(w.saga.PaymentID)
+	switch step {
+	case events.StepDispatch:
+		return parcel.dispatched && !parcel.lost
+	case events.StepCommit:
+		return w.stock.committed
+	case events.StepUndoShipment:
+		return parcel.cancelled
+	case events.StepUndoPayment:
+		return payment.voided || payment.refunded
+	case events.StepUndoStock:
+		return w.stock.released
+	}
+	return false
 }

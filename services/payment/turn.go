@@ -1,0 +1,104 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// turnKey has the number of the comparison that is under way, while it is.
+const turnKey = "turn"
+
+// turn is the right to make the comparison of a number, which one instance has at a time.
+// It is an entry that the server removes when it is not renewed: of an instance that has
+// gone another one takes over.
+type turn struct {
+	*reconciler
+	number   uint64
+	revision uint64
+}
+
+// take begins the turn of a number; ok is false when another instance has one.
+func (r *reconciler) take(ctx context.Context, number uint64) (t turn, ok bool, err error) {
+	revision, err := r.stored.Create(ctx, turnKey, []byte(strconv.FormatUint(number, 10)), jetstream.KeyTTL(r.lease))
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return turn{}, false, nil
+	}
+	if err != nil {
+		return turn{}, false, fmt.Errorf("bucket %s: %w", BucketReconciliation, err)
+	}
+	return turn{reconciler: r, number: number, revision: revision}, true, nil
+}
+
+// during does what the turn is for, and renews and ends the turn. The context of do ends
+// when the turn cannot be renewed, because then another instance may take it.
+func (t *turn) during(ctx context.Context, do func(context.Context) error) error {
+	work, lost := context.WithCancelCause(ctx)
+	renewals := make(chan struct{})
+	stop := make(chan struct{})
+	go func() {
+		defer close(renewals)
+		every := time.NewTicker(t.lease / 3)
+		defer every.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-every.C:
+				if err := t.renew(work); err != nil {
+					lost(fmt.Errorf("the right to compare was not renewed: %w", err))
+					return
+				}
+			}
+		}
+	}()
+	err := do(work)
+	if work.Err() != nil && ctx.Err() == nil {
+		err = context.Cause(work)
+	}
+	close(stop)
+	<-renewals
+	lost(nil)
+	t.end(ctx)
+	return err
+}
+
+func (t *turn) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, t.lease/3)
+	defer cancel()
+	ack, err := t.js.Publish(ctx, "$KV."+BucketReconciliation+"."+turnKey, []byte(strconv.FormatUint(t.number, 10)),
+		jetstream.WithMsgTTL(t.lease), jetstream.WithExpectLastSequencePerSubject(t.revision))
+	if err != nil {
+		return err
+	}
+	t.revision = ack.Sequence
+	return nil
+}
+
+// end lets others begin, also when ctx has ended. What fails here the server does a little later.
+func (t *turn) end(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.lease/3)
+	defer cancel()
+	if err := t.stored.Delete(ctx, turnKey, jetstream.LastRevision(t.revision)); err != nil {
+		t.env.Log.Warn().Err(err).Msg("the turn to compare with the payment provider ends later by itself")
+	}
+}
+
+// underWay is the number of the comparison that an instance is making; 0 when none is.
+func (r *reconciler) underWay(ctx context.Context) (number uint64, err error) {
+	entry, err := r.stored.Get(ctx, turnKey)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return 0, nil
+	}
+	if err == nil {
+		number, err = strconv.ParseUint(string(entry.Value()), 10, 64)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("bucket %s: %s: %w", BucketReconciliation, turnKey, err)
+	}
+	return number, nil
+}

@@ -1,0 +1,95 @@
+package payment_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/internal/service/servicetest"
+	"github.com/b144f99b/orderflow/pkg/queries"
+	"github.com/b144f99b/orderflow/services/payment"
+)
+
+// gate lets nobody read the PSP's list before it is opened, and counts who wants to.
+type gate struct {
+	asked  atomic.Int64
+	opened chan struct{}
+}
+
+// gated puts a gate before the list.
+func (w *world) gated() *gate {
+	w.T.Helper()
+	target, err := url.Parse(w.pspURL)
+	w.Check(err)
+	g := &gate{opened: make(chan struct{})}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	front := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+		if request.URL.Path == "/psp/v1/payments" {
+			g.asked.Add(1)
+			select {
+			case <-g.opened:
+			case <-request.Context().Done():
+			}
+		}
+		proxy.ServeHTTP(answer, request)
+	}))
+	w.T.Cleanup(front.Close)
+	w.pspURL = front.URL
+	return g
+}
+
+// However many instances are asked to begin a comparison, it is made once, and all
+// that were asked in the meantime have the same one.
+func TestInstancesCompareOneAfterTheOther(t *testing.T) {
+	w := newUnreadWorld(t)
+	g := w.gated()
+	for range 2 {
+		env := w.Env("payment")
+		w.Run(w.service(env, payment.Config{Settle: time.Millisecond, PSP: service.PartnerConfig{Timeout: servicetest.Patience}}).Run)
+		w.Ready(env)
+	}
+	w.Until("the first comparison is under way", func() bool { return g.asked.Load() == 1 })
+	for range 40 { // each instance is asked, but once in 2^39 times
+		if r := w.reconciliation(true); r.Number != 0 || r.Next != 2 {
+			t.Fatalf("while the first one is under way: %+v", r)
+		}
+	}
+	close(g.opened)
+	var r queries.Reconciliation
+	w.Until("the second comparison", func() bool {
+		r = w.reconciliation(false)
+		return r.Number >= 2
+	})
+	if r = w.reconcile(); r.Number != 3 || g.asked.Load() != 3 {
+		t.Errorf("the list was read %d times for %+v", g.asked.Load(), r)
+	}
+}
+
+// A comparison whose instance has gone is made by another one.
+func TestAComparisonIsTakenOver(t *testing.T) {
+	w := newUnreadWorld(t)
+	g := w.gated()
+	env, crash := w.mortal()
+	victim := w.service(env, payment.Config{Settle: time.Millisecond, PSP: service.PartnerConfig{Timeout: servicetest.Patience}, Lease: time.Second})
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { ended <- victim.Run(ctx) }()
+	w.Until("the comparison is under way", func() bool { return g.asked.Load() == 1 })
+	crash()
+	w.start(payment.Config{Settle: time.Millisecond, PSP: service.PartnerConfig{Timeout: servicetest.Patience}, Lease: time.Second})
+	w.Until("another instance compares", func() bool { return g.asked.Load() == 2 })
+	close(g.opened)
+	cancel()
+	<-ended
+	w.Until("its comparison", func() bool {
+		answer, err := w.NC.Request(queries.PaymentReconciliation.Subject, nil, time.Second)
+		return err == nil && string(answer.Data[:11]) == `{"number":1`
+	})
+}
