@@ -35,22 +35,47 @@ type commandOptions struct {
 // command sends one command; its errors are those of [service.Client.Send]. It
 // always carries a Command-Id.
 func (c client) command(ctx context.Context, id esjs.StreamID, verb string, body any, opts commandOptions) (reply, error) {
-	if opts.id == "" {
-		opts.id = uuid.NewString()
-	}
-	data, err := json.Marshal(body, json.Deterministic(true))
+	cmd, err := opts.command(id, verb, body)
 	if err != nil {
 		return reply{}, err
 	}
-	answer, err := service.Client{Conn: c.nc}.Send(ctx, service.Command{
-		Category: id.Category, Key: id.Key, Verb: verb, Body: data,
-		ID: opts.id, ExpectedVersion: opts.expected, Actor: opts.actor,
-	})
+	answer, err := service.Client{Conn: c.nc}.Send(ctx, cmd)
 	if err != nil {
 		return reply{}, err
 	}
 	var r reply
 	return r, read(answer, &r)
+}
+
+// queued is a command that was queued.
+type queued struct {
+	Number    uint64 `json:"number"` // in the queue
+	Category  string `json:"category"`
+	Key       string `json:"key"`
+	Verb      string `json:"verb"`
+	CommandID string `json:"command_id"`
+}
+
+// enqueue queues one command; its errors are those of [service.Client.Enqueue].
+func (c client) enqueue(ctx context.Context, id esjs.StreamID, verb string, body any, opts commandOptions) (queued, error) {
+	cmd, err := opts.command(id, verb, body)
+	if err != nil {
+		return queued{}, err
+	}
+	number, err := service.Client{Conn: c.nc}.Enqueue(ctx, cmd)
+	return queued{Number: number, Category: cmd.Category, Key: cmd.Key, Verb: verb, CommandID: cmd.ID}, err
+}
+
+// command is a command with the options, and a new id when they have none.
+func (o commandOptions) command(id esjs.StreamID, verb string, body any) (service.Command, error) {
+	if o.id == "" {
+		o.id = uuid.NewString()
+	}
+	data, err := json.Marshal(body, json.Deterministic(true))
+	return service.Command{
+		Category: id.Category, Key: id.Key, Verb: verb, Body: data,
+		ID: o.id, ExpectedVersion: o.expected, Actor: o.actor,
+	}, err
 }
 
 // query asks a read model; its errors are those of [service.Client.Ask].

@@ -43,11 +43,13 @@ func dialer(url, user string, log zerolog.Logger, opts ...nats.Option) esjs.Dial
 
 // dialExternal makes the connections to the server of the settings.
 func (s *settings) dialExternal(user string, log zerolog.Logger) esjs.Dial {
-	var opts []nats.Option
-	if s.credentials != "" {
-		opts = append(opts, nats.UserCredentials(s.credentials))
+	return func(purpose string) (*nats.Conn, error) {
+		url, opts, err := s.server()
+		if err != nil {
+			return nil, err
+		}
+		return dialer(url, user, log, opts...)(purpose)
 	}
-	return dialer(s.natsURL, user, log, opts...)
 }
 
 // reach connects once, so that a server that is not there is one sentence and
@@ -59,6 +61,10 @@ func (s *settings) reach(ctx context.Context, dial esjs.Dial, patience time.Dura
 			return usageError("--nats-creds: %w", err)
 		}
 	}
+	url, _, err := s.server()
+	if err != nil {
+		return err
+	}
 	deadline := time.Now().Add(patience)
 	for waiting := false; ; waiting = true {
 		nc, err := dial("check")
@@ -67,13 +73,13 @@ func (s *settings) reach(ctx context.Context, dial esjs.Dial, patience time.Dura
 			return nil
 		}
 		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
-			return fail(exitNoServer, "the NATS server at %s does not accept the credentials: %w", s.natsURL, err)
+			return fail(exitNoServer, "the NATS server at %s does not accept the credentials: %w", url, err)
 		}
 		if time.Now().Add(pause).After(deadline) {
-			return fail(exitNoServer, "no NATS server can be reached at %s: %w; start one, or use \"orderflow up\", which brings its own", s.natsURL, err)
+			return fail(exitNoServer, "no NATS server can be reached at %s: %w; start one, or use \"orderflow up\", which brings its own", url, err)
 		}
 		if !waiting {
-			log.Info().Str("url", s.natsURL).Msg("waiting for the nats server")
+			log.Info().Str("url", url).Msg("waiting for the nats server")
 		}
 		select {
 		case <-time.After(pause):

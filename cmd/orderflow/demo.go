@@ -11,8 +11,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
-	"github.com/b144f99b/orderflow/services/projector/orders"
-	"github.com/b144f99b/orderflow/services/projector/timeline"
+	"github.com/b144f99b/orderflow/pkg/queries"
 )
 
 // scenarioTime bounds one order; each takes a second or two.
@@ -31,8 +30,8 @@ type demo struct {
 // outcome is what became of one scenario.
 type outcome struct {
 	scenario scenario
-	order    orders.Order
-	timeline timeline.Timeline
+	order    queries.Order
+	timeline queries.Timeline
 	err      error // why it did not end as it should
 }
 
@@ -53,10 +52,10 @@ func runDemo(ctx context.Context, dial esjs.Dial, cfg esjs.Config, out io.Writer
 		fmt.Fprintf(out, "\n%d. %s (order %s)\n   %s\n", i+1, s.name, d.orderID(s), s.story)
 		o := outcome{scenario: s}
 		o.order, o.timeline, o.err = d.play(ctx, s)
-		outcomes = append(outcomes, o)
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return fail(exitDemoFailed, "the demo was interrupted: %d of %d scenarios had ended", i, len(scenarios()))
 		}
+		outcomes = append(outcomes, o)
 	}
 	return d.report(outcomes)
 }
@@ -81,7 +80,7 @@ func (d demo) stockUp(ctx context.Context) error {
 }
 
 // play places one order and follows it to its end.
-func (d demo) play(ctx context.Context, s scenario) (o orders.Order, t timeline.Timeline, err error) {
+func (d demo) play(ctx context.Context, s scenario) (o queries.Order, t queries.Timeline, err error) {
 	ctx, cancel := context.WithTimeout(ctx, scenarioTime)
 	defer cancel()
 	id := d.orderID(s)
@@ -208,10 +207,10 @@ func (f *following) untilEnded(ctx context.Context, out io.Writer, on func(event
 
 // read waits until the read models show the end of the fulfilment, which they
 // do a moment after it is stored.
-func (d demo) read(ctx context.Context, id string) (o orders.Order, t timeline.Timeline, err error) {
+func (d demo) read(ctx context.Context, id string) (o queries.Order, t queries.Timeline, err error) {
 	const pause = 20 * time.Millisecond
 	for {
-		t = timeline.Timeline{}
+		t = queries.Timeline{}
 		err = d.client.query(ctx, "query.orders.timeline", map[string]any{"order_id": id}, &t)
 		if err == nil && (happened(t, "FulfilmentCompleted") || happened(t, "FulfilmentCompensated")) {
 			return o, t, d.client.query(ctx, "query.orders.get", map[string]any{"order_id": id}, &o)
@@ -224,12 +223,12 @@ func (d demo) read(ctx context.Context, id string) (o orders.Order, t timeline.T
 	}
 }
 
-func happened(t timeline.Timeline, name string) bool {
-	return slices.ContainsFunc(t.Entries, func(e timeline.Entry) bool { return e.Type == name })
+func happened(t queries.Timeline, name string) bool {
+	return slices.ContainsFunc(t.Entries, func(e queries.TimelineEntry) bool { return e.Type == name })
 }
 
 // check says in what an order did not end as the scenario wants.
-func (s scenario) check(o orders.Order, t timeline.Timeline) error {
+func (s scenario) check(o queries.Order, t queries.Timeline) error {
 	var wrong []string
 	if o.State != s.ends {
 		wrong = append(wrong, fmt.Sprintf("it is %s and not %s", o.State, s.ends))
@@ -261,7 +260,7 @@ func (d demo) report(outcomes []outcome) error {
 	for _, o := range outcomes {
 		if o.err != nil {
 			failed++
-			fmt.Fprintf(d.out, "  FAILED  %-14s %v\n", o.scenario.name, o.err)
+			fmt.Fprintf(d.out, "  FAILED  %-14s %v\n", o.scenario.name, plainError(o.err))
 			continue
 		}
 		took := o.order.EndedAt.Sub(o.order.SubmittedAt).Round(time.Millisecond)
@@ -276,13 +275,13 @@ func (d demo) report(outcomes []outcome) error {
 
 // printTimeline writes one line per event: when after the first one, of what,
 // and what it was.
-func printTimeline(out io.Writer, t timeline.Timeline) {
+func printTimeline(out io.Writer, t queries.Timeline) {
 	if len(t.Entries) == 0 {
 		fmt.Fprintln(out, "  nothing")
 		return
 	}
 	first := t.Entries[0].Time
 	for _, e := range t.Entries {
-		fmt.Fprintf(out, "  %+8.3fs  %-11s %2d  %-28s %s\n", e.Time.Sub(first).Seconds(), e.Category, e.Version, e.Type, e.What)
+		fmt.Fprintf(out, "  %+8.3fs  %-11s %2d  %-28s %s\n", e.Time.Sub(first).Seconds(), plain(e.Category), e.Version, plain(e.Type), plain(e.What))
 	}
 }

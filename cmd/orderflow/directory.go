@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/gofrs/flock"
 )
@@ -20,8 +22,11 @@ type directory struct {
 	kept      bool // it holds something to go on with
 }
 
-// openDirectory creates dir when it is missing, makes sure that it can be
-// written and that nobody else uses it. An ephemeral directory is a temporary
+// lockName is the file in a data directory by which it is known as one.
+const lockName = "LOCK"
+
+// openDirectory creates dir when it is missing, makes sure that it holds nothing of
+// others, that it can be written and that nobody else uses it. An ephemeral directory is a temporary
 // one that is removed when it is closed.
 func openDirectory(dir string, ephemeral bool) (*directory, error) {
 	d := &directory{path: dir, ephemeral: ephemeral}
@@ -38,7 +43,10 @@ func openDirectory(dir string, ephemeral bool) (*directory, error) {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return nil, fail(exitBadDirectory, "the data directory %s cannot be made: %w", d.path, err)
 	}
-	d.lock = flock.New(filepath.Join(d.path, "LOCK"))
+	if err := d.requireOurs(); err != nil {
+		return nil, err
+	}
+	d.lock = flock.New(filepath.Join(d.path, lockName))
 	locked, err := d.lock.TryLock()
 	switch {
 	case err != nil:
@@ -47,6 +55,24 @@ func openDirectory(dir string, ephemeral bool) (*directory, error) {
 		return nil, fail(exitLocked, "the data directory %s is in use by another \"orderflow up\"; stop that one, or give this one its own with --data", d.path)
 	}
 	return d, nil
+}
+
+// ours are the names in a data directory; the root of a file system has one of its own.
+var ours = []string{lockName, addressesFile, "nats", "partners", databaseFile, "lost+found"}
+
+// requireOurs refuses a directory with files of somebody else. SQLite and the projector
+// keep files beside the database.
+func (d *directory) requireOurs() error {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		return fail(exitBadDirectory, "the data directory %s cannot be read: %w", d.path, err)
+	}
+	for _, e := range entries {
+		if !slices.Contains(ours, e.Name()) && !strings.HasPrefix(e.Name(), databaseFile+"-") && e.Name() != databaseFile+".lock" {
+			return fail(exitBadDirectory, "the data directory %s holds files that are not orderflow's, such as %s; give --data an empty directory, or one that does not exist yet", d.path, e.Name())
+		}
+	}
+	return nil
 }
 
 // requireSpace refuses a disk on which the server's limits could not be

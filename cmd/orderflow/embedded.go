@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -75,6 +77,9 @@ func startServer(ctx context.Context, dir, addr string, eventsMax int64, log zer
 		e.stop()
 		return nil, err
 	}
+	if n := logger.rebuilt.Load(); n > 0 {
+		logger.log.Warn().Int64("indexes", n).Msg("the last stop was not a clean one; indexes were rebuilt from what is stored")
+	}
 	return e, nil
 }
 
@@ -137,18 +142,45 @@ func splitAddress(addr string) (host string, port int, err error) {
 	return host, port, nil
 }
 
+func checkAddresses(addrs ...string) error {
+	for _, addr := range addrs {
+		if _, _, err := splitAddress(addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // serverLog passes the server's log on. What the server tells in passing is of
 // interest only when something is looked for.
 type serverLog struct {
-	log   zerolog.Logger
-	fatal chan error // why the server does not start
+	log     zerolog.Logger
+	fatal   chan error   // why the server does not start
+	rebuilt atomic.Int64 // indexes that were older than the messages
 }
 
 func (l *serverLog) Noticef(format string, v ...any) { l.log.Debug().Msgf(format, v...) }
-func (l *serverLog) Warnf(format string, v ...any)   { l.log.Warn().Msgf(format, v...) }
 func (l *serverLog) Errorf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
 func (l *serverLog) Debugf(format string, v ...any)  { l.log.Debug().Msgf(format, v...) }
 func (l *serverLog) Tracef(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }
+
+// Warnf counts what every stream says after a crash, several times: its indexes
+// are written now and then, and are older than its messages. That is no more than
+// one thing to know, and no loss. The server has no codes for what it tells.
+func (l *serverLog) Warnf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	level := zerolog.WarnLevel
+	if strings.HasPrefix(text, "Filestore [") {
+		outdated := strings.Contains(text, " outdated")
+		if outdated {
+			l.rebuilt.Add(1)
+		}
+		if outdated || strings.HasSuffix(text, ": prior state file") {
+			level = zerolog.DebugLevel
+		}
+	}
+	l.log.WithLevel(level).Msg(text)
+}
 
 func (l *serverLog) Fatalf(format string, v ...any) {
 	select {

@@ -23,7 +23,7 @@ func newEvents() *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newHistory(), newTail())
+	cmd.AddCommand(newHistory(), newAt(), newTail(), newEventsList(), newEventsShow(), newEventsCauses())
 	return cmd
 }
 
@@ -66,16 +66,12 @@ func (s *shellFlags) history(cmd *cobra.Command, id esjs.StreamID) error {
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 		for r, err := range store.Read(ctx, id, 1, 0) {
 			switch {
-			case errors.Is(err, esjs.ErrNotFound):
-				return fail(service.ExitNotFound, "%s has no events", id)
-			case errors.Is(err, esjs.ErrInvalid):
-				return usageError("%w", err)
 			case err != nil:
-				return fmt.Errorf("%s: %w", id, err)
+				return historyError(id, err)
 			case s.json:
 				err = printLine(cmd.OutOrStdout(), r)
 			default:
-				_, err = fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", r.Version, r.Time.Format(time.RFC3339Nano), r.Type, r.Data)
+				_, err = fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", r.Version, r.Time.Format(time.RFC3339Nano), plain(r.Type), plain(string(r.Data)))
 			}
 			if err != nil {
 				return err
@@ -83,6 +79,18 @@ func (s *shellFlags) history(cmd *cobra.Command, id esjs.StreamID) error {
 		}
 		return w.Flush()
 	})
+}
+
+// historyError says why an aggregate's events cannot be read.
+func historyError(id esjs.StreamID, err error) error {
+	switch {
+	case errors.Is(err, esjs.ErrNotFound):
+		return fail(service.ExitNotFound, "%s has no events", id)
+	case errors.Is(err, esjs.ErrInvalid):
+		return usageError("%w", err)
+	default:
+		return fmt.Errorf("%s: %w", id, err)
+	}
 }
 
 // read opens the store, calls f, and closes it.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -54,13 +55,18 @@ func (s *shellFlags) tail(cmd *cobra.Command, store *esjs.Store, categories []st
 		Workers:     1,
 		SkipUnknown: true,
 	}, func(_ context.Context, e esjs.Recorded[events.Event]) error {
-		if s.json {
-			return printLine(cmd.OutOrStdout(), e.Record)
-		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s  %s %d  %s  %s\n",
-			e.Position, e.Time.Format(time.RFC3339Nano), e.Stream, e.Version, e.Type, e.Data)
-		return err
+		return s.printRecord(cmd.OutOrStdout(), e.Record)
 	})
+}
+
+// printRecord writes one event as a line.
+func (s *shellFlags) printRecord(out io.Writer, r esjs.Record) error {
+	if s.json {
+		return printLine(out, r)
+	}
+	_, err := fmt.Fprintf(out, "%-8s %s  %s %d  %s  %s\n",
+		r.Position, r.Time.Format(time.RFC3339Nano), plain(r.Stream.String()), r.Version, plain(r.Type), plain(string(r.Data)))
+	return err
 }
 
 // begin is the position from which tail prints.

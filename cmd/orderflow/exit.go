@@ -7,6 +7,7 @@ import (
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/services/projector"
 )
 
 // Exit statuses of a start that failed; those below 10 are [service.ExitStatus]'s.
@@ -19,13 +20,15 @@ const (
 	exitNoServer      = 15
 	exitConfiguration = 16 // the store on the server is not as it must be
 	exitDemoFailed    = 20
+	exitUnsound       = 21 // "verify" found something
 )
 
-const exitHelp = `Exit status: 0 stopped as asked, 2 wrong usage, 10 an address is in use,
-11 the data directory cannot be used, 12 it is in use by another "orderflow up",
-13 the NATS server is too old, 14 it has no JetStream, 15 it cannot be reached,
-16 the store on it is not configured as it must be, 20 a scenario of the demo
-did not end as it should, 1 anything else.`
+const exitHelp = `Exit status: 0 stopped as asked, 2 wrong usage, 6 a server that is needed cannot be
+reached or went away, 10 an address is in use, 11 the data directory cannot be used, 12 it, or the projector's
+database in it, is in use by another process, 13 the NATS server is too old, 14 it has no JetStream, 15 it
+cannot be reached, 16 the store on it is not configured as it must be, or needs
+--policies that are not given, 20 a scenario of the demo did not end as it should,
+1 anything else.`
 
 // exitError is an error that knows how the process ends.
 type exitError struct {
@@ -58,6 +61,8 @@ func exitStatus(err error) int {
 	switch {
 	case errors.As(err, &e):
 		return e.status
+	case errors.Is(err, projector.ErrInUse):
+		return exitLocked
 	case errors.Is(err, esjs.ErrServerTooOld):
 		return exitServerTooOld
 	case errors.Is(err, esjs.ErrNoJetStream):

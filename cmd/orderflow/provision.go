@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/spf13/cobra"
 )
@@ -59,12 +60,14 @@ func provision(ctx context.Context, dial esjs.Dial, cfg esjs.Config) error {
 	if err := esjs.ProvisionTimers(ctx, dial, cfg.Replicas); err != nil {
 		return err
 	}
+	var takes []string
 	for _, s := range services() {
+		takes = append(takes, s.takes...)
 		for _, bucket := range s.buckets {
 			if err := esjs.ProvisionBucket(ctx, dial, bucket, cfg.Replicas); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return service.ProvisionQueue(ctx, dial, cfg.Replicas, takes...)
 }

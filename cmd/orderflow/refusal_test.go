@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,6 +50,23 @@ func TestStartsThatAreRefused(t *testing.T) {
 			}
 			t.Cleanup(func() { lock.Unlock() })
 		}, args: up(free...), status: exitLocked, says: `in use by another "orderflow up"`},
+		{name: "a directory of somebody else", prepare: func(t *testing.T, dir string) {
+			if err := os.MkdirAll(filepath.Join(dir, "data", "photos"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, args: up(free...), status: exitBadDirectory, says: "holds files that are not orderflow's, such as photos; give --data an empty directory"},
+		{name: "a database that is none", prepare: func(t *testing.T, dir string) {
+			path := filepath.Join(dir, "data")
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"LOCK", "projector.db"} {
+				if err := os.WriteFile(filepath.Join(path, name), []byte("this is not a database of SQLite, but long enough to be one"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, args: up(free...), status: exitBadDirectory, says: "projector.db: file is not a database (26); move it away"},
+		{name: "no PostgreSQL", args: up(append(free, "--database-url", "postgres://127.0.0.1:1/x")...), status: 6, says: "PostgreSQL database: failed to connect to"},
 		{name: "limits beyond the disk", args: up(append(free, "--events-max-bytes", "1000000000000000000")...), status: exitBadDirectory, says: "lower --events-max-bytes"},
 		{name: "a server that is too old", args: up("--http", "127.0.0.1:0", "--nats-url", oldServer(t)), status: exitServerTooOld, says: "has version 2.9.0; the store needs"},
 		{name: "a server without JetStream", args: up("--http", "127.0.0.1:0", "--nats-url", plainServer(t)), status: exitNoJetStream, says: "no JetStream"},
@@ -64,7 +82,19 @@ func TestStartsThatAreRefused(t *testing.T) {
 		{name: "copies on one server", args: up(append(free, "--replicas", "3")...), status: 2, says: "the embedded server is one server"},
 		{name: "copies without a majority", args: []string{"provision", "--replicas", "2"}, status: 2, says: "it must be 1, 3 or 5"},
 		{name: "a limit below nothing", args: up(append(free, "--events-max-bytes", "-1")...), status: 2, says: "--events-max-bytes is -1"},
+		{name: "an API for everybody", args: up("--nats", "127.0.0.1:0", "--http", "0.0.0.0:0"), status: 2, says: "nobody has to sign in; give --jwt-issuer, a loopback address, or --http-without-sign-in"},
+		{name: "a gateway for everybody", args: []string{"gateway", "--http", "0.0.0.0:0"}, status: 2, says: "nobody has to sign in"},
+		{name: "half a sign-in", args: up(append(free, "--jwt-issuer", "https://login.example")...), status: 2, says: "all three of them: --jwt-issuer, --jwt-audience and --jwt-keys"},
+		{name: "a host with a scheme", args: up(append(free, "--http-host", "https://shop.example")...), status: 2, says: `--http-host is "https://shop.example"`},
+		{name: "policies that are not there", args: up("--policies", "none.json"), status: 2, says: "--policies: stat none.json: no such file"},
+		{name: "policies that are wrong", prepare: func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "p.json"), []byte(`{"policies":[{"version":2,"sla":"0s"}]}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, args: []string{"saga", "--policies", "p.json"}, status: 2, says: "--policies: p.json: policy version 2: sla is 0s; it must be from 1ms"},
 		{name: "a flag that does not exist", args: up("--date", "x"), status: 2, says: "unknown flag: --date; see orderflow up --help"},
+		{name: "a flag that is no number", args: up("--replicas", "three"), status: 2, says: `--replicas is "three"; it must be a whole number; see orderflow up --help`},
+		{name: "a flag that is neither yes nor no", args: up("--demo=perhaps"), status: 2, says: `--demo is "perhaps"; it must be true or false`},
 		{name: "an argument", args: up("now"), status: 2, says: `orderflow up takes no arguments, got "now"`},
 		{name: "a command that does not exist", args: []string{"down"}, status: 2, says: `orderflow has no command "down"; it has`},
 		{name: "a log level that does not exist", args: up("--log-level", "loud"), status: 2, says: "debug, info, warn or error"},
@@ -96,6 +126,18 @@ func TestStartsThatAreRefused(t *testing.T) {
 				t.Error("a server was begun")
 			}
 		})
+	}
+}
+
+// Who does not wait for the demo's end is not told that it went well.
+func TestADemoThatIsInterruptedFails(t *testing.T) {
+	p := begin(t, t.TempDir(), "up", "--demo", "--ephemeral", "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0")
+	p.until(t, "1. ")
+	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if status := p.wait(t); status != exitDemoFailed || !strings.Contains(p.stderr.String(), "orderflow: the demo was interrupted") {
+		t.Errorf("exit status %d, want %d; standard error %q", status, exitDemoFailed, p.stderr)
 	}
 }
 

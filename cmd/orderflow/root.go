@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -26,7 +28,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintf(errOut, "orderflow: %v\n", err)
+		fmt.Fprintf(errOut, "orderflow: %s\n", plainError(err))
 	}
 	return exitStatus(err)
 }
@@ -47,18 +49,42 @@ help names; a flag wins over its variable.`,
 	}
 	root.AddCommand(newUp(), newProvision(), newHealthcheck(), newVersion())
 	for _, s := range services() {
-		root.AddCommand(newService(s))
+		cmd := newService(s)
+		if s.name == "payment" {
+			cmd.AddCommand(newReconcile())
+		}
+		root.AddCommand(cmd)
 	}
 	for _, n := range nouns() {
 		addNoun(root, n)
 	}
-	root.AddCommand(newEvents(), newSubscriptions())
+	root.AddCommand(newEvents(), newSales(), newPayments(), newCustomers(), newProjections(), newSubscriptions(), newQueue(), newVerify(), newBackup(), newRestore(), newBench())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError("%w; see %s --help", err, cmd.CommandPath())
+		return usageError("%w; see %s --help", badValue(err), cmd.CommandPath())
 	})
 	walk(root, func(cmd *cobra.Command) { bindEnvironment(cmd.LocalNonPersistentFlags()) })
+	walk(root, addCompletion)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return readEnvironment(cmd.Flags()) }
 	return root
+}
+
+// badValue says in words what the library of flags tells in those of Go.
+func badValue(err error) error {
+	var (
+		bad    *pflag.InvalidValueError
+		number *strconv.NumError
+	)
+	if !errors.As(err, &bad) || !errors.As(err, &number) {
+		return err
+	}
+	must := "a whole number"
+	switch {
+	case number.Func == "ParseBool":
+		must = "true or false"
+	case errors.Is(number, strconv.ErrRange):
+		must = "a smaller number"
+	}
+	return fmt.Errorf("--%s is %q; it must be %s", bad.GetFlag().Name, bad.GetValue(), must)
 }
 
 func walk(cmd *cobra.Command, visit func(*cobra.Command)) {

@@ -1,6 +1,6 @@
 package main
 
-import "github.com/b144f99b/orderflow/services/projector/orders"
+import "github.com/b144f99b/orderflow/pkg/queries"
 
 // scenario is an order of the demo: what its customer does, how it must end,
 // and which events must, and must not, have happened on the way.
@@ -10,7 +10,7 @@ type scenario struct {
 	quantity int    // of the product, of which the shop has [demoStock]
 	method   string // payment method; the partners' scripts know it by name
 	cancelOn string // the order's event upon which the customer cancels
-	ends     orders.State
+	ends     queries.OrderState
 	happens  []string
 	never    []string
 }
@@ -21,25 +21,25 @@ func scenarios() []scenario {
 	return []scenario{
 		{
 			name: "completed", story: "Two bags of coffee, a good card: paid, shipped, completed.",
-			quantity: 2, method: "card-ok", ends: orders.Completed,
+			quantity: 2, method: "card-ok", ends: queries.Completed,
 			happens: []string{"ReservationConfirmed", "PaymentAuthorized", "ShipmentBooked", "PaymentCaptured", "ShipmentDispatched", "FulfilmentCompleted"},
 			never:   []string{"CompensationStarted"},
 		},
 		{
 			name: "out-of-stock", story: "More bags than there are: rejected, and nothing is held.",
-			quantity: demoStock + 1, method: "card-ok", ends: orders.Rejected,
+			quantity: demoStock + 1, method: "card-ok", ends: queries.Rejected,
 			happens: []string{"ReservationRejected", "CompensationStarted", "FulfilmentCompensated"},
 			never:   []string{"ReservationConfirmed", "AuthorizationAttempted", "PaymentCaptured"},
 		},
 		{
 			name: "declined", story: "The bank declines the card: the stock is given back and the order rejected.",
-			quantity: 1, method: "card-declined", ends: orders.Rejected,
+			quantity: 1, method: "card-declined", ends: queries.Rejected,
 			happens: []string{"ReservationConfirmed", "PaymentDeclined", "ReservationReleased", "FulfilmentCompensated"},
 			never:   []string{"PaymentCaptured", "ShipmentBooked"},
 		},
 		{
 			name: "cancelled", story: "The customer changes her mind while a slow bank is being asked: everything is undone.",
-			quantity: 1, method: "card-slow", cancelOn: "OrderReserved", ends: orders.Cancelled,
+			quantity: 1, method: "card-slow", cancelOn: "OrderReserved", ends: queries.Cancelled,
 			happens: []string{"OrderCancellationRequested", "PaymentVoided", "ReservationReleased", "FulfilmentCompensated"},
 			never:   []string{"PaymentCaptured", "OrderConfirmed"},
 		},

@@ -33,7 +33,7 @@ begun. Its HTTP server answers /livez, /readyz and /metrics.
 			if err != nil {
 				return err
 			}
-			if err := s.readSecret(); err != nil {
+			if err := errors.Join(s.checkHosts(), s.readSecret(), s.readPolicies()); err != nil {
 				return err
 			}
 			err = runService(cmd.Context(), sp, s, wait, log.With().Str("service", sp.name).Logger())
@@ -45,6 +45,7 @@ begun. Its HTTP server answers /livez, /readyz and /metrics.
 		addWait(cmd.Flags(), &wait)
 	}
 	cmd.Flags().StringVar(&s.http, "http", "127.0.0.1:0", "`HOST:PORT` of /livez, /readyz and /metrics; port 0 is a free one, which the log tells")
+	s.addHosts(cmd.Flags())
 	s.addLog(cmd.Flags())
 	if sp.flags != nil {
 		sp.flags(s, cmd.Flags())
@@ -53,11 +54,21 @@ begun. Its HTTP server answers /livez, /readyz and /metrics.
 }
 
 func runService(ctx context.Context, sp spec, s *settings, wait time.Duration, log zerolog.Logger) error {
+	telemetry, err := newTelemetry(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer telemetry.close()
 	ln, err := listenHTTP(s.http)
 	if err != nil {
 		return err
 	}
 	defer ln.Close() // when nothing has served it
+	if sp.web {
+		if err := s.checkSignIn(ln.Addr()); err != nil {
+			return err
+		}
+	}
 	var dial esjs.Dial
 	if !sp.external {
 		dial = s.dialExternal(sp.name, log)
@@ -65,18 +76,18 @@ func runService(ctx context.Context, sp spec, s *settings, wait time.Duration, l
 			return err
 		}
 	}
-	metrics := service.NewMetrics()
-	p, err := start(ctx, sp, s, dial, metrics, log)
+	p, err := start(ctx, sp, s, dial, telemetry, log)
 	if err != nil {
 		return err
 	}
 	defer p.close()
 
 	mux := http.NewServeMux()
-	service.HandleProbes(mux, p.env.Health.Err, metrics)
-	p.route(mux, ln.Addr())
+	service.HandleProbes(mux, p.env.Health.Err, telemetry.metrics)
+	p.route(mux)
 	log.Info().Stringer("http", ln.Addr()).Str("version", versionText()).Msg("service starts")
-	err = service.Group(ctx, p.run, func(ctx context.Context) error { return service.ServeHTTP(ctx, ln, mux) })
+	web := service.Web(mux, ln.Addr(), s.hosts)
+	err = service.Group(ctx, p.run, func(ctx context.Context) error { return service.ServeHTTP(ctx, ln, web) })
 	if err == nil {
 		log.Info().Msg("service stopped")
 	}
@@ -92,13 +103,16 @@ type part struct {
 }
 
 // start opens the service's store and makes the service; it does not run it.
-func start(ctx context.Context, sp spec, s *settings, dial esjs.Dial, metrics *service.Metrics, log zerolog.Logger) (*part, error) {
-	p := &part{spec: sp, env: &service.Env{Name: sp.name, Dial: dial, Log: log, Metrics: metrics, Health: service.NewHealth()}}
-	for _, name := range sp.awaits {
-		p.env.Health.Await(name)
+func start(ctx context.Context, sp spec, s *settings, dial esjs.Dial, t *telemetry, log zerolog.Logger) (*part, error) {
+	traces, err := t.tracing.Provider(ctx, sp.name)
+	if err != nil {
+		return nil, err
 	}
+	p := &part{spec: sp, env: &service.Env{
+		Name: sp.name, Dial: dial, Log: log, Metrics: t.metrics, Health: service.NewHealth(), Traces: traces, Owner: s.owner,
+	}}
 	if !sp.external {
-		store, err := esjs.Open(ctx, dial, s.store())
+		store, err := esjs.Open(ctx, dial, p.env.Observed(s.store()))
 		if err != nil {
 			if errors.Is(err, esjs.ErrConfig) && !errors.Is(err, esjs.ErrServerTooOld) && !errors.Is(err, esjs.ErrNoJetStream) {
 				return nil, fmt.Errorf("%w (\"orderflow provision\" creates what is missing)", err)
@@ -117,14 +131,10 @@ func start(ctx context.Context, sp spec, s *settings, dial esjs.Dial, metrics *s
 	return p, nil
 }
 
-// route adds what the service answers on HTTP at an address.
-func (p *part) route(mux *http.ServeMux, at net.Addr) {
-	if p.web == nil {
-		return
-	}
-	p.web.Routes(mux)
-	if tcp, ok := at.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		p.env.Log.Warn().Stringer("http", at).Msg("the HTTP API has no sign-in and others than this machine can reach it")
+// route adds what the service answers on HTTP.
+func (p *part) route(mux *http.ServeMux) {
+	if p.web != nil {
+		p.web.Routes(mux)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/gateway"
 	"github.com/b144f99b/orderflow/services/inventory"
 	"github.com/b144f99b/orderflow/services/order"
@@ -45,12 +46,15 @@ type spec struct {
 	name    string
 	short   string
 	buckets []string // KV buckets
-	awaits  []string // what [service.Health] must know to be ready
+	// takes are the categories whose commands it answers and takes from the queue.
+	takes []string
 	// external marks what stands for other companies' systems: it has no
 	// connection to NATS, and it stops after everything that calls it.
 	external bool
-	flags    func(*settings, *pflag.FlagSet)
-	make     func(*service.Env, *settings) (runner, error)
+	// web marks what answers people over HTTP, who may have to sign in.
+	web   bool
+	flags func(*settings, *pflag.FlagSet)
+	make  func(*service.Env, *settings) (runner, error)
 }
 
 // services lists every service; a new one is one more entry.
@@ -59,8 +63,8 @@ func services() []spec {
 		{
 			name:    "order",
 			short:   "Run the order service: decides what customers and the saga ask of an order",
-			buckets: []string{order.BucketSnapshots, order.BucketSubscriptions},
-			awaits:  []string{"order endpoints", "order-history endpoints"},
+			buckets: order.Buckets(),
+			takes:   []string{events.CategoryOrder},
 			flags:   (*settings).addLease,
 			make: func(env *service.Env, s *settings) (runner, error) {
 				return order.New(env, order.Config{Lease: s.lease}), nil
@@ -69,8 +73,8 @@ func services() []spec {
 		{
 			name:    "inventory",
 			short:   "Run the inventory service: products, stock, and what orders hold of it",
-			buckets: []string{inventory.BucketSnapshots, inventory.BucketSubscriptions},
-			awaits:  []string{"product endpoints", "stock endpoints"},
+			buckets: inventory.Buckets(),
+			takes:   []string{events.CategoryProduct, events.CategoryStock},
 			flags:   (*settings).addLease,
 			make: func(env *service.Env, s *settings) (runner, error) {
 				return inventory.New(env, inventory.Config{Lease: s.lease}), nil
@@ -79,8 +83,7 @@ func services() []spec {
 		{
 			name:    "payment",
 			short:   "Run the payment service: authorises, captures, voids and refunds at the PSP",
-			buckets: []string{payment.BucketSnapshots, payment.BucketSubscriptions},
-			awaits:  []string{"payment webhooks"},
+			buckets: payment.Buckets(),
 			flags: func(s *settings, f *pflag.FlagSet) {
 				f.StringVar(&s.pspURL, "psp-url", "http://"+defaultPartners+pspPath, "`URL` of the PSP's API")
 				f.StringVar(&s.webhooks, "webhooks", defaultPaymentHook, "`HOST:PORT` on which the PSP tells news")
@@ -96,8 +99,7 @@ func services() []spec {
 		{
 			name:    "shipping",
 			short:   "Run the shipping service: books, dispatches and cancels at the carrier",
-			buckets: []string{shipping.BucketSnapshots, shipping.BucketSubscriptions},
-			awaits:  []string{"shipping webhooks"},
+			buckets: shipping.Buckets(),
 			flags: func(s *settings, f *pflag.FlagSet) {
 				f.StringVar(&s.carrierURL, "carrier-url", "http://"+defaultPartners+carrierPath, "`URL` of the carrier's API")
 				f.StringVar(&s.webhooks, "webhooks", defaultShippingHook, "`HOST:PORT` on which the carrier tells news")
@@ -113,26 +115,36 @@ func services() []spec {
 		{
 			name:    "saga",
 			short:   "Run the saga service: carries every submitted order to its end",
-			buckets: []string{saga.BucketSnapshots, saga.BucketSubscriptions, saga.BucketInstances},
-			flags:   (*settings).addLease,
+			buckets: saga.Buckets(),
+			takes:   []string{saga.Category},
+			flags: func(s *settings, f *pflag.FlagSet) {
+				s.addPolicies(f)
+				s.addLease(f)
+			},
 			make: func(env *service.Env, s *settings) (runner, error) {
-				return saga.New(env, saga.Config{Lease: s.lease}), nil
+				return saga.New(env, saga.Config{Lease: s.lease, Policies: s.policies}), nil
 			},
 		},
 		{
-			name:   "projector",
-			short:  "Run the projector: keeps the read models and answers queries from them",
-			awaits: []string{"projector endpoints"},
-			flags:  (*settings).addData,
+			name:    "projector",
+			short:   "Run the projector: keeps the read models and answers queries from them",
+			buckets: []string{projector.BucketSubscriptions},
+			flags: func(s *settings, f *pflag.FlagSet) {
+				s.addData(f)
+				s.addDatabase(f)
+				s.addLease(f)
+			},
 			make: func(env *service.Env, s *settings) (runner, error) {
-				return projector.New(env, projector.Config{Database: filepath.Join(s.data, "projector.db")}), nil
+				return projector.New(env, s.projector()), nil
 			},
 		},
 		{
 			name:  "gateway",
 			short: "Run the gateway: the HTTP API for people and programs that do not speak NATS",
-			make: func(env *service.Env, _ *settings) (runner, error) {
-				return gateway.New(env, gateway.Config{}), nil
+			web:   true,
+			flags: (*settings).addSignIn,
+			make: func(env *service.Env, s *settings) (runner, error) {
+				return gateway.New(env, gateway.Config{SignIn: s.signIn})
 			},
 		},
 		{
@@ -143,20 +155,57 @@ func services() []spec {
 				f.StringVar(&s.partnersListen, "listen", defaultPartners, "`HOST:PORT` of the partners' API")
 				f.StringVar(&s.paymentWebhook, "payment-webhook-url", "http://"+defaultPaymentHook, "`URL` that is told news of payments")
 				f.StringVar(&s.shippingWebhook, "shipping-webhook-url", "http://"+defaultShippingHook, "`URL` that is told news of shipments")
+				f.Uint64Var(&s.faultSeed, "fault-seed", 0, "`SEED` of the faults that are set by rate on /admin/faults")
 				s.addData(f)
 				s.addSecret(f)
 			},
 			make: func(env *service.Env, s *settings) (runner, error) {
-				return partners.New(partners.Config{
+				p, err := partners.New(partners.Config{
 					Listen:            s.partnersListen,
 					Listener:          s.listeners["partners"],
 					Dir:               filepath.Join(s.data, "partners"),
 					PSPWebhookURL:     s.paymentWebhook,
 					CarrierWebhookURL: s.shippingWebhook,
 					WebhookSecret:     s.secret,
+					Seed:              s.faultSeed,
 					Log:               slog.New(zerolog.NewSlogHandler(env.Log)),
 				})
+				if err != nil {
+					return nil, err
+				}
+				env.Health.Await(partnersAPI)
+				return partnersRunner{p, env}, nil
 			},
 		},
 	}
+}
+
+const partnersAPI = "partners' API"
+
+// partnersRunner tells when and where the partners listen: they know nothing of
+// our health.
+type partnersRunner struct {
+	*partners.Server
+	env *service.Env
+}
+
+func (p partnersRunner) Run(ctx context.Context) error {
+	return service.Group(ctx, p.Server.Run, func(ctx context.Context) error {
+		addr, err := p.Addr(ctx)
+		if err != nil {
+			return err
+		}
+		p.env.Log.Info().Str("address", addr).Msg("partners listen")
+		p.env.Health.Set(partnersAPI, nil)
+		<-ctx.Done()
+		return nil
+	})
+}
+
+// databaseFile is the SQLite database of the read models.
+const databaseFile = "projector.db"
+
+// projector is how the projector is configured.
+func (s *settings) projector() projector.Config {
+	return projector.Config{Database: filepath.Join(s.data, databaseFile), DatabaseURL: s.databaseURL, Lease: s.lease}
 }

@@ -5,10 +5,14 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/services/gateway/signin"
+	"github.com/b144f99b/orderflow/services/saga"
+	"github.com/b144f99b/orderflow/services/saga/fulfilment"
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 )
@@ -25,34 +29,60 @@ const (
 // command registers the groups that it understands.
 type settings struct {
 	natsURL     string
+	context     string // of the nats CLI
 	credentials string // file
 	http        string
+	hosts       []string // by which the HTTP server is asked, besides loopback names
+	signIn      signin.Config
 	logLevel    string
 	replicas    int
-	eventsMax   int64
 
-	data       string // directory of the projector's database and the partners' ledger
-	pspURL     string
-	carrierURL string
-	webhooks   string // HOST:PORT on which a service takes its partner's webhooks
-	secretFile string
-	lease      time.Duration
+	withoutSignIn bool // although others than this machine reach the HTTP API
+	eventsMax     int64
+
+	data        string // directory of the projector's database and the partners' ledger
+	databaseURL string // of the projector's PostgreSQL database; empty: SQLite in data
+	pspURL      string
+	carrierURL  string
+	webhooks    string // HOST:PORT on which a service takes its partner's webhooks
+	secretFile  string
+	lease       time.Duration
+	policyFile  string // of sagas
+	policies    []fulfilment.Policy
 
 	partnersListen  string
 	paymentWebhook  string // URL
 	shippingWebhook string // URL
+	faultSeed       uint64
 
 	// What "up" prepares for its services; without it they listen by themselves.
 	listeners map[string]net.Listener
 	secret    []byte
+	owner     string // of leases; see [service.Env]
 }
 
 func (s *settings) addLog(f *pflag.FlagSet) {
 	f.StringVar(&s.logLevel, "log-level", "info", "least `LEVEL` that is logged: debug, info, warn or error")
 }
 
+func (s *settings) addHosts(f *pflag.FlagSet) {
+	f.StringSliceVar(&s.hosts, "http-host", nil, "`NAME` by which a proxy on this machine asks a loopback --http, besides localhost; may be given several times")
+}
+
+// checkHosts refuses what no request could name.
+func (s *settings) checkHosts() error {
+	for _, host := range s.hosts {
+		if host == "" || strings.ContainsAny(host, ":/ ") {
+			return usageError("--http-host is %q; it must be a name, without scheme and port", host)
+		}
+	}
+	return nil
+}
+
 func (s *settings) addServer(f *pflag.FlagSet) {
-	f.StringVar(&s.natsURL, "nats-url", defaultNATSURL, "`URL` of the NATS server, or several separated by commas")
+	f.StringVar(&s.natsURL, "nats-url", "", "`URL` of the NATS server, or several separated by commas (default that of the context, or "+defaultNATSURL+")")
+	f.StringVar(&s.context, "context", "", "`NAME` of a context of the nats CLI that says where the server is and who connects (default $"+variableContext+", or the selected one)")
+	insteadOf(f, "nats-url", "context")
 	f.StringVar(&s.credentials, "nats-creds", "", "`FILE` with the NATS user's credentials")
 }
 
@@ -76,8 +106,27 @@ func (s *settings) addData(f *pflag.FlagSet) {
 	f.StringVar(&s.data, "data", defaultData, "keep what is stored beside the events in `DIR`")
 }
 
+func (s *settings) addDatabase(f *pflag.FlagSet) {
+	f.StringVar(&s.databaseURL, "database-url", "", "`URL` of a PostgreSQL database for the read models, which several projectors may share, instead of SQLite in --data; a password is better kept in the file that $PGPASSFILE names")
+}
+
 func (s *settings) addLease(f *pflag.FlagSet) {
 	f.DurationVar(&s.lease, "lease", 20*time.Second, "how long a silent instance keeps its subscriptions before another one takes them over")
+}
+
+func (s *settings) addPolicies(f *pflag.FlagSet) {
+	f.StringVar(&s.policyFile, "policies", "", "`FILE` with deadlines and retries of sagas, as docs/saga.md says; without it the built-in ones hold")
+}
+
+// readPolicies reads the policies of sagas, if there is a file of them.
+func (s *settings) readPolicies() (err error) {
+	if s.policyFile == "" {
+		return nil
+	}
+	if s.policies, err = saga.ReadPolicies(s.policyFile); err != nil {
+		return usageError("--policies: %w", err)
+	}
+	return nil
 }
 
 // webhooksOf is where a service takes its partner's webhooks.

@@ -11,10 +11,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 
-	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/b144f99b/orderflow/services/projector/orders"
-	"github.com/b144f99b/orderflow/services/projector/timeline"
+	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/nats-io/nats.go"
 )
 
@@ -46,9 +45,82 @@ func TestDemoSucceeds(t *testing.T) {
 	}
 }
 
+// shellLooksBack asks for an order, and the log, as they were after its draft was made.
+func shellLooksBack(t *testing.T, dir, key string) {
+	t.Helper()
+	status, stdout, stderr := once(t, dir, "events", "history", "order", key, "--json")
+	var draft, later stored
+	lines := strings.SplitAfter(stdout, "\n")
+	if err := errors.Join(json.Unmarshal([]byte(lines[1]), &draft), json.Unmarshal([]byte(lines[4]), &later)); err != nil || status != 0 {
+		t.Fatalf("history: %d %v %s", status, err, stderr)
+	}
+	for _, moment := range []string{draft.Position.String(), later.Time.Add(-time.Nanosecond).Format(time.RFC3339Nano)} {
+		var then stateThen
+		status, stdout, stderr := once(t, dir, "events", "at", moment, "order", key, "--json")
+		if err := json.Unmarshal([]byte(stdout), &then); err != nil || status != 0 || then.Stream != "order/"+key || then.Version == 0 || then.Version > 4 {
+			t.Errorf("at %s: %d %s %s", moment, status, stdout, stderr)
+		}
+	}
+	if status, stdout, stderr := once(t, dir, "events", "at", draft.Position.String(), "order", key); status != 0 ||
+		!strings.Contains(stdout, "was at version 2 since") || !strings.Contains(stdout, "beans-1kg") {
+		t.Errorf("at %s: %d %s %s", draft.Position, status, stdout, stderr)
+	}
+	status, stdout, stderr = once(t, dir, "events", "at", draft.Position.String(), "--limit", "3")
+	shown := strings.Split(strings.TrimSpace(stdout), "\n")
+	if status != 0 || len(shown) != 3 || !strings.HasPrefix(shown[2], draft.Position.String()+" ") || !strings.Contains(shown[2], "ItemAdded") {
+		t.Errorf("the log at %s: %d %s %s", draft.Position, status, stdout, stderr)
+	}
+	status, stdout, stderr = once(t, dir, "events", "at", "2100-01-01", "--limit", "1")
+	if status != 0 || strings.Count(stdout, "\n") != 1 {
+		t.Errorf("the log at its end: %d %s %s", status, stdout, stderr)
+	}
+}
+
+// shellCompletes asks what the functions of the shells ask.
+func shellCompletes(t *testing.T, dir, key string) {
+	t.Helper()
+	for line, want := range map[string][]string{
+		"order show ":                  {key},
+		"order cancel o":               {key},
+		"order cancel x":               nil,
+		"order show " + key + " ":      nil,
+		"saga retry ":                  {key},
+		"stock receive be":             {"beans-1kg"},
+		"projections rebuild s":        {"sagas", "sales", "stock"},
+		"projections promote orders":   {"orders_v1"},
+		"events history ":              {"fulfilment", "order", "payment", "product", "refund", "reservation", "shipment", "stock"},
+		"events history order ":        {key},
+		"events history stock ":        {"beans-1kg"},
+		"events history payment ":      nil,
+		"events at 0-5 pr":             {"product"},
+		"order add-":                   {"add-item"},
+		"order show --nats-url x:1 ":   nil, // a server that is not there
+		"events causes ":               nil,
+		"projections release sagas_v1": {"sagas_v1"},
+	} {
+		fields := strings.Split(strings.ReplaceAll(line, key, "\x00"), " ")
+		for i := range fields {
+			fields[i] = strings.ReplaceAll(fields[i], "\x00", key)
+		}
+		status, stdout, stderr := once(t, dir, append([]string{"__completeNoDesc"}, fields...)...)
+		got := strings.Split(strings.TrimSpace(stdout), "\n")
+		if directive := got[len(got)-1]; status != 0 || directive != ":4" {
+			t.Errorf("%q: %d %s %s", line, status, stdout, stderr)
+		}
+		if got = got[:len(got)-1]; !slices.Equal(got, want) && len(got)+len(want) > 0 {
+			t.Errorf("%q is completed by %q, want %q", line, got, want)
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if status, stdout, stderr := once(t, dir, "completion", shell); status != 0 || !strings.Contains(stdout, "__complete") {
+			t.Errorf("completion %s: %d %.200s %s", shell, status, stdout, stderr)
+		}
+	}
+}
+
 func TestDemoFailsWhenAnOrderDoesNotEndAsItShould(t *testing.T) {
-	s := scenario{name: "x", ends: orders.Completed, happens: []string{"PaymentCaptured"}, never: []string{"CompensationStarted"}}
-	err := s.check(orders.Order{State: orders.Rejected}, timeline.Timeline{Entries: []timeline.Entry{{Type: "CompensationStarted"}}})
+	s := scenario{name: "x", ends: queries.Completed, happens: []string{"PaymentCaptured"}, never: []string{"CompensationStarted"}}
+	err := s.check(queries.Order{State: queries.Rejected}, queries.Timeline{Entries: []queries.TimelineEntry{{Type: "CompensationStarted"}}})
 	if want := "it is Rejected and not Completed; PaymentCaptured did not happen; CompensationStarted happened"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -63,6 +135,9 @@ func TestDemoFailsWhenAnOrderDoesNotEndAsItShould(t *testing.T) {
 func TestShell(t *testing.T) {
 	dir := t.TempDir()
 	p := up(t, dir)
+	if want := []string{"NATS_URL=" + p.natsURL, "ORDERFLOW_NATS_URL=" + p.natsURL}; !slices.Equal(p.exports, want) {
+		t.Errorf("a shell is told to set %q, want %q", p.exports, want)
+	}
 	t.Setenv("ORDERFLOW_NATS_URL", p.natsURL)
 	const key = "o 1.ü" // what a subject cannot hold as it is
 	for _, line := range [][]string{
@@ -78,7 +153,7 @@ func TestShell(t *testing.T) {
 			t.Fatalf("%q: %d %s %s", line, status, stdout, stderr)
 		}
 	}
-	awaitState(t, p.client, key, orders.Completed)
+	awaitState(t, p.client, key, queries.Completed)
 	status, stdout, stderr := once(t, dir, "order", "show", key)
 	if status != 0 || !strings.Contains(stdout, "of customer c-1: Completed") || !strings.Contains(stdout, "2 × Espresso beans 1 kg (beans-1kg) at 24.90 EUR") {
 		t.Errorf("show: %d %s %s", status, stdout, stderr)
@@ -88,9 +163,58 @@ func TestShell(t *testing.T) {
 		t.Errorf("history: %d %s %s", status, stdout, stderr)
 	}
 	status, stdout, stderr = once(t, dir, "order", "timeline", key, "--json")
-	var told timeline.Timeline
+	var told queries.Timeline
 	if err := json.Unmarshal([]byte(stdout), &told); err != nil || status != 0 || !happened(told, "PaymentCaptured") {
 		t.Errorf("timeline: %d %v %s", status, err, stderr)
+	}
+
+	for _, c := range []struct{ line, says string }{
+		{"order list --customer c-1 --state Completed --text ESPRESSO --from 2020-01-01", "49.80 EUR"},
+		{"saga list --state COMPLETED", key},
+		{"saga summary", "COMPLETED"},
+		{"stock list --text beans", "24.90 EUR"},
+		{"stock movements beans-1kg", "+40 = 40"},
+		{"sales --by product", "49.80 EUR"},
+		{"payments list --state captured", "49.80 EUR"},
+		{"payments summary", "captured"},
+		{"customers", "c-1"},
+		{"events list --type OrderCompleted --limit 1", "order/" + key},
+		{"projections list", "orders_v1"},
+	} {
+		args := strings.Fields(c.line)
+		if status, stdout, stderr := once(t, dir, args...); status != 0 || !strings.Contains(stdout, c.says) {
+			t.Errorf("%s: %d %s %s; want …%s…", c.line, status, stdout, stderr, c.says)
+		}
+		status, stdout, stderr := once(t, dir, append(args, "--json")...)
+		if answer := map[string]any{}; status != 0 || json.Unmarshal([]byte(stdout), &answer) != nil {
+			t.Errorf("%s --json: %d %s %s", c.line, status, stdout, stderr)
+		}
+	}
+	if status, stdout, stderr := once(t, dir, "saga", "show", key); status != 0 || !strings.Contains(stdout, "COMPLETED") {
+		t.Errorf("saga show: %d %s %s", status, stdout, stderr)
+	}
+	var found queries.EventPage
+	status, stdout, stderr = once(t, dir, "events", "list", "--type", "ReservationRequested", "--json")
+	if err := json.Unmarshal([]byte(stdout), &found); err != nil || len(found.Events) != 1 {
+		t.Fatalf("events list: %d %s %s", status, stdout, stderr)
+	}
+	for verb, says := range map[string]string{"show": "Inventory is asked to hold 2 × beans-1kg", "causes": "OrderSubmitted"} {
+		if status, stdout, stderr := once(t, dir, "events", verb, found.Events[0].EventID); status != 0 || !strings.Contains(stdout, says) {
+			t.Errorf("events %s: %d %s %s", verb, status, stdout, stderr)
+		}
+	}
+	shellLooksBack(t, dir, key)
+	shellCompletes(t, dir, key)
+	for _, c := range []struct{ line, says string }{
+		{"projections rebuild orders --wait", "orders_v2  live"},
+		{"projections promote orders_v1", "orders_v1  live"},
+		{"projections pause orders_v2", "paused"},
+		{"projections resume orders_v2", "by hand"},
+		{"projections drop orders_v2", "orders_v2 is dropped"},
+	} {
+		if status, stdout, stderr := once(t, dir, strings.Fields(c.line)...); status != 0 || !strings.Contains(stdout, c.says) {
+			t.Errorf("%s: %d %s %s; want …%s…", c.line, status, stdout, stderr, c.says)
+		}
 	}
 
 	for _, c := range []struct {
@@ -98,6 +222,12 @@ func TestShell(t *testing.T) {
 		status int
 		says   string
 	}{
+		{[]string{"projections", "drop", "orders_v1"}, 3, "live"},
+		{[]string{"projections", "rebuild", "jars"}, 3, "view_not_found"},
+		{[]string{"projections", "release", "orders_v1", "order/o-1"}, 3, "not_parked"},
+		{[]string{"events", "list", "--from", "yesterday"}, 2, "2026-03-01"},
+		{[]string{"sales", "--by", "hour"}, 3, "day, product, currency"},
+		{[]string{"saga", "show", "o-9"}, 3, "saga_not_found"},
 		{[]string{"order", "create", "o-2"}, 2, "orderflow order create needs --customer"},
 		{[]string{"order", "create"}, 2, "orderflow order create needs ORDER-ID, got 0 arguments"},
 		{[]string{"order", "create", strings.Repeat("x", 256), "--customer", "c", "--currency", "EUR"}, 3, "256 bytes"},
@@ -109,6 +239,12 @@ func TestShell(t *testing.T) {
 		{[]string{"events", "history", "Order", key}, 2, `the category "Order" contains 'O'`},
 		{[]string{"order", "show", "o-9"}, 3, "order_not_found"},
 		{[]string{"events", "history", "order", "o-9"}, 5, "order/o-9 has no events"},
+		{[]string{"events", "at", "yesterday"}, 2, "0-1871"},
+		{[]string{"events", "at", "0-5", "order"}, 2, "MOMENT, CATEGORY and KEY"},
+		{[]string{"events", "at", "0-5", "jar", "j-1"}, 2, "fulfilment, order"},
+		{[]string{"events", "at", "2020-01-01"}, 5, "nothing was stored then"},
+		{[]string{"events", "at", "2020-01-01", "order", key}, 5, "had no events then"},
+		{[]string{"events", "at", "0-5", "order", "o-9"}, 5, "order/o-9 has no events"},
 		{[]string{"order", "show", key, "--nats-url", "nats://127.0.0.1:1"}, exitNoServer, "no NATS server can be reached"},
 	} {
 		if status, _, stderr := once(t, dir, c.args...); status != c.status || !strings.Contains(stderr, c.says) {
@@ -118,26 +254,94 @@ func TestShell(t *testing.T) {
 	p.stop(t)
 }
 
+// Ids and names are users', and a terminal obeys what it is sent: nothing of theirs
+// reaches it that it would not simply show.
+func TestNothingIsWrittenThatATerminalObeys(t *testing.T) {
+	dir := t.TempDir()
+	p := up(t, dir)
+	t.Setenv("ORDERFLOW_NATS_URL", p.natsURL)
+	const (
+		turned = "o\u202ezzz\u2066\U000e0001"                        // what ids and fields may hold
+		evil   = "\x1b]0;mine\a\x1b[2J\u009b2J\x7f\r\nok\t" + turned // what is refused, and told in the refusal
+	)
+	run := func(want int, args ...string) string {
+		t.Helper()
+		status, stdout, stderr := once(t, dir, args...)
+		if status != want {
+			t.Fatalf("%q: exit status %d, want %d\n%s%s", args, status, want, stdout, stderr)
+		}
+		for _, text := range []string{stdout, stderr} {
+			if i := strings.IndexFunc(text, obeyed); i >= 0 {
+				t.Errorf("%q writes %q", args, text[i:])
+			}
+		}
+		return stdout
+	}
+	run(3, "product", "list", evil, "--name", "Beans", "--price", "24.90", "--currency", "EUR")
+	run(3, "product", "list", turned, "--name", evil, "--price", "24.90", "--currency", "EUR")
+	run(3, "order", "create", evil, "--customer", turned, "--currency", "EUR")
+	run(3, "order", "show", evil)
+	run(0, "product", "list", turned, "--name", turned, "--price", "24.90", "--currency", "EUR")
+	run(0, "stock", "receive", turned, "--quantity", "40", "--reference", turned)
+	run(0, "order", "create", turned, "--customer", turned, "--currency", "EUR", "--channel", turned)
+	run(0, "order", "add-item", turned, "--sku", turned, "--quantity", "1")
+	run(0, "order", "set-shipping", turned, "--address", turned, "--country", "DE")
+	run(0, "order", "set-payment-method", turned, "--method", "card-"+turned)
+	run(0, "order", "submit", turned)
+	awaitState(t, p.client, turned, queries.Completed)
+	tail := begin(t, dir, "events", "tail", "--from", "0-0", "--category", "order")
+	for lines := 0; lines < 11; lines++ {
+		if line := <-tail.lines; !strings.HasPrefix(line, "0-") || strings.ContainsFunc(line, obeyed) {
+			t.Errorf("the tail writes %q", line)
+		}
+	}
+	tail.stop(t)
+	for _, args := range [][]string{
+		{"order", "show", turned}, {"order", "list"}, {"order", "timeline", turned}, {"events", "history", "order", turned},
+		{"events", "history", "product", turned}, {"subscriptions"},
+	} {
+		if shown := run(0, args...); !strings.Contains(shown, "\n") {
+			t.Errorf("%q shows %q", args, shown)
+		}
+	}
+	run(3, "order", "create", turned, "--customer", "c-1", "--currency", "EUR")
+	run(3, "order", "show", turned+"9")
+	run(5, "events", "history", "order", evil+"9")
+	for _, service := range []string{"order", "inventory", "payment", "shipping", "saga"} {
+		run(5, "subscriptions", "release", service, service, "fulfilment/"+turned, "--reason", turned)
+		run(5, "subscriptions", "drop", service, service, "fulfilment/"+turned, "--from", "0-1", "--reason", turned)
+	}
+	run(6, "subscriptions", "release", "gateway", "gateway", "fulfilment/o-1", "--reason", "it has none")
+	run(2, "subscriptions", "release", "payment", "payment", "fulfilment/o-1")
+	run(2, "subscriptions", "drop", "payment", "payment", "fulfilment/o-1", "--reason", "of which commit?")
+	run(2, "order", evil)
+	run(2, "--"+evil)
+
+	status, stdout, _ := once(t, dir, "order", "show", turned, "--json")
+	var o queries.Order
+	if err := json.Unmarshal([]byte(stdout), &o); status != 0 || err != nil || o.OrderID != turned {
+		t.Errorf("as JSON it is %d %v %q", status, err, o.OrderID)
+	}
+	p.stop(t)
+}
+
+// obeyed tells what a terminal would not simply show.
+func obeyed(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+
 // An order is in flight when everything is killed; started again it completes,
 // and the payment provider has captured once.
 func TestKilledInFlightTheOrderCompletesOnce(t *testing.T) {
 	dir := t.TempDir()
 	p := up(t, dir)
-	command := func(category, key, verb string, body map[string]any) {
-		t.Helper()
-		if _, err := p.client.command(t.Context(), esjs.StreamID{Category: category, Key: key}, verb, body, commandOptions{}); err != nil {
-			t.Fatalf("%s %s: %v", verb, key, err)
-		}
-	}
-	command("product", "beans", "list", map[string]any{"name": "Beans", "price": "24.90", "currency": "EUR"})
-	command("stock", "beans", "receive", map[string]any{"quantity": 40, "reference": "PO-1"})
+	p.command(t, "product", "beans", "list", map[string]any{"name": "Beans", "price": "24.90", "currency": "EUR"})
+	p.command(t, "stock", "beans", "receive", map[string]any{"quantity": 40, "reference": "PO-1"})
 	moments := []string{"OrderSubmitted", "AuthorizationAttempted", "CaptureAttempted", "PaymentCaptured", "DispatchRequested"}
 	for _, moment := range moments {
 		key := "killed-at-" + moment
 		create(t, p.client, key)
-		command("order", key, "add-item", map[string]any{"sku": "beans", "quantity": 1})
-		command("order", key, "set-shipping", map[string]any{"address_ref": "addr-1", "country": "DE"})
-		command("order", key, "set-payment-method", map[string]any{"method_ref": "card-ok"})
+		p.command(t, "order", key, "add-item", map[string]any{"sku": "beans", "quantity": 1})
+		p.command(t, "order", key, "set-shipping", map[string]any{"address_ref": "addr-1", "country": "DE"})
+		p.command(t, "order", key, "set-payment-method", map[string]any{"method_ref": "card-ok"})
 		submit := func(ctx context.Context) error {
 			_, err := p.client.command(ctx, orderID(key), "submit", map[string]any{}, commandOptions{id: "submit-" + key})
 			return err
@@ -153,7 +357,7 @@ func TestKilledInFlightTheOrderCompletesOnce(t *testing.T) {
 		if err := submit(t.Context()); err != nil { // the same command again
 			t.Fatalf("submit %s again: %v", key, err)
 		}
-		awaitState(t, p.client, key, orders.Completed)
+		awaitState(t, p.client, key, queries.Completed)
 	}
 	var ledger struct {
 		Payments []struct {
@@ -211,11 +415,11 @@ func (r *running) killedBy(t *testing.T, event string) context.Context {
 	return ctx
 }
 
-func awaitState(t *testing.T, c client, key string, want orders.State) {
+func awaitState(t *testing.T, c client, key string, want queries.OrderState) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
-		var o orders.Order
+		var o queries.Order
 		err := c.query(t.Context(), "query.orders.get", map[string]any{"order_id": key}, &o)
 		if err == nil && o.State == want {
 			return

@@ -6,11 +6,10 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/b144f99b/orderflow/pkg/events"
-	"github.com/b144f99b/orderflow/services/projector/orders"
-	"github.com/b144f99b/orderflow/services/projector/timeline"
+	"github.com/b144f99b/orderflow/pkg/queries"
+	"github.com/b144f99b/orderflow/services/saga"
 	"github.com/spf13/cobra"
 )
 
@@ -26,10 +25,20 @@ func addNoun(root *cobra.Command, n noun) {
 		root.AddCommand(parent)
 	}
 	for _, v := range n.verbs {
-		parent.AddCommand(newVerb(n, v))
+		cmd := newVerb(n, v)
+		if n.category == saga.Category {
+			forMany(cmd, v)
+		}
+		parent.AddCommand(cmd)
+	}
+	if n.category == saga.Category {
+		parent.AddCommand(newSagaList(), newSagaShow(), newSagaSummary())
 	}
 	if n.category == events.CategoryOrder {
 		parent.AddCommand(newShow(), newList(), newTimeline())
+	}
+	if n.category == events.CategoryStock {
+		parent.AddCommand(newStockList(), newMovements())
 	}
 }
 
@@ -41,7 +50,7 @@ func newShow() *cobra.Command {
 		Args:  exactly("ORDER-ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.ask(cmd, func(ctx context.Context, c client) error {
-				var o orders.Order
+				var o queries.Order
 				if err := c.query(ctx, "query.orders.get", map[string]any{"order_id": args[0]}, &o); err != nil {
 					return err
 				}
@@ -64,9 +73,9 @@ func newTimeline() *cobra.Command {
 		Args:  exactly("ORDER-ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.ask(cmd, func(ctx context.Context, c client) error {
-				all := timeline.Timeline{OrderID: args[0]}
+				all := queries.Timeline{OrderID: args[0]}
 				for {
-					var page timeline.Timeline
+					var page queries.Timeline
 					request := map[string]any{"order_id": args[0], "cursor": all.NextCursor}
 					if err := c.query(ctx, "query.orders.timeline", request, &page); err != nil {
 						return err
@@ -89,33 +98,27 @@ func newTimeline() *cobra.Command {
 }
 
 // printOrder writes an order for people.
-func printOrder(out io.Writer, o orders.Order) error {
-	fmt.Fprintf(out, "Order %s of customer %s: %s (version %d)\n\n", o.OrderID, o.CustomerID, o.State, o.Version)
+func printOrder(out io.Writer, o queries.Order) error {
+	fmt.Fprintf(out, "Order %s of customer %s: %s (version %d)\n\n", plain(o.OrderID), plain(o.CustomerID), o.State, o.Version)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	row := func(name string, value any) {
+	line := func(name string, value any) {
 		if text := fmt.Sprint(value); text != "" {
-			fmt.Fprintf(w, "  %s\t%s\n", name, text)
+			fmt.Fprintf(w, "  %s\t%s\n", plain(name), plain(text))
 		}
 	}
 	for _, l := range o.Lines {
-		row(l.LineID, fmt.Sprintf("%d × %s (%s) at %v", l.Quantity, l.Name, l.SKU, l.UnitPrice))
+		line(l.LineID, fmt.Sprintf("%d × %s (%s) at %v", l.Quantity, l.Name, l.SKU, l.UnitPrice))
 	}
-	when := func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return t.Format(time.RFC3339)
-	}
-	row("total", amount(o.Total))
-	row("paid", amount(o.Captured))
-	row("ships to", strings.TrimSpace(o.Shipping.AddressRef+" "+o.Shipping.Country))
-	row("pays with", o.PaymentMethod)
-	row("tracking", strings.Join(o.Tracking, ", "))
-	row("rejected", o.Rejection.Code)
-	row("cancelled", o.Cancellation.Reason)
-	row("created", when(o.CreatedAt))
-	row("submitted", when(o.SubmittedAt))
-	row("ended", when(o.EndedAt))
+	line("total", amount(o.Total))
+	line("paid", amount(o.Captured))
+	line("ships to", strings.TrimSpace(o.Shipping.AddressRef+" "+o.Shipping.Country))
+	line("pays with", o.PaymentMethod)
+	line("tracking", strings.Join(o.Tracking, ", "))
+	line("rejected", o.Rejection.Code)
+	line("cancelled", o.Cancellation.Reason)
+	line("created", when(o.CreatedAt))
+	line("submitted", when(o.SubmittedAt))
+	line("ended", when(o.EndedAt))
 	return w.Flush()
 }
 

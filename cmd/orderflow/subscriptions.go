@@ -43,6 +43,55 @@ func newSubscriptions() *cobra.Command {
 		},
 	}
 	s.add(cmd.Flags())
+	cmd.AddCommand(
+		newParkedDecision("release", "Let a parked key go on, from the commit that failed"),
+		newParkedDecision("drop", "Give up the first commit of a parked key that waits, and let the key go on after it"),
+	)
+	return cmd
+}
+
+// newParkedDecision makes "orderflow subscriptions release payment payment fulfilment/o-1 --reason …".
+func newParkedDecision(verb, short string) *cobra.Command {
+	var (
+		s            shellFlags
+		reason, from string
+	)
+	cmd := &cobra.Command{
+		Use:   verb + " SERVICE SUBSCRIPTION KEY",
+		Short: short,
+		Args:  exactly("SERVICE", "SUBSCRIPTION", "KEY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			body := map[string]any{"key": args[2], "reason": reason}
+			switch {
+			case reason == "":
+				return usageError("%s needs --reason; see %[1]s --help", cmd.CommandPath())
+			case verb == "drop" && from == "":
+				return usageError("%s needs --from, the position of the commit that is given up, which \"orderflow subscriptions\" shows", cmd.CommandPath())
+			case verb == "drop":
+				body["from"] = from
+			}
+			return s.ask(cmd, func(ctx context.Context, c client) error {
+				subscription := esjs.StreamID{Category: "subscription." + args[0], Key: args[1]}
+				r, err := c.command(ctx, subscription, verb, body, commandOptions{actor: actor()})
+				if err != nil {
+					return err
+				}
+				if s.json {
+					return printJSON(cmd.OutOrStdout(), r)
+				}
+				done := map[string]string{"release": "goes on", "drop": "goes on after " + from}[verb]
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s/%s: %s %s\n", plain(args[0]), plain(args[1]), plain(args[2]), plain(done))
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "`WHY`, for the log")
+	withoutVariable(cmd.Flags(), "reason")
+	if verb == "drop" {
+		cmd.Flags().StringVar(&from, "from", "", "`POSITION` of the commit that is given up: the first one that waits")
+		withoutVariable(cmd.Flags(), "from")
+	}
+	s.add(cmd.Flags())
 	return cmd
 }
 
@@ -67,22 +116,23 @@ func allSubscriptions(ctx context.Context, store *esjs.Store) ([]subscribed, err
 
 func printSubscriptions(out io.Writer, all []subscribed) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SERVICE\tSUBSCRIPTION\tPOSITION\tLAG\tPARKED\tSTORED\tOWNER")
+	fmt.Fprintln(w, "SERVICE\tSUBSCRIPTION\tPOSITION\tLAG\tBEHIND\tRATE\tPARKED\tSTORED\tOWNER")
 	for _, s := range all {
 		owner := s.Owner
 		if owner == "" {
 			owner = "nobody"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n",
-			s.Service, s.Name, s.Position, s.Lag, len(s.Parked), s.Renewed.Format(time.RFC3339), owner)
+		behind := time.Duration(s.Behind * float64(time.Second)).Round(time.Millisecond)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%.1f/s\t%d\t%s\t%s\n",
+			s.Service, plain(s.Name), s.Position, s.Lag, behind, s.Rate, len(s.Parked), s.Renewed.Format(time.RFC3339), plain(owner))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for _, s := range all {
 		for _, p := range s.Parked {
-			fmt.Fprintf(out, "\n%s/%s has parked %q since %s with %d commits: %s\n",
-				s.Service, s.Name, p.Key, p.Since.Format(time.RFC3339), p.Count, p.Reason)
+			fmt.Fprintf(out, "\n%s/%s has parked %q since %s with %d commits from %s: %s\n",
+				s.Service, plain(s.Name), p.Key, p.Since.Format(time.RFC3339), p.Count, p.From, plain(p.Reason))
 		}
 	}
 	return nil

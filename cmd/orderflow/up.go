@@ -16,9 +16,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// upLease is short, because nobody else runs these services: after a crash they
-// go on soon, and a server in the same process is never silent for long.
-const upLease = 5 * time.Second
+const (
+	// upLease is short, because nobody else runs these services: after a crash they
+	// go on soon, and a server in the same process is never silent for long.
+	upLease = 5 * time.Second
+	// upOwner owns the leases on the embedded server. Both are in the one process
+	// that holds the lock of the data directory, where the leases are: those that it
+	// finds under this name were left by a process that has ended. On another server
+	// nothing says so, and the lease runs out.
+	upOwner = "orderflow-up"
+)
 
 // upFlags are the flags of "up" that no other command has.
 type upFlags struct {
@@ -26,6 +33,7 @@ type upFlags struct {
 	nats      string
 	ephemeral bool
 	demo      bool
+	demoEnded bool // with every scenario as it should
 }
 
 func newUp() *cobra.Command {
@@ -56,7 +64,7 @@ crash: an order in flight completes.
 			case !external && f.replicas != 1:
 				return usageError("--replicas is %d; the embedded server is one server and keeps 1 copy", f.replicas)
 			}
-			if err := f.checkStore(); err != nil {
+			if err := errors.Join(checkAddresses(f.nats, f.http), f.checkHosts(), f.checkStore(), f.readPolicies()); err != nil {
 				return err
 			}
 			if f.demo && !cmd.Flags().Changed("log-level") {
@@ -66,7 +74,11 @@ crash: an order in flight completes.
 			if err != nil {
 				return err
 			}
-			return unlessStopped(cmd.Context(), runUp(cmd.Context(), f, external, cmd.OutOrStdout(), log))
+			err = unlessStopped(cmd.Context(), runUp(cmd.Context(), f, external, cmd.OutOrStdout(), log))
+			if err == nil && f.demo && !f.demoEnded {
+				return fail(exitDemoFailed, "the demo was interrupted before its first scenario")
+			}
+			return err
 		},
 	}
 	fl := cmd.Flags()
@@ -79,6 +91,10 @@ crash: an order in flight completes.
 	fl.BoolVar(&f.ephemeral, "ephemeral", false, "keep everything in a temporary directory that is removed at the end")
 	insteadOf(fl, "nats", "nats-url")
 	insteadOf(fl, "data", "ephemeral")
+	f.addPolicies(fl)
+	f.addDatabase(fl)
+	f.addHosts(fl)
+	f.addSignIn(fl)
 	f.addStore(fl)
 	f.addLog(fl)
 	return cmd
@@ -89,11 +105,19 @@ crash: an order in flight completes.
 // starts the services.
 func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log zerolog.Logger) (err error) {
 	begun := time.Now()
+	telemetry, err := newTelemetry(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer telemetry.close()
 	ln, err := listenHTTP(f.http)
 	if err != nil {
 		return err
 	}
 	defer ln.Close()
+	if err := f.checkSignIn(ln.Addr()); err != nil {
+		return err
+	}
 	if !external {
 		if err := checkFree("--nats", f.nats); err != nil {
 			return err
@@ -108,6 +132,9 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 		return err
 	}
 	defer closeAll(f.listeners)
+	if err := f.checkDatabase(ctx); err != nil {
+		return err
+	}
 
 	dialAs, stopServer, err := f.server(ctx, dir, external, log)
 	if err != nil {
@@ -118,10 +145,9 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 		return err
 	}
 	dir.keep()
-	metrics := service.NewMetrics()
 	var inside, outside []*part
 	for _, sp := range services() {
-		p, err := start(ctx, sp, &f.settings, dialAs(sp.name, log), metrics, log.With().Str("service", sp.name).Logger())
+		p, err := start(ctx, sp, &f.settings, dialAs(sp.name, log), telemetry, log.With().Str("service", sp.name).Logger())
 		if err != nil {
 			return err
 		}
@@ -134,23 +160,26 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 	}
 	parts := append(inside, outside...)
 	mux := http.NewServeMux()
-	service.HandleProbes(mux, func() error { return unready(parts) }, metrics)
+	service.HandleProbes(mux, func() error { return unready(parts) }, telemetry.metrics)
 	for _, p := range parts {
-		p.route(mux, ln.Addr())
+		p.route(mux)
 	}
+	web := service.Web(mux, ln.Addr(), f.hosts)
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	runs := append(runsOf(inside),
-		func(ctx context.Context) error { return service.ServeHTTP(ctx, ln, mux) },
+		func(ctx context.Context) error { return service.ServeHTTP(ctx, ln, web) },
 		func(ctx context.Context) error {
 			if err := awaitAll(ctx, parts); err != nil {
 				return err
 			}
-			log.Info().Dur("took", time.Since(begun)).Msg("everything is ready")
+			log.Info().Dur("took_ms", time.Since(begun)).Msg("everything is ready")
 			if f.demo {
 				defer stop()
-				return runDemo(ctx, dialAs("demo", log), f.store(), out)
+				err := runDemo(ctx, dialAs("demo", log), f.store(), out)
+				f.demoEnded = err == nil
+				return err
 			}
 			f.announce(out, dir, ln.Addr())
 			<-ctx.Done()
@@ -178,6 +207,15 @@ func (f *upFlags) prepare(dir string) (err error) {
 	return nil
 }
 
+// checkDatabase refuses a database that the projector could not use.
+func (f *upFlags) checkDatabase(ctx context.Context) error {
+	err := f.projector().Check(ctx)
+	if f.databaseURL == "" && errors.Is(err, esjs.ErrConfig) {
+		return fail(exitBadDirectory, "%w; move it away, and the read models are built anew", err)
+	}
+	return err
+}
+
 // server starts the embedded server or reaches the other one, and returns how
 // a service connects to it.
 func (f *upFlags) server(ctx context.Context, dir *directory, external bool, log zerolog.Logger) (dialAs func(string, zerolog.Logger) esjs.Dial, stop func(), err error) {
@@ -195,7 +233,7 @@ func (f *upFlags) server(ctx context.Context, dir *directory, external bool, log
 	if err != nil {
 		return nil, nil, err
 	}
-	f.natsURL = server.url()
+	f.natsURL, f.owner = server.url(), upOwner
 	return server.dial, server.stop, nil
 }
 
@@ -244,9 +282,6 @@ func awaitAll(ctx context.Context, parts []*part) error {
 
 // checkFree makes sure that the embedded server will be able to listen.
 func checkFree(flag, addr string) error {
-	if _, _, err := splitAddress(addr); err != nil {
-		return err
-	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return addressError(flag, addr, err)
@@ -264,20 +299,21 @@ func (f *upFlags) announce(out io.Writer, dir *directory, http net.Addr) {
 orderflow is ready.
 
   NATS     %s
-  HTTP     http://%s    /v1/orders/{id} /readyz /metrics
+  Console  http://%s/console/
+  HTTP     http://%[2]s    /openapi.json /readyz /metrics
   Partners %s
   Data     %s
 
 Try:
 
-  export NATS_URL=%s
+  export NATS_URL=%[1]s ORDERFLOW_NATS_URL=%[1]s
   nats req cmd.product.beans-1kg.list '{"name":"Espresso beans 1 kg","price":"24.90","currency":"EUR"}'
   nats req cmd.stock.beans-1kg.receive '{"quantity":40,"reference":"PO-1"}'
   nats req cmd.order.o-1.create '{"customer_id":"c-1","currency":"EUR"}'
   nats sub 'ev.>'
 
 Ctrl-C stops it.
-`, f.natsURL, http, f.partnersURL(), kept, f.natsURL)
+`, f.natsURL, http, f.partnersURL(), kept)
 }
 
 func (f *upFlags) partnersURL() string { return "http://" + f.listeners["partners"].Addr().String() }

@@ -6,13 +6,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/nats-io/nats.go"
 )
 
@@ -21,6 +21,7 @@ type running struct {
 	*process
 	natsURL string
 	httpURL string
+	exports []string // what it tells a shell to set
 	client  client
 }
 
@@ -28,6 +29,7 @@ func up(t *testing.T, dir string, args ...string) *running {
 	t.Helper()
 	p := begin(t, dir, append([]string{"up", "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)...)
 	r := &running{process: p, natsURL: p.until(t, "NATS "), httpURL: strings.Fields(p.until(t, "HTTP "))[0]}
+	r.exports = strings.Fields(p.until(t, "export "))
 	p.until(t, "Ctrl-C stops it.")
 	r.client = connect(t, r.natsURL)
 	return r
@@ -44,6 +46,14 @@ func connect(t *testing.T, url string) client {
 }
 
 func orderID(key string) esjs.StreamID { return esjs.StreamID{Category: "order", Key: key} }
+
+// command sends a command that is not refused.
+func (r *running) command(t *testing.T, category, key, verb string, body map[string]any) {
+	t.Helper()
+	if _, err := r.client.command(t.Context(), esjs.StreamID{Category: category, Key: key}, verb, body, commandOptions{}); err != nil {
+		t.Fatalf("%s %s: %v", verb, key, err)
+	}
+}
 
 func create(t *testing.T, c client, key string) reply {
 	t.Helper()
@@ -117,15 +127,94 @@ func TestUpStopsCleanlyAndGoesOnWhereItWas(t *testing.T) {
 
 func TestUpGoesOnAfterItWasKilled(t *testing.T) {
 	dir := t.TempDir()
-	first := up(t, dir)
-	created := create(t, first.client, "o-1")
-	if err := first.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+	up(t, dir).stop(t) // which leaves indexes for the next start
+	killed := up(t, dir)
+	if said := warnings(t, killed.process); len(said) > 0 {
+		t.Errorf("a start after a clean stop warns of %q", said)
+	}
+	created := create(t, killed.client, "o-1")
+	if err := killed.cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	first.wait(t)
-	second := up(t, dir)
-	showsVersion(t, second.client, "o-1", created.Revision, 1)
-	second.stop(t)
+	killed.wait(t)
+	next := up(t, dir)
+	// The leases of what was killed are its own, and are not waited for.
+	if active := metric(t, next, "subscription_active"); len(active) < 6 || slices.Contains(active, "0") {
+		t.Errorf("the subscriptions are active: %q, want all to be", active)
+	}
+	showsVersion(t, next.client, "o-1", created.Revision, 1)
+	if said := warnings(t, next.process); len(said) != 1 || !strings.HasPrefix(said[0], "the last stop was not a clean one") {
+		t.Errorf("a start after a kill warns of %q, want one line", said)
+	}
+	next.stop(t)
+}
+
+// metric returns the values of a metric, whatever its prefix, one for each set of labels.
+func metric(t *testing.T, r *running, name string) (values []string) {
+	t.Helper()
+	resp, err := http.Get(r.httpURL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, name+"{") {
+			values = append(values, line[strings.LastIndex(line, " ")+1:len(line)-1])
+		}
+	}
+	return values
+}
+
+// warnings are the messages that a process has logged as warnings or worse.
+func warnings(t *testing.T, p *process) (messages []string) {
+	t.Helper()
+	for line := range strings.Lines(p.stderr.String()) {
+		var entry struct{ Level, Message string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		if entry.Level != "info" {
+			messages = append(messages, entry.Message)
+		}
+	}
+	return messages
+}
+
+// A page whose name resolves to this machine must not reach the API from a
+// browser, and what is not there is a problem like every other.
+func TestUpAnswersOnlyToItsOwnNames(t *testing.T) {
+	p := up(t, t.TempDir(), "--http-host", "shop.example")
+	for _, c := range []struct {
+		host, path string
+		status     int
+	}{
+		{"", "/v1/orders/o-1", 404},
+		{"shop.example", "/v1/orders/o-1", 404},
+		{"", "/nope", 404},
+		{"evil.example", "/v1/orders/o-1", 421},
+		{"evil.example", "/metrics", 421},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.httpURL+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = c.host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var problem service.Problem
+		err = json.NewDecoder(resp.Body).Decode(&problem)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != c.status || problem.Status != c.status || problem.Code == "" {
+			t.Errorf("%s of %q: %d %+v, %v", c.path, c.host, resp.StatusCode, problem, err)
+		}
+	}
+	p.stop(t)
 }
 
 func TestUpEphemeralLeavesNothing(t *testing.T) {
@@ -157,66 +246,6 @@ func TestUpHasAccounts(t *testing.T) {
 		t.Error("somebody can log in as sys")
 	}
 	p.stop(t)
-}
-
-// The same services as processes of their own, against a server that is there.
-func TestServicesRunOnTheirOwn(t *testing.T) {
-	dir := t.TempDir()
-	server := esjstest.Server(t, esjstest.SyncAlways())
-	for range 2 { // again changes nothing
-		if status, _, stderr := once(t, dir, "provision", "--nats-url", server.URL()); status != 0 {
-			t.Fatalf("provision: %d %s", status, stderr)
-		}
-	}
-	t.Setenv("ORDERFLOW_NATS_URL", server.URL())
-	t.Setenv("ORDERFLOW_DATA", dir)
-	t.Setenv("ORDERFLOW_WEBHOOKS", "127.0.0.1:0")
-	t.Setenv("ORDERFLOW_LISTEN", "127.0.0.1:0")
-	var processes []*process
-	for _, s := range services() {
-		processes = append(processes, begin(t, dir, s.name))
-	}
-	for i, s := range services() {
-		awaitReady(t, dir, processes[i], s.name)
-	}
-	c := connect(t, server.URL())
-	created := create(t, c, "o-1")
-	showsVersion(t, c, "o-1", created.Revision, 1)
-	for i, p := range processes {
-		p.stop(t)
-		if !strings.Contains(p.stderr.String(), "service stopped") {
-			t.Errorf("%s did not say that it stopped:\n%s", services()[i].name, p.stderr)
-		}
-	}
-}
-
-// awaitReady finds a service's HTTP address in its log and waits until it says
-// that it is ready.
-func awaitReady(t *testing.T, dir string, p *process, name string) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		for line := range strings.Lines(p.stderr.String()) {
-			var entry struct {
-				Message string `json:"message"`
-				HTTP    string `json:"http"`
-			}
-			if json.Unmarshal([]byte(line), &entry) != nil || entry.Message != "service starts" {
-				continue
-			}
-			if status, _, _ := once(t, dir, "healthcheck", "--http", entry.HTTP); status == 0 {
-				return
-			}
-		}
-		select {
-		case <-p.ended:
-			t.Fatalf("%s ended:\n%s", name, p.stderr)
-		case <-time.After(50 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s is not ready:\n%s", name, p.stderr)
-		}
-	}
 }
 
 // addressOf reads where a part of "up" listens, as its data directory says.

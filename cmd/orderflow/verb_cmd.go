@@ -57,6 +57,7 @@ func newVerb(n noun, v verb) *cobra.Command {
 		s        shellFlags
 		opts     commandOptions
 		expected uint64
+		later    bool
 	)
 	values := make(map[string]func() any, len(v.fields))
 	cmd := &cobra.Command{
@@ -80,14 +81,22 @@ func newVerb(n noun, v verb) *cobra.Command {
 			}
 			opts.actor = actor()
 			return s.ask(cmd, func(ctx context.Context, c client) error {
-				r, err := c.command(ctx, esjs.StreamID{Category: n.category, Key: args[0]}, v.name, body, opts)
+				id := esjs.StreamID{Category: n.category, Key: args[0]}
+				if later {
+					q, err := c.enqueue(ctx, id, v.name, body, opts)
+					if err != nil {
+						return err
+					}
+					return q.print(cmd.OutOrStdout(), s.json)
+				}
+				r, err := c.command(ctx, id, v.name, body, opts)
 				if service.ExitStatus(err) == service.ExitUnknown {
 					return fmt.Errorf("%w (it was --command-id %s)", err, opts.id)
 				}
 				if err != nil {
 					return err
 				}
-				return r.print(cmd.OutOrStdout(), n.category+" "+args[0], s.json)
+				return r.print(cmd.OutOrStdout(), n.category+" "+plain(args[0]), s.json)
 			})
 		},
 	}
@@ -97,7 +106,9 @@ func newVerb(n noun, v verb) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&opts.id, "command-id", "", "`ID` of the command: sent again with the same id it has no second effect")
 	cmd.Flags().Uint64Var(&expected, "expected-version", 0, "refuse unless it has exactly `N` events")
+	cmd.Flags().BoolVar(&later, "queued", false, "only queue it: it is carried out when its service runs, and \"orderflow queue list\" shows it if it is refused")
 	withoutVariable(cmd.Flags(), "command-id")
+	withoutVariable(cmd.Flags(), "queued")
 	withoutVariable(cmd.Flags(), "expected-version")
 	s.add(cmd.Flags())
 	return cmd
@@ -118,6 +129,9 @@ func (f field) add(flags *pflag.FlagSet) func() any {
 			}
 			return all
 		}
+	case yes:
+		given := flags.Bool(f.flag, false, f.usage)
+		return func() any { return *given }
 	default:
 		text := flags.String(f.flag, "", f.usage)
 		return func() any { return *text }
@@ -129,15 +143,28 @@ func (r reply) print(out io.Writer, what string, asJSON bool) error {
 	if asJSON {
 		return printJSON(out, r)
 	}
-	did := fmt.Sprintf("%d new events", len(r.EventIDs))
-	switch len(r.EventIDs) {
-	case 0:
-		did = "nothing to do"
-	case 1:
-		did = "1 new event"
-	}
-	fmt.Fprintf(out, "%s is at version %d (%s)\n", what, r.Version, did)
+	fmt.Fprintf(out, "%s is at version %d (%s)\n", what, r.Version, did(len(r.EventIDs)))
 	return nil
+}
+
+// print writes that a command was queued.
+func (q queued) print(out io.Writer, asJSON bool) error {
+	if asJSON {
+		return printJSON(out, q)
+	}
+	_, err := fmt.Fprintf(out, "%s %s: %s is queued as number %d\n", q.Category, plain(q.Key), q.Verb, q.Number)
+	return err
+}
+
+// did says how much a command changed.
+func did(events int) string {
+	switch events {
+	case 0:
+		return "nothing to do"
+	case 1:
+		return "1 new event"
+	}
+	return fmt.Sprintf("%d new events", events)
 }
 
 // printJSON writes v indented.

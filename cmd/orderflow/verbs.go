@@ -24,6 +24,7 @@ const (
 	text   kind = iota
 	number      // whole
 	lines       // ID=QUANTITY, any number of times
+	yes         // true when it is given
 )
 
 // noun is an aggregate that takes commands.
@@ -36,6 +37,8 @@ type noun struct {
 
 func nouns() []noun {
 	reason := field{flag: "reason", json: "reason", usage: "`WHY`, for the record"}
+	why := field{flag: "reason", json: "reason", usage: "`WHY`, for the record", required: true}
+	refundID := field{flag: "refund", json: "refund_id", usage: "`ID` of a refund of the order, instead of its fulfilment"}
 	currency := field{flag: "currency", json: "currency", usage: "`CODE` of the currency, for example EUR", required: true}
 	price := field{flag: "price", json: "price", usage: "`AMOUNT` with the currency's decimals, for example 24.90", required: true}
 	return []noun{
@@ -69,8 +72,19 @@ func nouns() []noun {
 				{flag: "line", json: "lines", usage: "`ID=QUANTITY` of a line whose goods are given back, for example l1=2; may be given several times", kind: lines},
 				{flag: "amount", json: "amount", usage: "`AMOUNT` with the currency's decimals, instead of lines"},
 				{flag: "currency", json: "currency", usage: "`CODE` of the amount's currency, when it is to be checked"},
+				{flag: "restock", json: "restock", usage: "put the goods of the lines back into stock", kind: yes},
 				reason,
 			}},
+		}},
+		{category: "saga", key: "ORDER-ID", verbs: []verb{
+			{"retry", "Ask the participant of a step again that people were asked about", []field{why, refundID}},
+			{"resolve", "Say that a step is done, and go on", []field{why,
+				{flag: "evidence", json: "evidence", usage: "`HOW` it is known that the step is done, for the record", required: true},
+				{flag: "step", json: "step", usage: "`STEP` that is done, where two are open: dispatch or commit"},
+				refundID,
+			}},
+			{"compensate", "Undo everything, as long as no capture is known", []field{why}},
+			{"release", "Let a saga go on that was set aside", []field{why, refundID}},
 		}},
 		{category: "product", key: "SKU", short: "List, reprice and delist products", verbs: []verb{
 			{"list", "Offer a product", []field{{flag: "name", json: "name", usage: "`NAME` that customers see", required: true}, price, currency}},
@@ -85,7 +99,7 @@ func nouns() []noun {
 			}},
 			{"adjust", "Correct the stock after counting", []field{
 				{flag: "delta", json: "delta", usage: "difference; negative when goods are missing", kind: number, required: true},
-				reason,
+				{flag: "reason", json: "reason", usage: "`WHY`, for the record", required: true},
 			}},
 		}},
 	}

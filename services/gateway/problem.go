@@ -9,31 +9,44 @@ import (
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/go-json-experiment/json"
 )
 
 // answer makes a handler of a function whose error is answered as a problem.
 func (s *Service) answer(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
 		err := h(w, r)
 		if err == nil {
 			return
 		}
 		p, level := service.ProblemOf(err)
 		s.env.Log.WithLevel(level).Err(err).Str("method", r.Method).Str("path", fmt.Sprintf("%.200s", r.URL.EscapedPath())).Str("code", p.Code).Msg("http request refused")
+		if after := retryAfter(p); after != "" {
+			w.Header().Set("Retry-After", after)
+		}
+		if p.Status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", challenge(p.Code))
+		}
 		shown := *p
 		shown.Detail = httpWords().Replace(p.Detail)
-		body, err := json.Marshal(shown)
-		if err != nil {
-			http.Error(w, http.StatusText(p.Status), p.Status)
-			return
-		}
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(p.Status)
-		s.write(w, body)
+		service.SendProblem(w, &shown)
 	}
+}
+
+// retryAfter is how many seconds a client should wait before it asks again; ""
+// where that does not help, or nobody knows.
+func retryAfter(p *service.Problem) string {
+	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
+		return "1"
+	}
+	return ""
+}
+
+// challenge says how to sign in, as RFC 6750 has it.
+func challenge(code string) string {
+	if code == "sign_in_required" {
+		return `Bearer realm="orderflow"`
+	}
+	return `Bearer realm="orderflow", error="invalid_token"`
 }
 
 // write sends a body. A client that is gone needs no answer.
@@ -67,6 +80,11 @@ func failedPrecondition(err error, expected bool) error {
 
 // readBody reads a command's JSON; no body is an empty object.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength != 0 { // known to be something, or not known
+		if err := checkJSON(r); err != nil {
+			return nil, err
+		}
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, service.MaxBody))
 	var tooLarge *http.MaxBytesError
 	switch {

@@ -8,41 +8,62 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/services/projector/view"
 )
 
 // patience is how long a query waits for the revision that it asks for.
 const patience = 2 * time.Second
 
-// waiter gives read-your-writes: the revision that a command's reply carried,
-// given as min_revision, is waited for. After 2 s the answer is a
-// *[esjs.Rejection] "not_yet", 409: asking again helps. (425 would fit by its
-// name, but is about replayed TLS data, and browsers treat it so.)
-func waiter(p *projector) func(ctx context.Context, minRevision string) error {
-	return func(ctx context.Context, minRevision string) error {
-		if minRevision == "" {
-			return nil
+// open opens the live version of a view. It gives read-your-writes: the revision
+// that a command's reply carried, given as min_revision, is waited for. After 2 s
+// the answer is a *[esjs.Rejection] "not_yet", 409: asking again helps. (425 would
+// fit by its name, but is about replayed TLS data, and browsers treat it so.) Where
+// the live version is one that only an earlier program has the code for, the answer
+// is "view_building", 503, until this program's own has taken over.
+func (k *keeper) open(name string) view.Open {
+	return func(ctx context.Context, after string) (view.Reader, error) {
+		live, err := k.sink.Live(ctx, name)
+		if err != nil && !errors.Is(err, esjs.ErrNotFound) {
+			return view.Reader{}, err
 		}
-		revision, err := esjs.ParseRevision(minRevision)
-		if err != nil {
-			return &esjs.Rejection{
-				Code:    "bad_request",
-				Message: fmt.Sprintf(`"min_revision" is %.60q; give the "revision" of a command's reply, such as "3-1871", or none`, minRevision),
-				Status:  http.StatusBadRequest,
+		v := k.version(live)
+		if v == nil { // it took over just now, and another instance began it
+			if err := k.settled(ctx); err != nil {
+				return view.Reader{}, err
+			}
+			v = k.version(live)
+		}
+		if v == nil || v.view == nil {
+			return view.Reader{}, &esjs.Rejection{
+				Code:    "view_building",
+				Message: fmt.Sprintf("the view %s is being built in the form that this program reads; \"query.projections.list\" tells how far it is", name),
+				Status:  http.StatusServiceUnavailable,
 			}
 		}
-		ctx, cancel := context.WithTimeoutCause(ctx, patience, errNotYet)
-		defer cancel()
-		err = p.WaitFor(ctx, revision.Position())
-		if err == nil || !errors.Is(context.Cause(ctx), errNotYet) {
-			return err
-		}
-		progress := p.Progress()
-		return &esjs.Rejection{
-			Code: "not_yet",
-			Message: fmt.Sprintf("the view %s is at %s, and revision %s is at %s; ask again, or without \"min_revision\"",
-				progress.Name, progress.Position, revision, revision.Position()),
-			Status: http.StatusConflict,
-		}
+		return view.NewReader(k.db, view.Name(live)), waitFor(ctx, v.projector, after)
+	}
+}
+
+func waitFor(ctx context.Context, p *projector, minRevision string) error {
+	if minRevision == "" {
+		return nil
+	}
+	revision, err := esjs.ParseRevision(minRevision)
+	if err != nil {
+		return view.BadRequest(`"min_revision" is %.60q; give the "revision" of a command's reply, such as "3-1871", or none`, minRevision)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errNotYet)
+	defer cancel()
+	err = p.WaitFor(ctx, revision.Position())
+	if err == nil || !errors.Is(context.Cause(ctx), errNotYet) {
+		return err
+	}
+	progress := p.Progress()
+	return &esjs.Rejection{
+		Code: "not_yet",
+		Message: fmt.Sprintf("the view %s is at %s, and revision %s is at %s; ask again, or without \"min_revision\"",
+			progress.Name, progress.Position, revision, revision.Position()),
+		Status: http.StatusConflict,
 	}
 }
 

@@ -3,109 +3,150 @@ package projector
 import (
 	"context"
 	"database/sql"
-	"fmt"
-	"os"
-	"path/filepath"
+	"errors"
+	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/b144f99b/orderflow/pkg/esjs/sqlsink"
 	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/pkg/queries"
+	"github.com/b144f99b/orderflow/services/projector/customers"
+	"github.com/b144f99b/orderflow/services/projector/index"
 	"github.com/b144f99b/orderflow/services/projector/orders"
+	"github.com/b144f99b/orderflow/services/projector/payments"
+	"github.com/b144f99b/orderflow/services/projector/sagas"
+	"github.com/b144f99b/orderflow/services/projector/sales"
+	"github.com/b144f99b/orderflow/services/projector/stock"
 	"github.com/b144f99b/orderflow/services/projector/timeline"
+	"github.com/b144f99b/orderflow/services/projector/view"
 )
+
+// BucketSubscriptions holds the leases of projectors that share a PostgreSQL database.
+const BucketSubscriptions = "SUBSCRIPTIONS_projector"
 
 // Config is the service's wiring. The zero value works.
 type Config struct {
 	// Database is the path of the SQLite file, which is created with its
 	// directory when it is missing; default "projector.db". It belongs to one
-	// instance.
+	// instance, which a lock file beside it, with ".lock" added, makes sure of.
 	Database string
+	// DatabaseURL, when it is given, is a PostgreSQL database that is used instead,
+	// and which any number of instances share: one of them projects a view, by a
+	// lease, and all answer.
+	DatabaseURL string
+	Lease       time.Duration // of views in PostgreSQL; default 20 s
+}
+
+// bucket is where leases are kept; none where there is one instance.
+func (c Config) bucket() string {
+	if c.DatabaseURL == "" {
+		return ""
+	}
+	return BucketSubscriptions
 }
 
 // Service is the projector.
 type Service struct {
-	env *service.Env
-	cfg Config
-}
-
-// view is one read model: a projection and what it answers. queries returns
-// the endpoints by subject; wait blocks until the view has passed a revision
-// ("" asks for none).
-type view struct {
-	projection func(*esjs.Codec[events.Event]) esjs.Projection[*sql.Tx, events.Event]
-	queries    func(db *sql.DB, wait func(ctx context.Context, minRevision string) error) map[string]service.Query
+	env  *service.Env
+	cfg  Config
+	list list
 }
 
 type projector = esjs.Projector[*sql.Tx, events.Event]
 
-func views() []view {
-	return []view{
-		{orders.Projection, orders.Queries},
-		{timeline.Projection, timeline.Queries},
+// list makes a program's views.
+type list func(*esjs.Store, *esjs.Codec[events.Event]) []view.View
+
+// views lists every view; a new one is one more line.
+func views(store *esjs.Store, codec *esjs.Codec[events.Event]) []view.View {
+	return []view.View{
+		orders.View(),
+		timeline.View(),
+		sagas.View(),
+		sales.View(),
+		stock.View(),
+		payments.View(),
+		customers.View(),
+		index.View(store, codec),
 	}
 }
 
-// New prepares the service. It is not ready before every view has caught up
-// with what was stored when it started.
-func New(env *service.Env, cfg Config) *Service {
+// New prepares the service. It is not ready before it answers queries and every
+// view has caught up with what was stored when it started.
+func New(env *service.Env, cfg Config) *Service { return newService(env, cfg, views) }
+
+func newService(env *service.Env, cfg Config, list list) *Service {
 	if cfg.Database == "" {
 		cfg.Database = "projector.db"
 	}
-	for _, v := range views() {
-		env.Health.Await(ready(v.projection(nil).FullName()))
+	env.Health.AwaitEndpoints(env.Name, category)
+	for _, v := range list(env.Store, nil) {
+		env.Health.Await(ready(v.Name))
 	}
-	return &Service{env: env, cfg: cfg}
+	return &Service{env: env, cfg: cfg, list: list}
 }
 
 // Run projects and answers queries until ctx ends (and then returns nil) or a
-// part cannot go on. Of two instances on one database, the one that is slower
-// with the next event ends with [esjs.ErrConflict].
-func (s *Service) Run(ctx context.Context) error {
-	db, err := s.open()
+// part cannot go on. An SQLite database that another instance has open is
+// [ErrInUse], at once and before anything is read.
+func (s *Service) Run(ctx context.Context) (err error) {
+	db, closeAll, err := s.cfg.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { err = errors.Join(err, closeAll()) }()
 	codec, err := esjs.NewCodecFrom(events.Types)
 	if err != nil {
 		return err
 	}
-	var (
-		sink       = sqlsink.New(db)
-		projectors []*projector
-		handlers   = make(map[string]service.Query)
-		runs       []func(context.Context) error
-	)
-	for _, v := range views() {
-		projection := v.projection(codec)
-		name := ready(projection.FullName())
-		p := esjs.NewProjector(s.env.Store, sink, projection, esjs.ProjectionConfig{
-			Observer: s.env.Observer(),
-			OnCaughtUp: func() {
-				s.env.Log.Info().Str("view", projection.FullName()).Msg("view has caught up")
-				s.env.Health.Set(name, nil)
-			},
-		})
-		for subject, handle := range v.queries(db, waiter(p)) {
-			handlers[subject] = handle
-		}
-		projectors = append(projectors, p)
-		runs = append(runs, service.Named(name, p.Run))
+	k := newKeeper(s.env, s.cfg, db, codec, s.list)
+	answers, err := k.answers()
+	if err != nil {
+		return err
 	}
-	handlers["query.projections.list"] = list(projectors)
-	runs = append(runs, service.Named("queries", func(ctx context.Context) error {
-		return s.env.ServeQueries(ctx, service.Queries{Name: s.env.Name, Handlers: handlers})
-	}))
-	return service.Group(ctx, runs...)
+	// Nothing is answered before the versions are there that answer.
+	settled := func(serve func(context.Context) error) func(context.Context) error {
+		return func(ctx context.Context) error {
+			if err := k.settled(ctx); err != nil && ctx.Err() == nil {
+				return err
+			}
+			return serve(ctx)
+		}
+	}
+	return service.Group(ctx,
+		service.Named("views", k.run),
+		service.Named("queries", settled(func(ctx context.Context) error { return s.env.ServeQueries(ctx, answers) })),
+		service.Named("projection commands", settled(func(ctx context.Context) error {
+			return s.env.ServeCommands(ctx, service.Commands{Category: category, Verbs: k.verbs()})
+		})),
+	)
 }
 
-func (s *Service) open() (*sql.DB, error) {
-	if err := os.MkdirAll(filepath.Dir(s.cfg.Database), 0o755); err != nil {
-		return nil, fmt.Errorf("%w: the directory of the SQLite database: %w", esjs.ErrConfig, err)
+// answers are all questions that are answered here.
+func (k *keeper) answers() (service.Queries, error) {
+	all := service.Queries{Name: k.env.Name, Handlers: map[string]service.Query{}, Metadata: map[string]map[string]string{}}
+	for _, v := range k.views {
+		open := k.open(v.Name)
+		for _, answer := range v.Answers {
+			if err := add(&all, answer.Question, func(ctx context.Context, body []byte) (any, error) {
+				return answer.Ask(ctx, body, open)
+			}); err != nil {
+				return all, err
+			}
+		}
 	}
-	return sqlsink.OpenSQLite(s.cfg.Database)
+	return all, add(&all, queries.ProjectionList.Describe(), service.Answering(k.list))
+}
+
+// add has a question answered.
+func add(all *service.Queries, question queries.Description, answer service.Query) error {
+	metadata, err := question.Metadata()
+	if err != nil {
+		return err
+	}
+	all.Handlers[question.Subject], all.Metadata[question.Subject] = answer, metadata
+	return nil
 }
 
 // ready names a view in the service's health.
-func ready(fullName string) string { return "view " + fullName }
+func ready(viewName string) string { return "view " + viewName }

@@ -2,7 +2,7 @@ package projector_test
 
 import (
 	"fmt"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -12,9 +12,8 @@ import (
 	"github.com/b144f99b/orderflow/internal/service/servicetest"
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/b144f99b/orderflow/services/projector"
-	"github.com/b144f99b/orderflow/services/projector/orders"
-	"github.com/b144f99b/orderflow/services/projector/timeline"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
@@ -25,9 +24,9 @@ func TestAnOrderIsShownWithEverythingThatHappenedToIt(t *testing.T) {
 	r.run(t)
 	last := r.complete(t, "o 1")
 
-	var got orders.Order
+	var got queries.Order
 	r.ask(t, "query.orders.get", fmt.Sprintf(`{"order_id":"o 1","min_revision":%q}`, last), &got)
-	if got.State != orders.Completed || got.Version != 11 || got.CustomerID != "c-1" || got.Captured != euros("49.80") ||
+	if got.State != queries.Completed || got.Version != 11 || got.CustomerID != "c-1" || got.Captured != euros("49.80") ||
 		got.Total != euros("49.80") || !slices.Equal(got.Tracking, []string{"TR-1"}) || got.EndedAt.IsZero() {
 		t.Errorf("the order is %+v", got)
 	}
@@ -35,7 +34,7 @@ func TestAnOrderIsShownWithEverythingThatHappenedToIt(t *testing.T) {
 		t.Errorf("its lines are %+v", got.Lines)
 	}
 
-	var happened timeline.Timeline
+	var happened queries.Timeline
 	r.ask(t, "query.orders.timeline", fmt.Sprintf(`{"order_id":"o 1","min_revision":%q}`, last), &happened)
 	var story []string
 	for _, e := range happened.Entries {
@@ -82,7 +81,7 @@ func TestListsAreFilteredAndPaged(t *testing.T) {
 
 	var found []string
 	for cursor := ""; ; {
-		var page orders.Page
+		var page queries.OrderPage
 		r.ask(t, "query.orders.list", fmt.Sprintf(`{"customer_id":"c-0","limit":3,"cursor":%q}`, cursor), &page)
 		for _, o := range page.Orders {
 			found = append(found, o.OrderID)
@@ -95,7 +94,7 @@ func TestListsAreFilteredAndPaged(t *testing.T) {
 		t.Errorf("the customer's orders are %v, want %v", found, want)
 	}
 
-	var page orders.Page
+	var page queries.OrderPage
 	r.ask(t, "query.orders.list", `{"state":"Cancelled"}`, &page)
 	if len(page.Orders) != 1 || page.Orders[0].OrderID != "o-2" || page.NextCursor != "" {
 		t.Errorf("the cancelled orders are %+v", page)
@@ -114,11 +113,12 @@ func TestBadQueriesAreRefusedInWords(t *testing.T) {
 		status        int
 		code, says    string
 	}{
+		{"list", `{"text":"` + strings.Repeat("x", 201) + `"}`, 400, "bad_request", "at most 200"},
 		{"get", `{"order_id":"o-404"}`, 404, "order_not_found", `"o-404"`},
 		{"timeline", `{"order_id":"o-404"}`, 404, "order_not_found", `"o-404"`},
-		{"get", `{}`, 400, "bad_request", `"order_id" is missing`},
-		{"timeline", `{}`, 400, "bad_request", `"order_id" is missing`},
-		{"get", ``, 400, "bad_request", `"order_id"`},
+		{"get", `{}`, 422, "field_required", `"order_id" is missing`},
+		{"timeline", `{}`, 422, "field_required", `"order_id" is missing`},
+		{"get", ``, 422, "field_required", `"order_id"`},
 		{"get", `{"order_id":`, 400, "bad_request", "JSON"},
 		{"get", `{"order_id":7}`, 400, "bad_request", `a string`},
 		{"get", `{"order_id":"o-1","minrevision":"1-1"}`, 400, "bad_request", `"min_revision"`},
@@ -129,9 +129,49 @@ func TestBadQueriesAreRefusedInWords(t *testing.T) {
 		{"list", `{"limit":-1}`, 400, "bad_request", "from 1 to 200"},
 		{"list", `{"cursor":"!"}`, 400, "bad_request", "next_cursor"},
 		{"list", `{"cursor":"b24gMQ"}`, 400, "bad_request", "next_cursor"},
+		{"list", `{"cursor":"WyIyMDI2LTExLTI5VDE3OjA0OjEwLjQyMTM5MDMzN1oiLCJcdTAwMDAiXQ"}`, 400, "bad_request", "next_cursor"}, // of a place with U+0000, which PostgreSQL cannot hold
 		{"timeline", `{"order_id":"o-1","cursor":"5"}`, 400, "bad_request", "next_cursor"},
+		{"query.sagas.get", `{}`, 400, "bad_request", "either"},
+		{"query.sagas.get", `{"order_id":"o-1","refund_id":"f-1"}`, 400, "bad_request", "either"},
+		{"query.sagas.get", `{"order_id":"o-404"}`, 404, "saga_not_found", `fulfilment "o-404"`},
+		{"query.sagas.get", `{"refund_id":"f-404"}`, 404, "saga_not_found", `refund "f-404"`},
+		{"query.sagas.list", `{"kind":"payment"}`, 400, "bad_request", "fulfilment or refund"},
+		{"query.sagas.list", `{"cursor":"WyJ4IiwieSJd"}`, 400, "bad_request", "next_cursor"},
+		{"query.sagas.list", `{"limit":1000}`, 400, "bad_request", "from 1 to 200"},
+		{"query.events.get", `{"event_id":"x"}`, 404, "event_not_found", `"x"`},
+		{"query.events.get", `{}`, 422, "field_required", `"event_id" is missing`},
+		{"query.events.causation", `{"event_id":"x"}`, 404, "event_not_found", `"x"`},
+		{"query.events.correlation", `{"correlation_id":"x"}`, 404, "correlation_not_found", `"x"`},
+		{"query.events.correlation", `{}`, 422, "field_required", `"correlation_id" is missing`},
+		{"query.events.list", `{"key":"o-1"}`, 400, "bad_request", `"category"`},
+		{"query.events.list", `{"cursor":"1"}`, 400, "bad_request", "next_cursor"},
+		{"query.events.list", `{"cursor":"01.1"}`, 400, "bad_request", "next_cursor"},
+		{"query.stock.get", `{"sku":"x"}`, 404, "stock_not_found", `"x"`},
+		{"query.stock.get", `{}`, 422, "field_required", `"sku" is missing`},
+		{"query.stock.get", `{"sku":"x","low_at":-1}`, 400, "bad_request", "0 or more"},
+		{"query.stock.list", `{"cursor":"WyJ4IiwieSJd"}`, 400, "bad_request", "next_cursor"},
+		{"query.stock.movements", `{"sku":"x"}`, 404, "stock_not_found", `"x"`},
+		{"query.payments.get", `{"payment_id":"x"}`, 404, "payment_not_found", `"x"`},
+		{"query.payments.get", `{}`, 422, "field_required", `"payment_id" is missing`},
+		{"query.payments.list", `{"state":"lost"}`, 400, "bad_request", "captured"},
+		{"query.payments.list", `{"cursor":"x"}`, 400, "bad_request", "next_cursor"},
+		{"query.customers.get", `{"customer_id":"x"}`, 404, "customer_not_found", `"x"`},
+		{"query.customers.get", `{}`, 422, "field_required", `"customer_id" is missing`},
+		{"query.customers.list", `{"limit":201}`, 400, "bad_request", "from 1 to 200"},
+		{"query.sales.list", `{"by":"hour"}`, 400, "bad_request", "day, product, currency"},
+		{"query.sales.list", `{"cursor":"WyJ4IiwieSJd"}`, 400, "bad_request", "next_cursor"},
+		{"query.sagas.summary", `{"from":"yesterday"}`, 400, "bad_request", `"from"`},
+		// PostgreSQL has no U+0000.
+		{"list", `{"text":"a\u0000"}`, 422, "field_invalid", `"text" has control characters`},
+		{"get", `{"order_id":"a\u0000"}`, 422, "field_invalid", `"order_id"`},
+		{"query.stock.list", `{"text":"\u0000"}`, 422, "field_invalid", `"text"`},
+		{"query.stock.get", `{"sku":"a\u000a"}`, 422, "field_invalid", `"sku"`},
 	} {
-		reply := r.request(t, "query.orders."+test.subject, test.body)
+		subject := "query.orders." + test.subject
+		if strings.HasPrefix(test.subject, "query.") {
+			subject = test.subject
+		}
+		reply := r.request(t, subject, test.body)
 		var problem service.Problem
 		if err := json.Unmarshal(reply.Data, &problem); err != nil {
 			t.Errorf("%s %s: %s: %v", test.subject, test.body, reply.Data, err)
@@ -141,6 +181,59 @@ func TestBadQueriesAreRefusedInWords(t *testing.T) {
 			t.Errorf("%s %s: got %d %s: %s; want %d %s with %s", test.subject, test.body,
 				problem.Status, problem.Code, problem.Detail, test.status, test.code, test.says)
 		}
+	}
+}
+
+func TestEndpointsTellTheSchemasOfWhatTheyTake(t *testing.T) {
+	r := newRig(t)
+	r.run(t)
+	var told struct {
+		Endpoints []struct {
+			Subject  string            `json:"subject"`
+			Metadata map[string]string `json:"metadata"`
+		} `json:"endpoints"`
+	}
+	if err := json.Unmarshal(r.request(t, "$SRV.INFO.projector", "").Data, &told); err != nil {
+		t.Fatal(err)
+	}
+	answered := map[string]map[string]string{}
+	for _, e := range told.Endpoints {
+		answered[e.Subject] = e.Metadata
+	}
+	// Answered by the order and the payment service.
+	others := []string{queries.OrderAt.Subject, queries.OrderDiff.Subject, queries.OrderEvents.Subject, queries.PaymentReconciliation.Subject}
+	for _, question := range queries.All() {
+		if slices.Contains(others, question.Subject) {
+			continue
+		}
+		want, err := question.Metadata()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := answered[question.Subject]; !maps.Equal(got, want) {
+			t.Errorf("%s tells of itself %v, want %v", question.Subject, got, want)
+		}
+	}
+}
+
+func TestASagaIsOnTheBoard(t *testing.T) {
+	r := newRig(t)
+	r.run(t)
+	last := r.complete(t, "o 1")
+	var saga queries.Saga
+	r.ask(t, "query.sagas.get", fmt.Sprintf(`{"order_id":"o 1","min_revision":%q}`, last), &saga)
+	if saga.State != "COMPLETED" || saga.Kind != queries.SagaFulfilment || saga.SagaID != "o 1" || saga.Version != 3 || saga.EndedAt.IsZero() {
+		t.Errorf("the saga is %+v", saga)
+	}
+	var page queries.SagaPage
+	r.ask(t, "query.sagas.list", `{"state":"COMPLETED","limit":1}`, &page)
+	if len(page.Sagas) != 1 || page.Sagas[0].SagaID != "o 1" || page.NextCursor != "" {
+		t.Errorf("the board is %+v", page)
+	}
+	var summary queries.SagaSummaries
+	r.ask(t, "query.sagas.summary", ``, &summary)
+	if len(summary.States) != 1 || summary.States[0].Count != 1 {
+		t.Errorf("the summary is %+v", summary)
 	}
 }
 
@@ -159,7 +252,7 @@ func TestTheViewsAreRebuiltFromTheStore(t *testing.T) {
 	}
 	stop()
 
-	r.database = filepath.Join(t.TempDir(), "a new directory", "rebuilt.db")
+	r.config = newDatabase(t)
 	r.run(t) // it is ready when it has caught up
 	for subject, body := range queries {
 		if rebuilt := string(r.ask(t, subject, body, nil)); rebuilt != live[subject] {
@@ -174,8 +267,13 @@ func TestTheViewsAreRebuiltFromTheStore(t *testing.T) {
 		} `json:"projections"`
 	}
 	r.ask(t, "query.projections.list", ``, &list)
-	if len(list.Projections) != 2 || list.Projections[0].Name != "orders_v1" || list.Projections[1].Name != "timeline_v1" {
-		t.Fatalf("the projections are %+v", list)
+	var names []string
+	for _, p := range list.Projections {
+		names = append(names, p.Name)
+	}
+	want := []string{"orders_v1", "timeline_v1", "sagas_v1", "sales_v1", "stock_v1", "payments_v1", "customers_v1", "events_v1"}
+	if !slices.Equal(names, want) {
+		t.Fatalf("the projections are %v, want %v", names, want)
 	}
 	for _, p := range list.Projections {
 		if !p.CaughtUp || p.Lag != 0 {
@@ -187,18 +285,18 @@ func TestTheViewsAreRebuiltFromTheStore(t *testing.T) {
 func TestALongTimelineComesInPages(t *testing.T) {
 	r := newRig(t)
 	r.run(t)
-	const retries = 1203
+	const retries = 603
 	var last esjs.Revision
-	for n := 0; n < retries; n += 401 {
+	for n := 0; n < retries; n += 201 {
 		var batch []esjs.Event
-		for i := range 401 {
+		for i := range 201 {
 			batch = append(batch, events.StepRetried{OrderID: "o-1", Step: events.StepReserve, Attempt: n + i + 1, Code: "busy"})
 		}
 		last = r.append(t, "fulfilment", "o-1", esjs.Metadata{}, batch...)
 	}
 	seen := uint64(0)
 	for cursor := ""; ; {
-		var page timeline.Timeline
+		var page queries.Timeline
 		r.ask(t, "query.orders.timeline", fmt.Sprintf(`{"order_id":"o-1","cursor":%q,"min_revision":%q}`, cursor, last), &page)
 		for _, e := range page.Entries {
 			if seen++; e.Version != seen {
@@ -217,16 +315,16 @@ func TestALongTimelineComesInPages(t *testing.T) {
 // rig is a house with a projector in it.
 type rig struct {
 	*servicetest.House[events.Event]
-	database string
-	heads    map[esjs.StreamID]esjs.Revision
+	config projector.Config
+	heads  map[esjs.StreamID]esjs.Revision
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	return &rig{
-		House:    servicetest.New(t, events.Types),
-		database: filepath.Join(t.TempDir(), "projector.db"),
-		heads:    make(map[esjs.StreamID]esjs.Revision),
+		House:  servicetest.New(t, events.Types, projector.BucketSubscriptions),
+		config: newDatabase(t),
+		heads:  make(map[esjs.StreamID]esjs.Revision),
 	}
 }
 
@@ -235,11 +333,10 @@ func newRig(t *testing.T) *rig {
 func (r *rig) run(t *testing.T) (stop func()) {
 	t.Helper()
 	env := r.Env("projector")
-	s := projector.New(env, projector.Config{Database: r.database})
+	s := projector.New(env, r.config)
 	if env.Health.Err() == nil {
 		t.Error("the service is ready before it runs")
 	}
-	env.Health.Await("projector endpoints")
 	stop = r.Run(s.Run)
 	r.Ready(env)
 	return stop
@@ -266,9 +363,14 @@ func (r *rig) request(t *testing.T, subject, body string) *nats.Msg {
 }
 
 // ask sends a query that must succeed and reads the answer into v, if v is not nil.
+// On a machine that is busy a view may need longer than a query waits for it.
 func (r *rig) ask(t *testing.T, subject, body string, v any) []byte {
 	t.Helper()
-	reply := r.request(t, subject, body)
+	var reply *nats.Msg
+	r.Until(subject+" has come so far", func() bool {
+		reply = r.request(t, subject, body)
+		return reply.Header.Get("Nats-Service-Error") != "not_yet"
+	})
 	if problem := reply.Header.Get("Nats-Service-Error"); problem != "" {
 		t.Fatalf("%s %s: %s: %s", subject, body, problem, reply.Data)
 	}
@@ -317,7 +419,8 @@ func (r *rig) complete(t *testing.T, order string) esjs.Revision {
 	r.append(t, "payment", "p-1", mine, events.PaymentAuthorized{OrderID: order, AuthID: "a-1", Amount: total, ExpiresAt: now})
 	r.append(t, "order", order, mine, events.OrderPaymentAuthorized{PaymentID: "p-1", Amount: total}, events.OrderConfirmed{RequestID: "r3"})
 	r.append(t, "shipment", "s-1", mine, events.ShipmentBooked{OrderID: order, Carrier: "Post", Tracking: "TR-1", ETA: now})
-	r.append(t, "payment", "p-1", mine, events.PaymentCaptured{OrderID: order, CaptureID: "cap-1", Amount: total})
+	// What a process of another id has caused is correlated with that one; the event says whose it is.
+	r.append(t, "payment", "p-1", esjs.Metadata{CorrelationID: "another"}, events.PaymentCaptured{OrderID: order, CaptureID: "cap-1", Amount: total})
 	r.append(t, "order", order, mine, events.OrderPaid{PaymentID: "p-1", Captured: total})
 	r.append(t, "shipment", "s-1", mine, events.ShipmentDispatched{OrderID: order, Tracking: []string{"TR-1"}})
 	r.append(t, "order", order, mine, events.OrderDispatched{Tracking: []string{"TR-1"}})

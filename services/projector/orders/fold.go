@@ -6,67 +6,72 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/pkg/queries"
 )
 
 // Fold applies one event of the order. It is total and pure: an event that
 // changes nothing here still moves version and time.
-func Fold(o Order, r esjs.Recorded[events.Event]) Order {
+func Fold(o queries.Order, r esjs.Recorded[events.Event]) queries.Order {
 	o.OrderID = r.Stream.Key
 	o.Version = r.Version
 	o.UpdatedAt = r.Time
 
 	switch e := r.Event.(type) {
 	case events.OrderCreated:
-		o.State, o.CustomerID, o.Currency, o.Channel, o.CreatedAt = Draft, e.CustomerID, e.Currency, e.Channel, r.Time
+		o.State, o.CustomerID, o.Currency, o.Channel, o.CreatedAt = queries.Draft, e.CustomerID, e.Currency, e.Channel, r.Time
 	case events.ItemAdded:
-		return o.withLines(append(slices.Clone(o.Lines), line(events.OrderLine{
+		return withLines(o, append(slices.Clone(o.Lines), line(events.OrderLine{
 			LineID: e.LineID, SKU: e.SKU, Name: e.Name, Quantity: e.Quantity, UnitPrice: e.UnitPrice,
 		})))
 	case events.ItemQuantityChanged:
-		return o.withLines(mapped(o.Lines, func(l Line) Line {
+		return withLines(o, mapped(o.Lines, func(l queries.OrderLine) queries.OrderLine {
 			if l.LineID == e.LineID {
 				l.Quantity, l.Amount = e.New, amount(l.UnitPrice, e.New)
 			}
 			return l
 		}))
 	case events.ItemRemoved:
-		return o.withLines(slices.DeleteFunc(slices.Clone(o.Lines), func(l Line) bool { return l.LineID == e.LineID }))
+		return withLines(o, slices.DeleteFunc(slices.Clone(o.Lines), func(l queries.OrderLine) bool { return l.LineID == e.LineID }))
 	case events.ShippingAddressSet:
-		o.Shipping = Shipping{AddressRef: e.AddressRef, Country: e.Country}
+		o.Shipping = queries.Shipping{AddressRef: e.AddressRef, Country: e.Country}
 	case events.PaymentMethodSet:
 		o.PaymentMethod, o.PaymentMethodUntil = e.MethodRef, time.Time{}
 	case events.OrderSubmitted:
-		o.State, o.SubmittedAt = Submitted, r.Time
+		o.State, o.SubmittedAt = queries.Submitted, r.Time
 		o.Lines, o.Total = mapped(e.Lines, line), e.Total
 	case events.OrderReserved:
-		o.State, o.ReservationID = Reserved, e.ReservationID
+		o.State, o.ReservationID = queries.Reserved, e.ReservationID
 	case events.OrderPaymentMethodAwaited:
 		o.PaymentMethodUntil = e.Until
 	case events.OrderPaymentAuthorized:
-		o.State, o.PaymentID, o.Authorized, o.PaymentMethodUntil = Authorized, e.PaymentID, e.Amount, time.Time{}
+		o.State, o.PaymentID, o.Authorized, o.PaymentMethodUntil = queries.Authorized, e.PaymentID, e.Amount, time.Time{}
 	case events.OrderConfirmed:
-		o.State = Confirmed
+		o.State = queries.Confirmed
 	case events.OrderPaid:
-		o.State, o.PaymentID, o.Captured = Paid, e.PaymentID, e.Captured
+		o.State, o.PaymentID, o.Captured = queries.Paid, e.PaymentID, e.Captured
 	case events.OrderDispatched:
-		o.State, o.Tracking = Dispatched, e.Tracking
+		o.State, o.Tracking = queries.Dispatched, e.Tracking
 	case events.OrderCompleted:
-		o.State, o.EndedAt = Completed, r.Time
+		o.State, o.EndedAt = queries.Completed, r.Time
 	case events.OrderCancellationRequested:
-		o.Cancellation = Cancellation{Reason: e.Reason, By: e.By}
+		o.Cancellation = queries.Cancellation{Reason: e.Reason, By: e.By}
 	case events.OrderCancellationRefused:
 		o.Cancellation.Refused = e.Reason
 	case events.OrderCancelled:
-		o.State, o.EndedAt, o.PaymentMethodUntil = Cancelled, r.Time, time.Time{}
-		o.Cancellation = Cancellation{Reason: e.Reason, By: e.By}
+		o.State, o.EndedAt, o.PaymentMethodUntil = queries.Cancelled, r.Time, time.Time{}
+		o.Cancellation = queries.Cancellation{Reason: e.Reason, By: e.By}
 	case events.OrderRejected:
-		o.State, o.EndedAt, o.PaymentMethodUntil = Rejected, r.Time, time.Time{}
-		o.Rejection = Rejection{Code: e.Code, Unavailable: e.Unavailable}
+		o.State, o.EndedAt, o.PaymentMethodUntil = queries.Rejected, r.Time, time.Time{}
+		o.Rejection = queries.Rejection{Code: e.Code, Unavailable: e.Unavailable}
 	case events.OrderExpired:
-		o.State, o.EndedAt, o.PaymentMethodUntil = Expired, r.Time, time.Time{}
+		o.State, o.EndedAt, o.PaymentMethodUntil = queries.Expired, r.Time, time.Time{}
 	case events.OrderRefundRequested:
 		if sum, err := o.RefundRequested.Add(e.Amount); err == nil {
 			o.RefundRequested = sum
+		}
+	case events.OrderRefunded:
+		if sum, err := o.Refunded.Add(e.Amount); err == nil {
+			o.Refunded = sum
 		}
 	}
 	return o
@@ -74,7 +79,7 @@ func Fold(o Order, r esjs.Recorded[events.Event]) Order {
 
 // withLines sets the lines of a draft and their sum; a sum that no Money can
 // hold is not shown.
-func (o Order) withLines(lines []Line) Order {
+func withLines(o queries.Order, lines []queries.OrderLine) queries.Order {
 	o.Lines, o.Total = lines, events.Money{}
 	for _, l := range lines {
 		sum, err := o.Total.Add(l.Amount)
@@ -87,8 +92,8 @@ func (o Order) withLines(lines []Line) Order {
 	return o
 }
 
-func line(l events.OrderLine) Line {
-	return Line{
+func line(l events.OrderLine) queries.OrderLine {
+	return queries.OrderLine{
 		LineID: l.LineID, SKU: l.SKU, Name: l.Name, Quantity: l.Quantity,
 		UnitPrice: l.UnitPrice, Amount: amount(l.UnitPrice, l.Quantity),
 	}

@@ -11,7 +11,7 @@ import (
 
 // Describe says in one sentence what an event tells.
 func Describe(e events.Event) string {
-	for _, describe := range []func(events.Event) string{order, reservation, payment, shipment, fulfilment, requests, conclusions, compensation} {
+	for _, describe := range []func(events.Event) string{order, reservation, payment, shipment, fulfilment, requests, conclusions, compensation, refund} {
 		if sentence := describe(e); sentence != "" {
 			return sentence
 		}
@@ -63,6 +63,8 @@ func order(e events.Event) string {
 		return "The order expired: nobody acted in time."
 	case events.OrderRefundRequested:
 		return sentence("A refund of %s was requested%s", e.Amount, because(e.Reason))
+	case events.OrderRefunded:
+		return sentence("The customer has %s back", e.Amount)
 	}
 	return ""
 }
@@ -73,6 +75,10 @@ func reservation(e events.Event) string {
 		return sentence("Inventory holds %s until %s", goods(e.Lines), at(e.ExpiresAt))
 	case events.ReservationRejected:
 		return sentence("Inventory holds nothing%s%s", because(e.Code), missing(e.Unavailable))
+	case events.ReservationRestocked:
+		return sentence("Inventory put back %s", goods(e.Lines))
+	case events.ReservationRestockFailed:
+		return sentence("Inventory put nothing back%s", because(e.Code))
 	case events.ReservationReleased:
 		if e.NothingHeld {
 			return "Inventory held nothing that could be released."
@@ -116,7 +122,7 @@ func payment(e events.Event) string {
 		if e.NothingHeld {
 			return "Nothing of the customer's money was held."
 		}
-		return "The payment provider lets go of the customer's money."
+		return "The payment provider holds nothing of the customer's money any more."
 	case events.PaymentVoidFailed:
 		return sentence("The payment provider did not void%s", because(e.Code))
 	case events.RefundAttempted:

@@ -21,17 +21,28 @@ func fulfilment(e events.Event) string {
 	case events.AttentionRequired:
 		return sentence("An operator must look at the step %s%s%s", e.Step, because(e.Code), because(e.Detail))
 	case events.AttentionCleared:
-		return sentence("The step %s went on without an operator", e.Step)
+		return sentence("Nobody has to look at the step %s any more", e.Step)
 	case events.OperatorIntervened:
-		return sentence("%s decided to %s%s", e.By, e.Action, because(e.Reason))
+		return sentence("%s decided to %s%s%s", e.By, e.Action, because(e.Reason), evidence(e.Evidence))
 	case events.LateEffectDetected:
 		return sentence("%s came after the end", e.Type)
 	case events.Quarantined:
-		return sentence("Fulfilment of this order waits for an operator%s", because(e.Error))
+		at := ""
+		if e.InputPosition != "" {
+			at = " at " + e.InputPosition
+		}
+		return sentence("It is set aside and waits for an operator, because an input%s cannot be handled%s", at, because(e.Error))
 	case events.QuarantineReleased:
-		return sentence("%s let fulfilment go on%s", e.By, because(e.Reason))
+		return sentence("%s let it go on%s", e.By, because(e.Reason))
 	}
 	return ""
+}
+
+func evidence(of string) string {
+	if of == "" {
+		return ""
+	}
+	return "; the evidence: " + of
 }
 
 func requests(e events.Event) string {

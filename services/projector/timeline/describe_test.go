@@ -44,6 +44,13 @@ func TestSentencesSayWhatHappened(t *testing.T) {
 		"Payment is asked to capture 24.90 EUR.":                              events.CaptureRequested{Request: events.Request{Attempt: 1}, Amount: price},
 		"The order cannot be completed: declined; to be undone: stock, order.": events.CompensationStarted{
 			Cause: "declined", Plan: []events.Step{events.StepUndoStock, events.StepUndoOrder}},
+		"alice decided to resolve: seen; the evidence: a photo.": events.OperatorIntervened{
+			Action: "resolve", By: "alice", Reason: "seen", Evidence: "a photo"},
+		"alice decided to retry: it works again.": events.OperatorIntervened{Action: "retry", By: "alice", Reason: "it works again"},
+		"It is set aside and waits for an operator, because an input at 0-17 cannot be handled: no such currency.": events.Quarantined{
+			InputPosition: "0-17", Error: "no such currency"},
+		"It is set aside and waits for an operator, because an input cannot be handled: timer step.": events.Quarantined{Error: "timer step"},
+		"alice let it go on: repaired.":              events.QuarantineReleased{By: "alice", Reason: "repaired"},
 		"The goods are on their way, tracking A, B.": events.OrderDispatched{Tracking: []string{"A", "B"}},
 	} {
 		if got := Describe(e); got != want {

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/nats-io/jsm.go"
+	"github.com/nats-io/jsm.go/api"
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+)
+
+const (
+	eventStream   = "EVENTS"
+	timerStream   = "TIMERS"
+	commandStream = "COMMANDS"
+	// backupIdle is how long a server may send nothing of a stream.
+	backupIdle = time.Minute
+	// managing bounds a request about a stream.
+	managing = 10 * time.Second
+)
+
+// backupStreams are all streams that a backup has, in the order in which they are
+// taken. The system runs meanwhile, so that each is older than those behind it: what
+// a subscription has handled before its position was taken is in the other streams, and
+// what it did later it will do again. Nothing knows more than the events, which are last.
+//
+// Snapshots of aggregates are left out: they are made of the events, and one that is newer
+// than the events that were taken would be of a past that did not happen.
+func backupStreams() (names []string) {
+	var others []string
+	for _, s := range services() {
+		for _, bucket := range s.buckets {
+			switch name := "KV_" + bucket; {
+			case isSnapshots(name):
+			case strings.HasPrefix(bucket, "SUBSCRIPTIONS_"):
+				names = append(names, name)
+			default:
+				others = append(others, name)
+			}
+		}
+	}
+	return slices.Concat(names, others, []string{timerStream, commandStream, "KV_COMMANDS_PARKED", eventStream})
+}
+
+// snapshotStreams are those that a backup does not have.
+func snapshotStreams() (names []string) {
+	for _, s := range services() {
+		for _, bucket := range s.buckets {
+			if name := "KV_" + bucket; isSnapshots(name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+func isSnapshots(stream string) bool { return strings.HasPrefix(stream, "KV_SNAPSHOTS_") }
+
+func newBackup() *cobra.Command {
+	var (
+		s    settings
+		json bool
+	)
+	cmd := &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Keep everything that is stored in a file",
+		Long: `Keep everything that is stored in a file: the events, timers that are set, queued commands,
+and how far every service is. The system may run meanwhile; what is stored after the events
+were taken is not in it. Read models are not in it either: a projector makes them of the
+events.
+
+The file is a tar archive with a directory for each stream, as "nats backup stream" makes it, and a
+manifest with counts and checksums. The server checks each message that it sends, and
+the events are checked to have no gap. A file that is there already is not overwritten, and one
+that is not complete is not left behind.`,
+		Args: exactly("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			shell := shellFlags{settings: s}
+			return shell.manage(cmd, func(nc *nats.Conn, m *jsm.Manager) error {
+				done, err := backup(cmd.Context(), nc, m, args[0], newBar(cmd))
+				if err != nil {
+					return err
+				}
+				if json {
+					return printJSON(cmd.OutOrStdout(), done)
+				}
+				events := done.part(eventStream)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s has %d streams, and %d commits up to position 0-%d\nchain  %s\n",
+					plain(args[0]), len(done.Parts), events.Messages, events.Last, events.Chain)
+				return err
+			})
+		},
+	}
+	f := cmd.Flags()
+	s.addServer(f)
+	f.BoolVar(&json, "json", false, "print the manifest as JSON, for programs")
+	return cmd
+}
+
+// manage connects, calls f, and disconnects.
+func (s *shellFlags) manage(cmd *cobra.Command, f func(*nats.Conn, *jsm.Manager) error) error {
+	log := service.NewLogger(cmd.ErrOrStderr(), zerolog.ErrorLevel)
+	dial := s.dialExternal("backup", log)
+	if err := s.reach(cmd.Context(), dial, 0, log); err != nil {
+		return err
+	}
+	nc, err := dial("streams")
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	m, err := jsm.New(nc, jsm.WithTimeout(managing))
+	if err != nil {
+		return err
+	}
+	return f(nc, m)
+}
+
+// backup takes all streams into a new file.
+func backup(ctx context.Context, nc *nats.Conn, m *jsm.Manager, path string, bar *bar) (done manifest, err error) {
+	w, err := createBackup(path)
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, w.close(err == nil)) }()
+	w.manifest = manifest{Format: backupFormat, TakenAt: time.Now().UTC(), Server: nc.ConnectedServerVersion()}
+	for _, name := range backupStreams() {
+		if err := w.take(ctx, m, name, bar); err != nil {
+			return done, fmt.Errorf("backup of stream %s: %w", name, err)
+		}
+	}
+	return w.manifest, w.finish()
+}
+
+// take adds one stream to the file.
+func (w *backupWriter) take(ctx context.Context, m *jsm.Manager, name string, bar *bar) error {
+	stream, err := m.LoadStream(name)
+	if jsm.IsNatsError(err, noStream) {
+		return fail(exitConfiguration, "there is no such stream; is this the server of the system?")
+	}
+	if err != nil {
+		return err
+	}
+	spool, err := os.CreateTemp(w.directory(), ".backup-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = spool.Close(); _ = os.Remove(spool.Name()) }()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	idle := time.AfterFunc(backupIdle, func() { cancel(fmt.Errorf("the server has sent nothing for %v", backupIdle)) })
+	defer idle.Stop()
+	size := int64(0)
+	data := writing(func(p []byte) (int, error) {
+		idle.Reset(backupIdle)
+		n, err := spool.Write(p)
+		size += int64(n)
+		bar.show("%s: %s taken", name, bytesOf(size))
+		return n, err
+	})
+	var meta strings.Builder
+	options := []jsm.SnapshotOption{jsm.SnapshotHealthCheck()}
+	if name == commandStream {
+		options = append(options, jsm.SnapshotConsumers()) // which know what is carried out already
+	}
+	if _, err := stream.SnapshotToBuffer(ctx, data, writing(func(p []byte) (int, error) { return meta.WriteString(string(p)) }), options...); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	p, err := scan(name, spool, size)
+	if err != nil {
+		return err
+	}
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	bar.end("%s: %d messages, %s", name, p.Messages, bytesOf(size))
+	return w.add(p, []byte(meta.String()), spool)
+}
+
+// writing is a writer that need not be closed.
+type writing func([]byte) (int, error)
+
+func (w writing) Write(p []byte) (int, error) { return w(p) }
+func (writing) Close() error                  { return nil }
+
+// bar shows what long work is doing: to a person on one line, which it overwrites, and to
+// everybody what is done.
+type bar struct {
+	out    io.Writer
+	person bool
+	shown  time.Time
+}
+
+func newBar(cmd *cobra.Command) *bar {
+	return &bar{out: cmd.ErrOrStderr(), person: service.IsTerminal(cmd.ErrOrStderr())}
+}
+
+func (b *bar) show(format string, args ...any) {
+	if b.person && time.Since(b.shown) > 100*time.Millisecond {
+		fmt.Fprintf(b.out, "\r"+format+"\x1b[K", args...)
+		b.shown = time.Now()
+	}
+}
+
+func (b *bar) end(format string, args ...any) {
+	if b.person {
+		format = "\r" + format + "\x1b[K"
+	}
+	fmt.Fprintf(b.out, format+"\n", args...)
+}
+
+// bytesOf writes a size for people.
+func bytesOf(n int64) string {
+	const unit = 1 << 20
+	if n < unit {
+		return fmt.Sprintf("%d KiB", (n+1023)/1024)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/unit)
+}
+
+// streamConfig is what the server tells of a stream beside its messages.
+type streamConfig struct {
+	Config api.StreamConfig `json:"config"`
+	State  api.StreamState  `json:"state"`
+}

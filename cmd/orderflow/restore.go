@@ -1,0 +1,255 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/nats-io/jsm.go"
+	"github.com/nats-io/jsm.go/api"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+)
+
+func newRestore() *cobra.Command {
+	var (
+		s        settings
+		replicas int
+		check    bool
+	)
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Bring back what \"backup\" has kept, on a server that has none of it",
+		Long: `Bring back what "backup" has kept, on a server that has none of it.
+
+The whole file is checked first. A server on which one of the streams has ever had a message is
+refused, so stop the services, and use an empty server. Sequences are kept. The events
+are read back and compared, and everything is verified as by "orderflow verify". When
+something fails, what was brought back so far is removed again.
+
+A projector whose database knows more than the backup refuses to run: give it an empty one
+(another --data or --database-url), and it makes its views of the events.
+
+Exit status: 0 it is all there, 3 the server is not empty, 21 the file, or what came of
+it, is not as it should be, others as for "orderflow up".`,
+		Args: exactly("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("replicas") {
+				if err := (&settings{replicas: replicas, eventsMax: 1}).checkStore(); err != nil {
+					return err
+				}
+			}
+			bar := newBar(cmd)
+			b, err := openBackup(args[0], bar)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = b.file.Close() }()
+			if check {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is as it was taken at %s\n", plain(args[0]), when(b.manifest.TakenAt))
+				return err
+			}
+			shell := shellFlags{settings: s}
+			return shell.manage(cmd, func(nc *nats.Conn, m *jsm.Manager) error {
+				return shell.restore(cmd, nc, m, b, replicas, bar)
+			})
+		},
+	}
+	f := cmd.Flags()
+	s.addServer(f)
+	f.IntVar(&replicas, "replicas", 0, "copies of every stream: 1, or 3 or 5 on a cluster of as many servers (default as many as there were)")
+	f.BoolVar(&check, "check", false, "only check the file; no server is needed")
+	withoutVariable(f, "replicas")
+	withoutVariable(f, "check")
+	return cmd
+}
+
+func (s *shellFlags) restore(cmd *cobra.Command, nc *nats.Conn, m *jsm.Manager, b *backupReader, replicas int, bar *bar) error {
+	ctx := cmd.Context()
+	if err := wantEmpty(m); err != nil {
+		return err
+	}
+	_, events, _, err := b.stream(eventStream)
+	if err != nil {
+		return err
+	}
+	cfg := esjs.Config{Replicas: max(1, events.Config.Replicas), MaxBytes: events.Config.MaxBytes}
+	if replicas > 0 {
+		cfg.Replicas = replicas
+	}
+	// The events come last: a store that has any has everything.
+	for i, p := range b.manifest.Parts {
+		if err := b.bringBack(ctx, m, p, cfg.Replicas, bar); err != nil {
+			return errors.Join(fmt.Errorf("restore of stream %s: %w", p.Stream, err), remove(m, b.manifest.Parts[:i+1]))
+		}
+	}
+	if err := compare(ctx, nc, b.manifest.part(eventStream), bar); err != nil {
+		return errors.Join(err, remove(m, b.manifest.Parts))
+	}
+	return s.read(ctx, cmd, func(store *esjs.Store) error {
+		if err := provision(ctx, s.dialExternal("provision", zerolog.Nop()), cfg); err != nil {
+			return err
+		}
+		reports, err := verifyStore(ctx, store, false)
+		if err != nil {
+			return err
+		}
+		if err := printReports(cmd.OutOrStdout(), reports); err != nil {
+			return err
+		}
+		return soundOr(reports)
+	})
+}
+
+// wantEmpty refuses a server on which a stream of the system has ever had a message, and
+// removes those that never had: a restored stream must not be there before.
+func wantEmpty(m *jsm.Manager) error {
+	var empty []*jsm.Stream
+	for _, name := range slices.Concat(backupStreams(), snapshotStreams()) {
+		stream, err := m.LoadStream(name)
+		if jsm.IsNatsError(err, noStream) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		state, err := stream.State()
+		if err != nil {
+			return err
+		}
+		if state.LastSeq > 0 {
+			return fail(service.ExitRefused, "the stream %s on this server has had %d messages; restore into a server, or an account, that has none of the system's streams", name, state.LastSeq)
+		}
+		empty = append(empty, stream)
+	}
+	for _, stream := range empty {
+		if err := stream.Delete(); err != nil {
+			return fmt.Errorf("the empty stream %s is in the way: %w", stream.Name(), err)
+		}
+	}
+	return nil
+}
+
+// noStream is the server's code for a stream that is not there.
+const noStream = 10059
+
+const (
+	restoreTries = 20 // of one stream, on a cluster that is not ready for it
+	restorePause = 500 * time.Millisecond
+)
+
+// bringBack restores one stream.
+func (b *backupReader) bringBack(ctx context.Context, m *jsm.Manager, p piece, replicas int, bar *bar) error {
+	for try := 1; ; try++ {
+		state, err := b.send(ctx, m, p, replicas, bar)
+		switch {
+		case err == nil && (state.Msgs != p.Messages || state.LastSeq != p.Last):
+			return fail(exitUnsound, "the server has %d messages up to %d; there should be %d up to %d", state.Msgs, state.LastSeq, p.Messages, p.Last)
+		case err == nil:
+			bar.end("%s: %d messages are restored", p.Stream, p.Messages)
+			return nil
+		case try == restoreTries || !passes(err, try):
+			return err
+		}
+		// What was begun is in the way of the next try.
+		if err := m.DeleteStream(p.Stream); err != nil && !jsm.IsNatsError(err, noStream) {
+			return err
+		}
+		select {
+		case <-time.After(restorePause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// passes tells what a cluster says that has just been started, or has lost a server: one
+// of its servers takes the stream and the one that is asked has not heard of it yet, or not
+// all of them are there. A stream that is there is what another try has begun.
+func passes(err error, try int) bool {
+	const notEnoughPeers, unavailable, inUse = 10005, 10008, 10058
+	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) ||
+		jsm.IsNatsError(err, notEnoughPeers) || jsm.IsNatsError(err, unavailable) || try > 1 && jsm.IsNatsError(err, inUse)
+}
+
+// send sends one stream to the server, and returns what that has made of it.
+func (b *backupReader) send(ctx context.Context, m *jsm.Manager, p piece, replicas int, bar *bar) (*api.StreamState, error) {
+	meta, config, archive, err := b.stream(p.Stream)
+	if err != nil {
+		return nil, err
+	}
+	config.Config.Replicas = replicas
+	sent := int64(0)
+	data := reading(func(to []byte) (int, error) {
+		n, err := archive.Read(to)
+		sent += int64(n)
+		bar.show("%s: %d %% of %s", p.Stream, 100*sent/max(1, p.Bytes), bytesOf(p.Bytes))
+		return n, err
+	})
+	return m.RestoreSnapshotFromBuffer(ctx, p.Stream, data, io.NopCloser(bytes.NewReader(meta)), jsm.RestoreConfiguration(config.Config))
+}
+
+// reading is a reader that need not be closed.
+type reading func([]byte) (int, error)
+
+func (r reading) Read(p []byte) (int, error) { return r(p) }
+func (reading) Close() error                 { return nil }
+
+// compare reads the events back from the server.
+func compare(ctx context.Context, nc *nats.Conn, want piece, bar *bar) error {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	consumer, err := js.OrderedConsumer(ctx, want.Stream, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		return err
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	var links chain
+	for n := uint64(0); n < want.Messages; {
+		message, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		at, err := message.Metadata()
+		if err != nil {
+			return err
+		}
+		if n++; at.Sequence.Stream != n {
+			return fail(exitUnsound, "after commit %d the server sends commit %d", n-1, at.Sequence.Stream)
+		}
+		if err := links.add(n, at.Timestamp.UnixNano(), message.Subject(), bytes.NewReader(message.Data())); err != nil {
+			return err
+		}
+		bar.show("%s: %d of %d compared", want.Stream, n, want.Messages)
+	}
+	if links.String() != want.Chain {
+		return fail(exitUnsound, "the events that the server has now are not those of the backup: their chain is %s, and should be %s", links.String(), want.Chain)
+	}
+	bar.end("%s: the chain is that of the backup", want.Stream)
+	return nil
+}
+
+// remove removes what was restored.
+func remove(m *jsm.Manager, parts []piece) error {
+	var errs []error
+	for _, p := range parts {
+		if err := m.DeleteStream(p.Stream); err != nil && !jsm.IsNatsError(err, noStream) {
+			errs = append(errs, fmt.Errorf("%s stays behind: %w", p.Stream, err))
+		}
+	}
+	return errors.Join(errs...)
+}

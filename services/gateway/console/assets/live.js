@@ -1,0 +1,219 @@
+// A page keeps itself current: when its stream tells of an event, the page is
+// fetched again and its regions are put in place of the old ones. One fetch runs at
+// a time, and not more often than a person can see; what happens meanwhile is shown
+// by the next one.
+
+const body = document.body;
+const status = document.getElementById("live-status");
+
+const pause = 500; // ms at least from one fetch to the next
+const passing = new Set([409, 429, 503]); // answers that a later one may be better than: the view is behind, or too much is asked
+
+let source = null;
+let resuming = 0; // timer of the next attempt to follow the page
+let running = null; // promise of the fetches under way
+let waiting = false; // another one has to follow
+let begun = 0; // when the last one began
+let pressed = null; // the element under the pointer while it is down
+let later = 0; // timer of a look at what changes without events
+let newest = ""; // revision of the newest event that was heard of
+
+function say(state, text) {
+  body.dataset.live = state;
+  if (status) {
+    status.textContent = text;
+  }
+}
+
+// busy tells that a person is in the middle of something in a region. A button that is
+// put in place of the one being pressed would never hear of the click.
+function busy(region) {
+  if (region.querySelector("dialog[open]") || region.contains(pressed)) {
+    return true;
+  }
+  const at = document.activeElement;
+  return region.contains(at) && at.matches("input, select, textarea");
+}
+
+function replace(old, fresh) {
+  const open = new Set([...old.querySelectorAll("details[open][id]")].map((d) => d.id));
+  const picked = new Set([...old.querySelectorAll("input[type=checkbox]:checked")].map((c) => c.value));
+  const at = document.activeElement;
+  const focus = old.contains(at) ? at.id : "";
+  old.replaceWith(fresh);
+  for (const d of fresh.querySelectorAll("details[id]")) {
+    d.open = d.open || open.has(d.id);
+  }
+  for (const c of fresh.querySelectorAll("input[type=checkbox]")) {
+    c.checked = c.checked || picked.has(c.value);
+  }
+  if (focus) {
+    document.getElementById(focus)?.focus({ preventScroll: true });
+  }
+}
+
+// refresh shows the page as it is now. It returns the document that it was shown
+// from, or null when there is none.
+function refresh() {
+  waiting = true;
+  running ??= run().finally(() => {
+    running = null;
+  });
+  return running;
+}
+
+async function run() {
+  let fresh = null;
+  let tries = 0;
+  while (waiting) {
+    await sleep(begun + pause * 2 ** tries - Date.now());
+    waiting = false;
+    begun = Date.now();
+    const url = new URL(location.href);
+    if (newest) {
+      url.searchParams.set("after", newest);
+    }
+    try {
+      const answer = await fetch(url, { headers: { Accept: "text/html" }, redirect: "manual" });
+      if (answer.type === "opaqueredirect") {
+        location.reload(); // who is not signed in any more is led to where he can
+        return null;
+      }
+      if (answer.ok) {
+        fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        put(fresh);
+        tries = 0;
+      } else if (passing.has(answer.status) && tries < 5) {
+        tries++;
+        waiting = true;
+      } // or else the next event, or the next load, shows it
+    } catch {
+      // Without an answer the page stays as it is; the stream says when it is back.
+    }
+  }
+  return fresh;
+}
+
+function sleep(ms) {
+  return new Promise((done) => {
+    setTimeout(done, Math.max(0, ms));
+  });
+}
+
+function put(fresh) {
+  for (const region of fresh.querySelectorAll("[data-region]")) {
+    const old = document.getElementById(region.id);
+    if (!old) {
+      continue;
+    }
+    if (busy(old)) {
+      old.dataset.stale = "true";
+      continue;
+    }
+    if (old.innerHTML !== region.innerHTML) {
+      replace(old, region);
+    }
+  }
+  lookAgain();
+  document.dispatchEvent(new CustomEvent("orderflow:refreshed", { detail: fresh }));
+}
+
+// lookAgain refreshes a page on which something moves that no event tells of, such as
+// the building of a view.
+function lookAgain() {
+  clearTimeout(later);
+  if (document.querySelector("[data-moving]")) {
+    later = setTimeout(refresh, 1000);
+  }
+}
+
+// idle shows what has happened while a person was busy, once that is over.
+function idle() {
+  setTimeout(() => {
+    const stale = [...document.querySelectorAll("[data-stale]")];
+    if (stale.length && !stale.some(busy)) {
+      refresh();
+    }
+  });
+}
+
+document.addEventListener("focusout", idle);
+document.addEventListener("pointerdown", (down) => {
+  pressed = down.target;
+});
+for (const over of ["pointerup", "pointercancel"]) {
+  document.addEventListener(over, () => {
+    setTimeout(() => {
+      pressed = null; // after the click, which is told of later
+      idle();
+    });
+  });
+}
+
+function follow(url) {
+  clearTimeout(resuming);
+  source?.close();
+  source = new EventSource(url);
+  source.onopen = () => {
+    const again = body.dataset.live === "lost";
+    say("open", "Live");
+    if (again) {
+      refresh();
+    }
+  };
+  source.onerror = () => {
+    say("lost", "Reconnecting …");
+    if (source.readyState === EventSource.CLOSED) {
+      resumeLater(); // it was refused, and does not come back by itself
+    }
+  };
+  source.onmessage = (message) => {
+    const event = JSON.parse(message.data);
+    newest = event.version + "-" + event.position.split("-").pop();
+    refresh();
+  };
+}
+
+// resume reads the page and follows it from there, as if it were loaded now: what was
+// heard of before may be too far back, or in another store.
+async function resume() {
+  newest = "";
+  const fresh = await refresh();
+  if (fresh?.body.dataset.stream) {
+    follow(fresh.body.dataset.stream);
+  } else {
+    resumeLater();
+  }
+}
+
+function resumeLater() {
+  clearTimeout(resuming);
+  resuming = setTimeout(resume, 2000 + 8000 * Math.random()); // not all pages at the same time
+}
+
+export function start() {
+  // What a redirect had to wait for is no part of the address, and what a form was sent
+  // to is none of a page.
+  const here = new URL(body.dataset.page ?? location.href, location.href);
+  here.searchParams.delete("after");
+  if (here.href !== location.href) {
+    history.replaceState(null, "", here);
+  }
+  const url = body.dataset.stream;
+  if (!url) {
+    return;
+  }
+  follow(url);
+  lookAgain();
+  addEventListener("pagehide", () => {
+    clearTimeout(resuming);
+    clearTimeout(later);
+    source.close();
+  });
+  addEventListener("pageshow", (shown) => {
+    if (shown.persisted) { // the page comes back as it was left
+      follow(url);
+      refresh();
+    }
+  });
+}

@@ -1,0 +1,143 @@
+package live
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/b144f99b/orderflow/internal/service/servicetest"
+	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// reader is a client of a hub.
+type reader struct {
+	t     *testing.T
+	lines *bufio.Reader
+	id    string // the last one that it was given
+}
+
+func connect(t *testing.T, url, lastEventID string) *reader {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set(headerLastEventID, lastEventID)
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = answer.Body.Close() })
+	return &reader{t: t, lines: bufio.NewReader(answer.Body)}
+}
+
+// next returns the data of the next event; "" when the stream has ended in good order.
+func (r *reader) next() string {
+	r.t.Helper()
+	for {
+		line, err := r.lines.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			return ""
+		}
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if id, found := strings.CutPrefix(line, "id: "); found {
+			r.id = strings.TrimSpace(id)
+		}
+		if data, found := strings.CutPrefix(line, "data: "); found {
+			return data
+		}
+	}
+}
+
+// A hub that loses its subscription ends its streams and tries again at once, and from
+// then on not more often than it may; when it follows again nobody has missed anything.
+func TestALostSubscriptionComesBack(t *testing.T) {
+	house := servicetest.New(t, events.Types)
+	lost := house.Server.Store(t)
+	h, err := New(lost, Config{}, NewMetrics(prometheus.NewRegistry()))
+	house.Check(err)
+	waits := make(chan time.Duration)
+	h.again = 0 // it has followed for longer than that when it is lost
+	h.pause = func(ctx context.Context, d time.Duration) {
+		select {
+		case waits <- d:
+		case <-ctx.Done():
+		}
+	}
+	var mended atomic.Bool
+	news, failures := make(chan error, 10), 0
+	house.Run(func(ctx context.Context) error {
+		return h.Run(ctx, func(why error) {
+			if why != nil {
+				if failures++; failures > 1 {
+					h.again = time.Hour
+				}
+				if mended.Load() {
+					h.store = house.Store
+				}
+			}
+			news <- why
+		})
+	})
+	follows := func(want bool) {
+		t.Helper()
+		select {
+		case why := <-news:
+			if (why == nil) != want {
+				t.Fatalf("told was %v", why)
+			}
+		case <-time.After(servicetest.Patience):
+			t.Fatal("nothing was told")
+		}
+	}
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h.Serve(w, r, Topic{}, ""); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(web.Close)
+	happens := func(reason string) { house.Append("order", "o-1", events.OrderCancelled{Reason: reason}) }
+
+	follows(true)
+	client := connect(t, web.URL, "0-0")
+	happens("one")
+	if got := client.next(); !strings.Contains(got, "one") {
+		t.Errorf("the first event is %q", got)
+	}
+	lost.Close()
+	if got := client.next(); got != "" {
+		t.Errorf("after the subscription was lost came %q", got)
+	}
+	happens("two")
+	follows(false)
+	if d := <-waits; d > 0 {
+		t.Errorf("it tries again in %v, and not at once", d)
+	}
+	for range 3 { // in vain
+		follows(false)
+		if d := <-waits; d < 50*time.Minute {
+			t.Errorf("after an attempt in vain it tries again in %v", d)
+		}
+	}
+	mended.Store(true)
+	follows(false)
+	<-waits
+	follows(true)
+	happens("three")
+	client = connect(t, web.URL, client.id)
+	for _, want := range []string{"two", "three"} {
+		if got := client.next(); !strings.Contains(got, want) {
+			t.Errorf("who has come back is told %q, want %s", got, want)
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/services/gateway/signin"
+)
+
+// headerLastEventID is sent by a browser that comes back.
+const headerLastEventID = "Last-Event-ID"
+
+// comeBack tells clients after how many milliseconds to come back.
+const comeBack = 1000
+
+// Serve answers with the topic's events until the client goes, is too slow, his
+// token ends, or the hub stops: those that are stored after the request's
+// Last-Event-ID, or else after, or else from now on.
+//
+// What is refused before the stream begins is a *[esjs.Rejection]: see
+// [Hub.Run] and "bad_position", 400, or "too_far_behind", 410. A stream that has begun ends
+// without an error.
+func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, topic Topic, after string) error {
+	p, _ := signin.From(r.Context())
+	leave, err := h.admit(p.Subject)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx := r.Context()
+	if !p.Expires.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, p.Expires, errExpired)
+		defer cancel()
+	}
+	if id := r.Header.Get(headerLastEventID); id != "" {
+		after = id
+	}
+	from, err := h.start(ctx, after)
+	if err != nil {
+		return err
+	}
+	out, err := begin(w, h.cfg.Patience)
+	if err != nil {
+		return err
+	}
+	if err = out.head(from); err == nil {
+		err = h.stream(ctx, out, topic, from)
+	}
+	switch {
+	case errors.Is(err, ctx.Err()):
+		err = context.Cause(ctx)
+	case r.Context().Err() != nil && !isSlow(err):
+		err = context.Canceled // what was written did not arrive: nobody is there
+	}
+	h.metrics.end(err)
+	out.close()
+	return nil
+}
+
+var errExpired = errors.New("the token has expired")
+
+// start is the position behind which a stream begins.
+func (h *Hub) start(ctx context.Context, after string) (esjs.Position, error) {
+	if after == "" {
+		return h.position(), nil
+	}
+	from, err := esjs.ParsePosition(after)
+	if err != nil {
+		return from, &esjs.Rejection{Code: "bad_position", Message: fmt.Sprintf("%.60q is not the id of an event, such as 0-1871", after), Status: http.StatusBadRequest}
+	}
+	last, err := h.store.Last(ctx)
+	switch {
+	case err != nil:
+		return from, err
+	case last.Before(from):
+		return from, &esjs.Rejection{Code: "bad_position", Message: fmt.Sprintf("there is no event %s yet; the last one is %s", from, last), Status: http.StatusBadRequest}
+	case last.Sequence()-from.Sequence() > h.cfg.Behind:
+		return from, &esjs.Rejection{
+			Code: "too_far_behind", Status: http.StatusGone,
+			Message: fmt.Sprintf("%d commits were stored since %s, and at most %d are told again; read what there is now, and come back without that id", last.Sequence()-from.Sequence(), from, h.cfg.Behind),
+		}
+	}
+	return from, nil
+}
+
+// stream writes what comes after from, at first from the store and then from the
+// hub, until ctx ends or something does not let it go on.
+func (h *Hub) stream(ctx context.Context, out *writer, topic Topic, from esjs.Position) error {
+	// What there is much of is read before the queue begins to fill.
+	for h.position().Sequence() > from.Sequence()+uint64(h.cfg.Queue/2) {
+		var err error
+		if from, err = h.replay(ctx, out, topic, from, h.position()); err != nil {
+			return err
+		}
+	}
+	l, at, leave := h.listen(topic)
+	defer leave()
+	if from.Before(at) {
+		var err error
+		if from, err = h.replay(ctx, out, topic, from, at); err != nil {
+			return err
+		}
+	}
+	beat := time.NewTicker(h.cfg.Heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case c := <-l.commits:
+			// Another gateway may have been ahead of this one, and told the client more.
+			if !from.Before(c.position()) {
+				continue
+			}
+			if err := h.write(ctx, out, topic, c); err != nil {
+				return err
+			}
+			if len(l.commits) > 0 {
+				continue
+			}
+			if err := out.flush(); err != nil {
+				return err
+			}
+		case <-beat.C:
+			if err := h.beat(out, l, from); err != nil {
+				return err
+			}
+		case <-l.ended:
+			return l.why
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// write writes a commit that the topic selects, unless it is about another customer's order.
+func (h *Hub) write(ctx context.Context, out *writer, topic Topic, c *commit) error {
+	shows, err := h.shows(ctx, topic, c)
+	if err != nil || !shows {
+		return err
+	}
+	return out.commit(c)
+}
+
+// beat shows that the stream lives. It moves the client's Last-Event-ID on, so
+// that one who comes back after a long silence need not read through all of it.
+func (h *Hub) beat(out *writer, l *listener, from esjs.Position) error {
+	at, ok := h.reached(l)
+	text := ": still here\n"
+	if ok && from.Before(at) {
+		text += "id: " + at.String() + "\n"
+	}
+	if err := out.write([]byte(text + "\n")); err != nil {
+		return err
+	}
+	return out.flush()
+}
+
+// replay writes the topic's commits behind from up to until, as they are stored.
+func (h *Hub) replay(ctx context.Context, out *writer, topic Topic, from, until esjs.Position) (esjs.Position, error) {
+	select {
+	case h.reading <- struct{}{}:
+		defer func() { <-h.reading }()
+	case <-ctx.Done():
+		return from, ctx.Err()
+	}
+	q := topic.query()
+	q.After, q.Until = from, until
+	c := &commit{}
+	write := func() error {
+		if len(c.records) == 0 || !topic.selects(c.records[0]) {
+			return nil
+		}
+		return h.write(ctx, out, topic, c)
+	}
+	for r, err := range h.store.ReadAll(ctx, q) {
+		if err != nil {
+			return from, err
+		}
+		if !h.codec.Knows(r.Type) {
+			continue
+		}
+		if len(c.records) > 0 && c.position() != r.Position {
+			if err := write(); err != nil {
+				return from, err
+			}
+			c = &commit{}
+		}
+		c.records = append(c.records, r)
+	}
+	if err := write(); err != nil {
+		return from, err
+	}
+	return until, out.flush()
+}

@@ -1,0 +1,66 @@
+package projector
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/sqlsink"
+	"github.com/gofrs/flock"
+)
+
+// ErrInUse is what [Service.Run] ends with when another instance has the SQLite database.
+var ErrInUse = errors.New("in use by another projector")
+
+// Check opens the database and closes it again. What it returns is what
+// [Service.Run] would end with: [esjs.ErrConfig] when the database cannot be used as
+// it is, [esjs.ErrUnavailable] when its server does not answer, [ErrInUse].
+func (c Config) Check(ctx context.Context) error {
+	_, closeAll, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	return closeAll()
+}
+
+// open opens the database, and returns what closes it.
+func (c Config) open(ctx context.Context) (db *sql.DB, closeAll func() error, err error) {
+	if c.DatabaseURL != "" {
+		db, err := sqlsink.OpenPostgres(ctx, c.DatabaseURL)
+		if err != nil {
+			return nil, nil, err
+		}
+		return db, db.Close, nil
+	}
+	unlock, err := c.lock()
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err = sqlsink.OpenSQLite(c.Database)
+	if err != nil {
+		return nil, nil, errors.Join(err, unlock())
+	}
+	return db, func() error { return errors.Join(db.Close(), unlock()) }, nil
+}
+
+// lock makes this instance the only one on the SQLite database until unlock is
+// called or the process ends, however it ends. The database itself would let two
+// in, and the one that is slower with the next event would then end with a conflict.
+func (c Config) lock() (unlock func() error, err error) {
+	if err := os.MkdirAll(filepath.Dir(c.Database), 0o755); err != nil {
+		return nil, fmt.Errorf("%w: the directory of the SQLite database: %w", esjs.ErrConfig, err)
+	}
+	lock := flock.New(c.Database + ".lock")
+	locked, err := lock.TryLock()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: the SQLite database cannot be locked: %w", esjs.ErrConfig, err)
+	case !locked:
+		return nil, fmt.Errorf("the database %s is %w; stop that one, or give this one a database of its own", c.Database, ErrInUse)
+	}
+	return lock.Unlock, nil
+}

@@ -1,0 +1,27 @@
+package projector
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+
+	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/services/projector/view"
+)
+
+// Views is the list of all views.
+var Views = views
+
+// Open opens the database as [Service.Run] does.
+func (c Config) Open(ctx context.Context) (db *sql.DB, closeAll func() error, err error) {
+	return c.open(ctx)
+}
+
+// NewOnly is [New] with one of the views alone.
+func NewOnly(env *service.Env, cfg Config, name string) *Service {
+	return newService(env, cfg, func(store *esjs.Store, codec *esjs.Codec[events.Event]) []view.View {
+		return slices.DeleteFunc(views(store, codec), func(v view.View) bool { return v.Name != name })
+	})
+}
