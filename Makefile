@@ -14,11 +14,15 @@ BENCH        ?= .
 BENCHTIME    ?= 1s
 PKG          ?= ./...
 ARGS         ?=
+# How long each decoder is fuzzed. Without the second one most of a minute goes into making
+# an input small that was only new.
+FUZZTIME         ?= 60s
+FUZZMINIMIZETIME ?= 2s
 
-.PHONY: help build run demo test lint bench fmt clean
+.PHONY: help build run demo test crash fuzz test-postgres test-browser lint bench bench-json fmt clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/orderflow, static and stamped with the version
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/orderflow ./cmd/orderflow
@@ -32,12 +36,32 @@ demo: ## run the guided demonstration and end
 test: ## test everything with the race detector, in random order (PKG=./pkg/esjs)
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout $(TEST_TIMEOUT) $(PKG)
 
+crash: ## kill the services at every point of an order's lives (a quarter of an hour; "make test" takes a part of the points)
+	$(GO) test ./test/crash -count 1 -timeout 60m -every 1 -v
+
+fuzz: ## fuzz every decoder, one after the other, and tell how often each ran (FUZZTIME=60s each)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r pkg; do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			$(GO) test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime $(FUZZMINIMIZETIME) </dev/null | \
+				awk -v name="$$target" '/^fuzz: elapsed/ { last = $$0; next } !/^(PASS|ok)/ { print } END { print name ": " last }'; \
+		done; \
+	done
+
+test-postgres: ## test SQL sinks and views on a PostgreSQL server that the tests start; needs an installed PostgreSQL
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout $(TEST_TIMEOUT) -tags postgres ./pkg/esjs/sqlsink/... ./services/projector/...
+
+test-browser: ## test the web console in headless Chromium; needs an installed Chromium
+	$(GO) test -timeout $(TEST_TIMEOUT) -tags browser ./test/browser
+
 lint: ## check the code's rules and its format
 	$(GO) vet ./...
 	$(TOOL) golangci-lint run
 
 bench: ## run the benchmarks (BENCH=regexp BENCHTIME=1s PKG=./pkg/esjs)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PKG)
+
+bench-json: ## compare JSON libraries on stored commits (BENCHTIME=1s)
+	cd pkg/esjs/internal/jsonbench && $(GO) test -bench . -benchtime $(BENCHTIME) -benchmem .
 
 fmt: ## format the code
 	$(TOOL) golangci-lint fmt

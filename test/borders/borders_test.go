@@ -71,6 +71,22 @@ var pureFiles = []string{"state.go", "states.go", "decide.go", "table.go"}
 
 func isPure(f file) bool { return f.service() != "" && slices.Contains(pureFiles, f.name()) }
 
+// The bindings of pkg/esjs to what observes it.
+const (
+	bindingOTel       = "pkg/esjs/esjsotel"
+	bindingPrometheus = "pkg/esjs/esjsprom"
+)
+
+func isTelemetry(imported string) bool {
+	return strings.HasPrefix(imported, "go.opentelemetry.io/") || strings.HasPrefix(imported, "github.com/prometheus/")
+}
+
+// isHeavy tells servers and databases, each of which is larger than the store.
+func isHeavy(imported string) bool {
+	return slices.ContainsFunc([]string{"github.com/nats-io/nats-server/", "github.com/jackc/", "modernc.org/", "database/sql"},
+		func(prefix string) bool { return strings.HasPrefix(imported, prefix) })
+}
+
 // serviceTests is what the tests of services have in common.
 const serviceTests = "internal/service/servicetest"
 
@@ -86,12 +102,47 @@ func rules() []rule {
 			forbids: func(_ file, imported string) bool { return !isStandard(imported) && own(imported) != "pkg/events" },
 		},
 		{
+			name:    "pkg/queries imports nothing of ours but pkg/events",
+			reason:  "it is the published language of questions: whoever asks or answers needs it and nothing else of ours",
+			applies: product("pkg/queries"),
+			forbids: func(_ file, imported string) bool {
+				return isOwn(imported) && own(imported) != "pkg/events" || strings.HasPrefix(imported, "github.com/nats-io/")
+			},
+		},
+		{
 			name:    "pkg/esjs knows nothing of orders",
 			reason:  "it is a library for everybody; what it needs from a user comes in as a parameter",
 			applies: func(f file) bool { return f.inside("pkg/esjs") },
 			forbids: func(f file, imported string) bool {
 				return isOwn(imported) && !(file{path: own(imported) + "/x.go"}).inside("pkg/esjs")
 			},
+		},
+		{
+			name:    "package esjs imports no server, no database and none of the packages beside it",
+			reason:  "who needs the store alone builds the store alone",
+			applies: func(f file) bool { return f.dir() == "pkg/esjs" && !f.test() },
+			forbids: func(_ file, imported string) bool {
+				if isOwn(imported) {
+					return !strings.HasPrefix(own(imported), "pkg/esjs/internal/")
+				}
+				return isHeavy(imported)
+			},
+		},
+		{
+			name:   "of pkg/esjs only the bindings import OpenTelemetry and Prometheus",
+			reason: "who uses the store must not have to build, and keep up to date, what observes it",
+			applies: func(f file) bool {
+				return f.inside("pkg/esjs") && !f.inside(bindingOTel) && !f.inside(bindingPrometheus)
+			},
+			forbids: func(_ file, imported string) bool {
+				return isTelemetry(imported) || isOwn(imported) && slices.Contains([]string{bindingOTel, bindingPrometheus}, own(imported))
+			},
+		},
+		{
+			name:    bindingOTel + " imports OpenTelemetry's API, not its SDK",
+			reason:  "the SDK, which samples and exports, is chosen by the program",
+			applies: product(bindingOTel),
+			forbids: func(_ file, imported string) bool { return strings.HasPrefix(imported, "go.opentelemetry.io/otel/sdk") },
 		},
 		{
 			name:    "pkg/esjs/internal/wire imports nothing of ours",
@@ -108,11 +159,11 @@ func rules() []rule {
 			},
 		},
 		{
-			name:    "a service imports pkg/esjs, pkg/events and internal/service, never another service",
+			name:    "a service imports pkg/esjs, pkg/events, pkg/queries and internal/service, never another service",
 			reason:  "services meet in events alone; a call or a shared type would let one stop, or break, the other",
 			applies: func(f file) bool { return f.service() != "" },
 			forbids: func(f file, imported string) bool {
-				if !isOwn(imported) || own(imported) == "pkg/events" || own(imported) == "internal/service" || strings.HasPrefix(own(imported), "pkg/esjs") {
+				if !isOwn(imported) || own(imported) == "pkg/events" || own(imported) == "pkg/queries" || own(imported) == "internal/service" || strings.HasPrefix(own(imported), "pkg/esjs") {
 					return false
 				}
 				if f.test() && own(imported) == serviceTests {
@@ -212,7 +263,14 @@ func TestDirectoriesAreNamedForWhatTheyAreAbout(t *testing.T) {
 func TestRulesRefuseWhatTheyAreFor(t *testing.T) {
 	for name, c := range map[string]struct{ path, imported string }{
 		"events":   {"pkg/events/money.go", "github.com/nats-io/nats.go"},
+		"queries":  {"pkg/queries/order.go", module + "/internal/service"},
 		"esjs":     {"pkg/esjs/append.go", module + "/pkg/events"},
+		"server":   {"pkg/esjs/store.go", "github.com/nats-io/nats-server/v2/server"},
+		"database": {"pkg/esjs/projection.go", "github.com/jackc/pgx/v5"},
+		"beside":   {"pkg/esjs/projection.go", module + "/pkg/esjs/sqlsink"},
+		"otel":     {"pkg/esjs/trace.go", "go.opentelemetry.io/otel"},
+		"metrics":  {"pkg/esjs/sqlsink/sink.go", "github.com/prometheus/client_golang/prometheus"},
+		"sdk":      {bindingOTel + "/tracer.go", "go.opentelemetry.io/otel/sdk/trace"},
 		"wire":     {"pkg/esjs/internal/wire/key.go", module + "/pkg/esjs"},
 		"service":  {"internal/service/log.go", module + "/pkg/events"},
 		"sibling":  {"services/order/service.go", module + "/services/payment"},

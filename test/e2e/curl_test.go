@@ -18,6 +18,12 @@ func curl(args []string) error {
 	show := flags.Bool("i", false, "")
 	flags.Bool("s", false, "")
 	header := http.Header{}
+	flags.Func("json", "", func(text string) error {
+		*data = text
+		header.Set("Content-Type", "application/json")
+		header.Set("Accept", "application/json")
+		return nil
+	})
 	flags.Func("H", "", func(line string) error {
 		name, value, _ := strings.Cut(line, ":")
 		header.Add(name, strings.TrimSpace(value))
@@ -32,6 +38,9 @@ func curl(args []string) error {
 	req, err := http.NewRequest(*method, flags.Arg(0), strings.NewReader(*data))
 	if err != nil {
 		return err
+	}
+	if *data != "" && header.Get("Content-Type") == "" {
+		header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	req.Header = header
 	resp, err := http.DefaultClient.Do(req)

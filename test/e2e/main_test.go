@@ -52,6 +52,7 @@ func buildAndRun(m *testing.M) (status int, err error) {
 	}
 	for _, args := range [][]string{
 		append(program, "./cmd/orderflow"),
+		{"build", "-o", filepath.Join(bin, "nats-server"), "github.com/nats-io/nats-server/v2"},
 		{"build", "-modfile=tools.mod", "-o", filepath.Join(bin, "nats"), "github.com/nats-io/natscli/nats"},
 	} {
 		cmd := exec.Command("go", args...)

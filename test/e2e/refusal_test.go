@@ -46,7 +46,7 @@ func TestBadInput(t *testing.T) {
 		{name: "a body over the limit", subject: "cmd.order.o-1.add-item", body: `{"sku":"` + strings.Repeat("x", 70_000) + `"}`, status: 413, code: "body_too_large", says: "at most 65536"},
 		{name: "an old version", subject: "cmd.order.o-1.add-item", body: `{"sku":"beans-1kg","quantity":1}`, header: []string{"Expected-Version:7"}, status: 409, code: "conflict", says: "is at version 1, not 7"},
 		{name: "a version that is none", subject: "cmd.order.o-1.add-item", body: `{"sku":"beans-1kg","quantity":1}`, header: []string{"Expected-Version:last"}, status: 400, code: "bad_request", says: "Expected-Version"},
-		{name: "a query without an id", subject: "query.orders.get", body: `{}`, status: 400, code: "bad_request", says: `"order_id" is missing`},
+		{name: "a query without an id", subject: "query.orders.get", body: `{}`, status: 422, code: "field_required", says: `"order_id" is missing`},
 		{name: "a query for what is not there", subject: "query.orders.get", body: `{"order_id":"o-9"}`, status: 404, code: "order_not_found", says: "o-9"},
 	} {
 		answer, code := s.request(t, c.subject, c.body, c.header...)

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -12,75 +11,28 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
 
 // system is an "orderflow up" that is ready, and how to talk to it.
 type system struct {
-	cmd      *exec.Cmd
-	stderr   *output
-	ended    chan struct{}
+	*process
 	nats     string // URL
 	http     string // URL
 	partners string // URL
 	home     string // of the tools that are run against it
 }
 
-// output collects what a process writes while a test may read it.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 // up starts "orderflow up args…" on free ports and waits until it is ready.
 func up(t *testing.T, args ...string) *system {
 	t.Helper()
-	s := &system{stderr: &output{}, ended: make(chan struct{}), home: t.TempDir()}
-	s.cmd = exec.Command(filepath.Join(bin, "orderflow"), append([]string{"up", "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)...)
-	s.cmd.Dir = s.home
-	s.cmd.Stderr = s.stderr
-	stdout, err := s.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := make(chan string, 1000)
-	go func() {
-		defer close(s.ended)
-		defer close(lines)
-		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
-			lines <- strings.TrimSpace(scanner.Text())
-		}
-		_ = s.cmd.Wait() // the exit status is in ProcessState
-	}()
-	t.Cleanup(func() {
-		_ = s.cmd.Process.Kill()
-		<-s.ended
-		if t.Failed() {
-			t.Logf("standard error of orderflow up %q:\n%s", args, s.stderr)
-		}
-	})
+	s := &system{home: t.TempDir()}
+	s.process = begin(t, s.home, "orderflow", append([]string{"up", "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)...)
 	timeout := time.After(patience)
 	for {
 		select {
-		case line, open := <-lines:
+		case line, open := <-s.lines:
 			if !open {
 				t.Fatal("orderflow up ended before it was ready")
 			}
@@ -95,35 +47,6 @@ func up(t *testing.T, args ...string) *system {
 		case <-timeout:
 			t.Fatal("orderflow up is not ready")
 		}
-	}
-}
-
-// kill ends the process at once, as a crash does.
-func (s *system) kill(t *testing.T) {
-	t.Helper()
-	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Fatal(err)
-	}
-	s.wait(t)
-}
-
-// interrupt is Ctrl-C; the process must end cleanly.
-func (s *system) interrupt(t *testing.T) {
-	t.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	if s.wait(t); s.cmd.ProcessState.ExitCode() != 0 {
-		t.Errorf("stopped with exit status %d, want 0", s.cmd.ProcessState.ExitCode())
-	}
-}
-
-func (s *system) wait(t *testing.T) {
-	t.Helper()
-	select {
-	case <-s.ended:
-	case <-time.After(patience):
-		t.Fatal("orderflow up does not end")
 	}
 }
 
@@ -203,6 +126,9 @@ func ask(t *testing.T, method, url, body string, v any) int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if method == http.MethodPost && !strings.HasSuffix(url, "/create") {
+		req.Header.Set("If-Match", "*") // the tests are the only ones who write
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -224,6 +150,7 @@ type order struct {
 	State    string `json:"state"`
 	Version  uint64 `json:"version"`
 	Captured money  `json:"captured"`
+	Refunded money  `json:"refunded"`
 }
 
 type money struct {
