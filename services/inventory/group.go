@@ -81,13 +81,17 @@ func (g group) handle(ctx context.Context, deliveries []esjs.Delivery[events.Eve
 // answer stores the answers of the requests, deciding again while others change
 // the levels under it. When that does not end, a reservation is refused as busy,
 // which the saga asks again, and everything else is tried again later.
+//
+// A delivery of which one request has failed comes again from its start, so what
+// it asks after that is not answered out of order.
 func (g group) answer(ctx context.Context, requests []request, results []error) {
-	if len(requests) == 0 {
-		return
-	}
 	var err error
 	for attempt := range attempts {
-		if err = g.tryAnswer(ctx, requests, false); !errors.Is(err, esjs.ErrConflict) {
+		requests = slices.DeleteFunc(requests, func(r request) bool { return results[r.delivery] != nil })
+		if len(requests) == 0 {
+			return
+		}
+		if err = g.tryAnswer(ctx, requests, results, false); !errors.Is(err, esjs.ErrConflict) {
 			break
 		}
 		select {
@@ -96,6 +100,9 @@ func (g group) answer(ctx context.Context, requests []request, results []error) 
 		}
 	}
 	for _, r := range requests {
+		if results[r.delivery] != nil {
+			continue
+		}
 		failed := err
 		if e, ok := r.event.Event.(events.ReservationRequested); ok && errors.Is(err, esjs.ErrConflict) {
 			_, failed = g.reservations.Handle(ctx, e.OrderID, busy{e}, esjs.WithMetadata(r.caused()))
@@ -107,18 +114,24 @@ func (g group) answer(ctx context.Context, requests []request, results []error) 
 }
 
 // tryAnswer is one attempt. Whatever it changes is stored together or not at
-// all. A refusal changes no level, so no expectation protects it from an old
-// one: it is decided again on what the leader has.
-func (g group) tryAnswer(ctx context.Context, requests []request, fresh bool) error {
+// all. What a request needs and cannot be read is the result of its delivery, and
+// the others go on. A refusal changes no level, so no expectation protects it from
+// an old one: it is decided again on what the leader has.
+func (g group) tryAnswer(ctx context.Context, requests []request, results []error, fresh bool) error {
 	d := desk{stocks: map[string]*work[Stock]{}, reservations: map[string]*work[Reservation]{}}
-	if err := g.load(ctx, requests, &d, fresh); err != nil {
-		return err
-	}
+	g.load(ctx, requests, &d, fresh)
 	for _, r := range requests {
+		if results[r.delivery] != nil {
+			continue
+		}
+		if err := d.unread(r); err != nil {
+			results[r.delivery] = err
+			continue
+		}
 		d.decide(r)
 	}
 	if d.refused && !fresh {
-		return g.tryAnswer(ctx, requests, true)
+		return g.tryAnswer(ctx, requests, results, true)
 	}
 	var writes []esjs.Write
 	for _, order := range slices.Sorted(maps.Keys(d.reservations)) {
@@ -136,41 +149,42 @@ func (g group) tryAnswer(ctx context.Context, requests []request, fresh bool) er
 }
 
 // load reads the reservations and the levels that the requests need.
-func (g group) load(ctx context.Context, requests []request, d *desk, fresh bool) error {
+func (g group) load(ctx context.Context, requests []request, d *desk, fresh bool) {
 	for _, r := range requests {
 		d.reservations[r.order] = &work[Reservation]{}
 	}
-	if err := loadAll(ctx, g.reservations, d.reservations); err != nil {
-		return err
-	}
+	loadAll(ctx, g.reservations, d.reservations)
 	for _, r := range requests {
 		for _, sku := range d.reservations[r.order].state.skus(r.event.Event) {
 			d.stocks[sku] = &work[Stock]{}
 		}
 	}
 	if fresh {
-		return loadAll(ctx, g.stocks, d.stocks, esjs.Fresh())
+		loadAll(ctx, g.stocks, d.stocks, esjs.Fresh())
+		return
 	}
-	return loadAll(ctx, g.stocks, d.stocks)
+	loadAll(ctx, g.stocks, d.stocks)
 }
 
-func loadAll[S, C any](ctx context.Context, handler *esjs.CommandHandler[S, C, events.Event], into map[string]*work[S], opts ...esjs.LoadOption) error {
-	loads, ctx := errgroup.WithContext(ctx)
+// loadAll loads every aggregate, whatever becomes of the others.
+func loadAll[S, C any](ctx context.Context, handler *esjs.CommandHandler[S, C, events.Event], into map[string]*work[S], opts ...esjs.LoadOption) {
+	var loads errgroup.Group
 	loads.SetLimit(loadsAtOnce)
 	for key, w := range into {
-		loads.Go(func() (err error) {
-			w.loaded, err = handler.Load(ctx, key, opts...)
+		loads.Go(func() error {
+			w.loaded, w.err = handler.Load(ctx, key, opts...)
 			w.state = w.loaded.State
-			return err
+			return nil
 		})
 	}
-	return loads.Wait()
+	_ = loads.Wait() // each has its own error
 }
 
 // work is an aggregate while a group is decided: as it was loaded, and what
 // the group adds to it.
 type work[S any] struct {
 	loaded   esjs.Loaded[S]
+	err      error // why it could not be loaded
 	state    S
 	events   []events.Event
 	metadata esjs.Metadata
@@ -181,6 +195,20 @@ type desk struct {
 	stocks       map[string]*work[Stock]
 	reservations map[string]*work[Reservation]
 	refused      bool // something was out of stock
+}
+
+// unread returns why something that a request needs could not be loaded.
+func (d *desk) unread(r request) error {
+	w := d.reservations[r.order]
+	if w.err != nil {
+		return w.err
+	}
+	for _, sku := range w.state.skus(r.event.Event) {
+		if s := d.stocks[sku]; s != nil && s.err != nil {
+			return s.err
+		}
+	}
+	return nil
 }
 
 // decide answers one request on what the earlier ones of the group left.

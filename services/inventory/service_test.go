@@ -150,6 +150,53 @@ func TestScarceStockIsNeverSoldTwice(t *testing.T) {
 	}
 }
 
+// vanished is an event that this version of the program cannot read.
+type vanished struct{}
+
+func (vanished) EventType() string { return "StockVanished" }
+
+// Orders that wait together are decided together, and one sku whose events cannot be
+// read stops its own orders alone, and what they ask later with them.
+func TestALevelThatCannotBeReadStopsItsOwnOrdersAlone(t *testing.T) {
+	h := newHouse(t)
+	h.receive("a", 1000)
+	h.receive("bad", 1000)
+	_, err := h.Store.Append(t.Context(), esjs.StreamID{Category: events.CategoryStock, Key: "bad"}, esjs.Any(), vanished{})
+	h.Check(err)
+	const orders = 20
+	for i := range orders {
+		h.reserve(fmt.Sprint("o-", i), 1, events.StockLine{SKU: "a", Quantity: 2})
+	}
+	h.reserve("stuck", 1, events.StockLine{SKU: "a", Quantity: 1}, events.StockLine{SKU: "bad", Quantity: 1})
+	h.request("stuck", events.ReleaseRequested{Request: ask("stuck", 2)})
+	h.run()
+	h.Until("the order whose sku cannot be read is set aside, and no other", func() bool {
+		all, err := esjs.Subscriptions(t.Context(), h.Store, inventory.BucketSubscriptions)
+		h.Check(err)
+		var parked []string
+		for _, s := range all {
+			for _, p := range s.Parked {
+				parked = append(parked, p.Key)
+			}
+		}
+		if len(parked) > 1 {
+			t.Fatalf("set aside are %v", parked)
+		}
+		return len(parked) == 1 && parked[0] == "fulfilment/stuck"
+	})
+	for order, answers := range h.answers(orders) {
+		if _, ok := answers[0].(events.ReservationConfirmed); !ok || len(answers) != 1 {
+			t.Errorf("%s was answered %+v", order, answers)
+		}
+	}
+	if stuck := h.History(events.CategoryReservation, "stuck"); len(stuck) > 0 {
+		t.Errorf("what cannot be decided is answered %+v", stuck)
+	}
+	if s := h.level("a"); s.Reserved != 2*orders {
+		t.Errorf("level %+v", s)
+	}
+}
+
 // What an instance handled and did not note is handled again by the next one,
 // and changes nothing.
 func TestARestartAnswersNothingTwice(t *testing.T) {
