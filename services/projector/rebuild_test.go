@@ -100,6 +100,12 @@ func TestARebuildOfManyEvents(t *testing.T) {
 	r.must(t, "orders", "rebuild", `{}`)
 	seen := r.watch(t, ctx, "orders_v2")
 	t.Logf("the version beside it: %s", pace(begun))
+	compared := r.status(t, "orders_v2").Comparison
+	if compared == nil || compared.With != "orders_v1" || compared.Rows == 0 || compared.Differing != 0 {
+		t.Errorf("it took over after the comparison %+v", compared)
+	} else {
+		t.Logf("%d rows were compared with those of %s, and %d changed meanwhile", compared.Rows, compared.With, compared.Changing)
+	}
 	close(placing)
 	checkProgress(t, seen)
 
@@ -211,9 +217,14 @@ type sight struct {
 // watch looks at a version until it is live.
 func (r *rig) watch(t *testing.T, ctx context.Context, name string) (seen []sight) {
 	t.Helper()
+	tenths := 0
 	for {
 		now := sight{r.status(t, name), time.Now()}
 		seen = append(seen, now)
+		if n := int(10 * now.Progress); n > tenths {
+			tenths = n
+			t.Logf("%s is at %.0f %%, %v after its beginning", name, 100*now.Progress, now.at.Sub(seen[0].at).Round(time.Second))
+		}
 		switch now.State {
 		case queries.ProjectionLive:
 			return seen
