@@ -25,3 +25,18 @@ func NewOnly(env *service.Env, cfg Config, name string) *Service {
 		return slices.DeleteFunc(views(store, codec), func(v view.View) bool { return v.Name != name })
 	})
 }
+
+// NewOpening is [New], where questions open their rows by what wrap makes of it.
+func NewOpening(env *service.Env, cfg Config, wrap func(view.Open) view.Open) *Service {
+	return newService(env, cfg, func(store *esjs.Store, codec *esjs.Codec[events.Event]) []view.View {
+		all := views(store, codec)
+		for _, v := range all {
+			for i, answer := range v.Answers {
+				v.Answers[i].Ask = func(ctx context.Context, body []byte, open view.Open) (any, error) {
+					return answer.Ask(ctx, body, wrap(open))
+				}
+			}
+		}
+		return all
+	})
+}

@@ -50,6 +50,7 @@ type version struct {
 	cancel    context.CancelFunc
 	ended     chan struct{} // closed when it has ended, with err; nil when it was not started
 	err       error
+	gone      chan struct{} // closed when the keeper runs the version no longer, or by another entry
 }
 
 func newKeeper(env *service.Env, cfg Config, db *sql.DB, codec *esjs.Codec[events.Event], list list) *keeper {
@@ -142,6 +143,7 @@ func (k *keeper) settle(ctx context.Context) (fatal, err error) {
 	for _, v := range before {
 		if !slices.Contains(kept, v) {
 			v.stop()
+			close(v.gone)
 		}
 	}
 	return k.inspect(ctx, kept)
@@ -212,7 +214,7 @@ func next(entries []entry) int {
 }
 
 func (k *keeper) make(e entry) *version {
-	v := &version{entry: e}
+	v := &version{entry: e, gone: make(chan struct{})}
 	if i := slices.IndexFunc(k.views, func(known view.View) bool { return known.Name == e.View && known.Form == e.Form }); i >= 0 {
 		v.view = &k.views[i]
 	}
@@ -233,7 +235,7 @@ func (k *keeper) make(e entry) *version {
 	return v
 }
 
-// errGone: the version was dropped before it was begun.
+// errGone: the version was dropped, perhaps before it was begun, or is run by another entry.
 var errGone = errors.New("the version was dropped")
 
 // unlessDropped keeps a version that another instance has dropped from coming back.

@@ -18,7 +18,8 @@ type Answer struct {
 	Ask func(ctx context.Context, body []byte, open Open) (any, error)
 }
 
-// Open returns the live version of a view as soon as it has passed a revision.
+// Open returns the live version of a view as soon as it has passed a revision, or,
+// with the error that says why it does not, the version that it waited for.
 type Open func(ctx context.Context, after string) (Reader, error)
 
 // To answers a question by a function of its request.
@@ -30,15 +31,22 @@ func To[Q interface{ After() string }, A any](question queries.Question[Q, A], a
 			if err != nil {
 				return none, err
 			}
-			a, err := answer(ctx, rows, request)
-			if err == nil {
-				return a, nil
+			for {
+				a, err := answer(ctx, rows, request)
+				if err == nil {
+					return a, nil
+				}
+				// A version that is no longer live may have been dropped meanwhile. The one that
+				// is live now may not have come so far yet.
+				now, again := open(ctx, request.After())
+				switch {
+				case now.name == rows.name:
+					return a, err
+				case again != nil:
+					return none, again
+				}
+				rows = now
 			}
-			// A version that is no longer live may have been dropped meanwhile.
-			if now, again := open(ctx, ""); again == nil && now.name != rows.name {
-				return answer(ctx, now, request)
-			}
-			return a, err
 		})(ctx, body)
 	}}
 }
