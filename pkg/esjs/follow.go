@@ -103,6 +103,7 @@ const (
 	followRetryFirst  = 20 * time.Millisecond
 	followRetryMax    = 2 * time.Second
 	consumerAPIWait   = 5 * time.Second
+	consumerEndWait   = 250 * time.Millisecond // for a creation that is under way when the follow is to end
 	consumerCloseWait = 2 * time.Second
 	// skippedTold is after how many skipped messages reached is told.
 	skippedTold = 256

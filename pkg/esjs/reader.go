@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,6 +58,9 @@ func (r *reader) checkStart(ctx context.Context, after uint64) error {
 
 // session reads through one consumer until it is lost.
 func (r *reader) session(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	nc := r.store.Conn()
 	r.inbox = nc.NewInbox()
 	r.incoming = make(chan *nats.Msg, 2*followBatch)
@@ -68,28 +72,36 @@ func (r *reader) session(ctx context.Context) error {
 	}
 	defer sub.Unsubscribe()
 
-	created, cancel := context.WithTimeout(ctx, consumerAPIWait)
-	defer cancel()
-	consumer, err := r.js.CreateConsumer(created, r.src.stream, r.consumerConfig())
+	consumer, err := r.create(ctx)
 	if err != nil {
 		return fmt.Errorf("esjs: create a consumer of %s: %w", r.src.stream, err)
 	}
-	r.name, r.left = consumer.CachedInfo().Name, consumer.CachedInfo().NumPending
-	r.closing.Add(1)
-	defer func() {
-		go func() {
-			defer r.closing.Done()
-			r.remove(r.name)
-		}()
-	}()
+	defer r.removeLater(r.name)
+	r.left = consumer.CachedInfo().NumPending
 	if err := r.pull(followBatch, firstPullExpires, firstPullBeat); err != nil {
 		return err
 	}
 	return r.receive(ctx)
 }
 
+// create makes the consumer. It is named here, so that it can be removed also when
+// no answer comes, and the answer is waited for a little when ctx ends: a
+// request to remove it could overtake the one to create it.
+func (r *reader) create(ctx context.Context) (jetstream.Consumer, error) {
+	r.name = r.inbox[strings.LastIndexByte(r.inbox, '.')+1:]
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), consumerAPIWait)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(consumerEndWait, cancel) })()
+	consumer, err := r.js.CreateConsumer(patient, r.src.stream, r.consumerConfig())
+	if err != nil && !isRefusal(err) {
+		_ = r.store.Conn().Publish("$JS.API.CONSUMER.DELETE."+r.src.stream+"."+r.name, nil)
+	}
+	return consumer, err
+}
+
 func (r *reader) consumerConfig() jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
+		Name:              r.name,
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       r.next,
 		AckPolicy:         jetstream.AckNonePolicy,
@@ -101,12 +113,14 @@ func (r *reader) consumerConfig() jetstream.ConsumerConfig {
 	}
 }
 
-// remove deletes a consumer that is no longer read. Where that fails the
-// server does it after consumerInactive.
-func (r *reader) remove(name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), consumerCloseWait)
-	defer cancel()
-	_ = r.js.DeleteConsumer(ctx, r.src.stream, name)
+// removeLater deletes a consumer that is no longer read, and the follow's end
+// waits for it. Where that fails the server does it after consumerInactive.
+func (r *reader) removeLater(name string) {
+	r.closing.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), consumerCloseWait)
+		defer cancel()
+		_ = r.js.DeleteConsumer(ctx, r.src.stream, name)
+	})
 }
 
 // pull asks the consumer for n more messages.

@@ -125,6 +125,13 @@ var readAllClauses = []clause{
 				t.Fatalf("a context that was canceled before: %v", err)
 			}
 		}
+		for wait := time.Duration(0); wait < 4*time.Millisecond; wait += 50 * time.Microsecond {
+			ctx, cancel := context.WithTimeout(bounded(t), wait)
+			if _, err := recordsOr(store.ReadAll(ctx, esjs.Query{})); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("a context that ended after %v: %v", wait, err)
+			}
+			cancel()
+		}
 		s.wantNoConsumers(t, store)
 	}},
 
