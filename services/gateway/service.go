@@ -74,7 +74,7 @@ func New(env *service.Env, cfg Config) (*Service, error) {
 	}); err != nil {
 		return nil, err
 	}
-	cfg.Live.Owner = s.owner
+	cfg.Live.Owner, cfg.Live.ForCustomer = s.owner, desk.CustomerEvent
 	if s.hub, err = live.New(env.Store, cfg.Live, s.metrics.live); err != nil {
 		return nil, err
 	}

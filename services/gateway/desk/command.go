@@ -11,6 +11,7 @@ import (
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/b144f99b/orderflow/services/gateway/signin"
 	"github.com/go-json-experiment/json"
 )
@@ -67,7 +68,7 @@ func Find(category, name string) (Verb, error) {
 }
 
 // Send sends a command in the name of the principal in ctx, who becomes its
-// Actor, and returns the JSON of its [Reply]. Who may not gets what [Ask] says, and
+// Actor, and returns the JSON of what he sees of its [Reply]. Who may not gets what [Ask] says, and
 // a customer who would open an order for somebody else "forbidden", 403, or under
 // an id that somebody else has taken "order_exists", 409; other errors are those of
 // [Find] and [service.Client.Send].
@@ -98,7 +99,10 @@ func (d *Desk) Send(ctx context.Context, cmd service.Command) ([]byte, error) {
 	if verb.Creates {
 		err = d.withoutOthers(ctx, p, cmd.Key, err)
 	}
-	return reply, err
+	if err != nil {
+		return nil, err
+	}
+	return seenBy[Reply[queries.OrderView]](p, reply)
 }
 
 // ownCommand refuses what a customer sends to an order of somebody else's.

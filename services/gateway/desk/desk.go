@@ -4,7 +4,8 @@
 //
 // An auditor asks everything, an operator also sends every command. A customer
 // asks what can be ordered, and asks about, and commands, the orders that are his own;
-// those of others are to him as if they were not there.
+// those of others are to him as if they were not there. Of his own he sees what is
+// listed for him: see [CustomerEvent].
 package desk
 
 import (
@@ -36,18 +37,24 @@ func New(client service.Client) *Desk {
 	return &Desk{client: client, owners: owners}
 }
 
-// Ask asks a question and returns the answer's JSON; see [Answered] for a value.
+// Ask asks a question and returns the JSON of what the principal sees of the answer; see
+// [Answered] for a value.
 // Who may not ask gets a *[esjs.Rejection] "forbidden", 403, or "order_not_found",
 // 404, for another customer's order; other errors are those of [service.Client.Ask].
 func Ask[Q, A any](ctx context.Context, d *Desk, question queries.Question[Q, A], request Q) ([]byte, error) {
-	if err := d.admit(ctx, &request); err != nil {
+	p, err := d.admit(ctx, &request)
+	if err != nil {
 		return nil, err
 	}
 	body, err := json.Marshal(request, json.Deterministic(true))
 	if err != nil { // text that is not UTF-8
 		return nil, &esjs.Rejection{Code: "bad_request", Message: "the request is not UTF-8 throughout", Status: http.StatusBadRequest}
 	}
-	return d.client.Ask(ctx, question.Subject, body)
+	answer, err := d.client.Ask(ctx, question.Subject, body)
+	if err != nil {
+		return nil, err
+	}
+	return seenBy[A](p, answer)
 }
 
 // Answered is [Ask] with the answer as a value. What a newer service has added to
@@ -61,27 +68,27 @@ func Answered[Q, A any](ctx context.Context, d *Desk, question queries.Question[
 	return answer, err
 }
 
-// admit decides whether the principal may ask request, and narrows it to what he
-// may see.
-func (d *Desk) admit(ctx context.Context, request any) error {
+// admit decides whether the principal, whom it returns, may ask request, and narrows it
+// to what he may see.
+func (d *Desk) admit(ctx context.Context, request any) (signin.Principal, error) {
 	p, err := Caller(ctx)
-	if err != nil || p.Has(signin.Operator, signin.Auditor) {
-		return err
+	if err != nil || oversees(p) {
+		return p, err
 	}
 	scope, ofCustomers := scopeOf(request)
 	switch {
 	case !ofCustomers || !p.Has(signin.Customer):
-		return forbidden(p)
+		return p, forbidden(p)
 	case scope.shop:
-		return nil
+		return p, nil
 	case scope.customer == nil:
-		return d.own(ctx, p, scope.order)
+		return p, d.own(ctx, p, scope.order)
 	case *scope.customer == "":
 		*scope.customer = p.CustomerID
 	case *scope.customer != p.CustomerID:
-		return &esjs.Rejection{Code: "forbidden", Message: "you may see your own orders only; leave out whose", Status: http.StatusForbidden}
+		return p, &esjs.Rejection{Code: "forbidden", Message: "you may see your own orders only; leave out whose", Status: http.StatusForbidden}
 	}
-	return nil
+	return p, nil
 }
 
 // scope is what a customer's question is about: an order, the orders of a customer,
@@ -137,14 +144,15 @@ func Admit(ctx context.Context, roles ...signin.Role) error {
 
 // SeeOrder refuses a principal who may not see an order: see [Ask].
 func (d *Desk) SeeOrder(ctx context.Context, orderID string) error {
-	return d.admit(ctx, &queries.OrderRequest{OrderID: orderID})
+	_, err := d.admit(ctx, &queries.OrderRequest{OrderID: orderID})
+	return err
 }
 
 // SeeCustomer returns whose orders a principal sees who asks for those of a customer,
 // or refuses him: see [Ask].
 func (d *Desk) SeeCustomer(ctx context.Context, customerID string) (string, error) {
 	request := queries.CustomerRequest{CustomerID: customerID}
-	err := d.admit(ctx, &request)
+	_, err := d.admit(ctx, &request)
 	return request.CustomerID, err
 }
 

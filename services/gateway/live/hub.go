@@ -9,6 +9,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/pkg/queries"
 )
 
 // Config bounds what clients may cost. The zero value works.
@@ -25,6 +26,9 @@ type Config struct {
 	// Owner returns whose an order is, "" when it is nobody's. Topics of a customer
 	// need it; it is asked once about a commit, however many look at it.
 	Owner func(ctx context.Context, orderID string) (customerID string, err error)
+	// ForCustomer is what a customer sees of an event of his order; ok is false when it is
+	// nothing. Who is neither operator nor auditor is given that; without it, nothing.
+	ForCustomer func(e queries.StoredEvent) (seen queries.StoredEvent, ok bool)
 }
 
 func (c Config) withDefaults() Config {
@@ -34,6 +38,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Behind, 100_000)
 	setDefault(&c.Heartbeat, 15*time.Second)
 	setDefault(&c.Patience, 10*time.Second)
+	if c.ForCustomer == nil {
+		c.ForCustomer = func(queries.StoredEvent) (queries.StoredEvent, bool) { return queries.StoredEvent{}, false }
+	}
 	return c
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/b144f99b/orderflow/internal/service/servicetest"
 	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/services/gateway/signin"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -101,6 +102,7 @@ func TestALostSubscriptionComesBack(t *testing.T) {
 		}
 	}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(signin.With(r.Context(), signin.Principal{Subject: "op-1", Roles: []signin.Role{signin.Operator}}))
 		if err := h.Serve(w, r, Topic{}, ""); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}

@@ -49,10 +49,8 @@ func (h *Hub) reached(l *listener) (at esjs.Position, ok bool) {
 // commit is what happened at once to one aggregate. It is shared by all who are
 // given it.
 type commit struct {
-	records []esjs.Record
-	once    sync.Once
-	text    []byte
-	err     error
+	records       []esjs.Record
+	all, customer frames // for who sees all of it, and for its customer
 
 	mu    sync.Mutex
 	owned bool   // owner is known
@@ -61,9 +59,9 @@ type commit struct {
 
 func (c *commit) position() esjs.Position { return c.records[0].Position }
 
-// customer is whose order the commit is about, as ask says. What is known stays known;
+// ownedBy is whose order the commit is about, as ask says. What is known stays known;
 // after an error the next one asks again.
-func (c *commit) customer(ctx context.Context, ask func(context.Context, string) (string, error)) (string, error) {
+func (c *commit) ownedBy(ctx context.Context, ask func(context.Context, string) (string, error)) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.owned {
@@ -78,27 +76,42 @@ func (c *commit) customer(ctx context.Context, ask func(context.Context, string)
 	return owner, nil
 }
 
-// frames are the commit as server-sent events, one for each event; the last one
-// has the id.
-func (c *commit) frames() ([]byte, error) {
-	c.once.Do(func() {
+// frames are a commit as server-sent events, made when the first one asks for them.
+type frames struct {
+	once sync.Once
+	text []byte
+	err  error
+}
+
+// of writes one event for each record of which something is seen; the last one has the id.
+func (f *frames) of(records []esjs.Record, seen func(queries.StoredEvent) (queries.StoredEvent, bool)) ([]byte, error) {
+	f.once.Do(func() {
+		var shown []queries.StoredEvent
+		for _, r := range records {
+			if e, ok := seen(stored(r)); ok {
+				shown = append(shown, e)
+			}
+		}
 		var b bytes.Buffer
-		for i, r := range c.records {
+		for i, e := range shown {
 			var data []byte
-			if data, c.err = json.Marshal(shown(r)); c.err != nil {
+			if data, f.err = json.Marshal(e); f.err != nil {
 				return
 			}
-			if i == len(c.records)-1 {
-				b.WriteString("id: " + r.Position.String() + "\n")
+			if i == len(shown)-1 {
+				b.WriteString("id: " + e.Position + "\n")
 			}
 			b.WriteString("data: ")
 			b.Write(oneLine(data))
 			b.WriteString("\n\n")
 		}
-		c.text = b.Bytes()
+		f.text = b.Bytes()
 	})
-	return c.text, c.err
+	return f.text, f.err
 }
+
+// everything is all of an event.
+func everything(e queries.StoredEvent) (queries.StoredEvent, bool) { return e, true }
 
 // oneLine replaces line breaks, which in JSON stand between values only.
 func oneLine(data []byte) []byte {
@@ -110,8 +123,8 @@ func oneLine(data []byte) []byte {
 	}, data)
 }
 
-// shown is what the store has of an event.
-func shown(r esjs.Record) queries.StoredEvent {
+// stored is what the store has of an event.
+func stored(r esjs.Record) queries.StoredEvent {
 	return queries.StoredEvent{
 		Position: r.Position.String(), Category: r.Stream.Category, Key: r.Stream.Key, Version: r.Version,
 		Type: r.Type, SchemaVersion: r.SchemaVersion, Time: r.Time, EventID: r.ID,

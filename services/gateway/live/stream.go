@@ -17,7 +17,7 @@ const headerLastEventID = "Last-Event-ID"
 // comeBack tells clients after how many milliseconds to come back.
 const comeBack = 1000
 
-// Serve answers with the topic's events until the client goes, is too slow, his
+// Serve answers with what the principal of r sees of the topic's events, until the client goes, is too slow, his
 // token ends, or the hub stops: those that are stored after the request's
 // Last-Event-ID, or else after, or else from now on.
 //
@@ -26,6 +26,7 @@ const comeBack = 1000
 // without an error.
 func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, topic Topic, after string) error {
 	p, _ := signin.From(r.Context())
+	topic.asCustomer = !p.Has(signin.Operator, signin.Auditor)
 	leave, err := h.admit(p.Subject)
 	if err != nil {
 		return err
@@ -136,13 +137,21 @@ func (h *Hub) stream(ctx context.Context, out *writer, topic Topic, from esjs.Po
 	}
 }
 
-// write writes a commit that the topic selects, unless it is about another customer's order.
+// write writes what is seen of a commit that the topic selects, unless it is about another
+// customer's order.
 func (h *Hub) write(ctx context.Context, out *writer, topic Topic, c *commit) error {
 	shows, err := h.shows(ctx, topic, c)
 	if err != nil || !shows {
 		return err
 	}
-	return out.commit(c)
+	text, err := c.all.of(c.records, everything)
+	if topic.asCustomer {
+		text, err = c.customer.of(c.records, h.cfg.ForCustomer)
+	}
+	if err != nil || len(text) == 0 {
+		return err
+	}
+	return out.write(text)
 }
 
 // beat shows that the stream lives. It moves the client's Last-Event-ID on, so

@@ -13,6 +13,8 @@ type Topic struct {
 	OrderID    string // of everything that happens to this order
 	CustomerID string // of orders of this customer; see [Config.Owner]
 	Categories []string
+	// asCustomer: of the events only what a customer sees is told.
+	asCustomer bool
 }
 
 // ofOrders are the categories whose events belong to an order.
@@ -36,7 +38,7 @@ func (h *Hub) shows(ctx context.Context, topic Topic, c *commit) (bool, error) {
 	if topic.CustomerID == "" {
 		return true, nil
 	}
-	customer, err := c.customer(ctx, h.cfg.Owner)
+	customer, err := c.ownedBy(ctx, h.cfg.Owner)
 	return err == nil && customer == topic.CustomerID, err
 }
 

@@ -38,14 +38,6 @@ func (o *writer) head(from esjs.Position) error {
 	return errors.Join(o.write([]byte(text)), o.flush())
 }
 
-func (o *writer) commit(c *commit) error {
-	text, err := c.frames()
-	if err != nil {
-		return err
-	}
-	return o.write(text)
-}
-
 func (o *writer) write(text []byte) error {
 	if err := o.control.SetWriteDeadline(time.Now().Add(o.patience)); err != nil {
 		return err
