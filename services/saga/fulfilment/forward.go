@@ -91,10 +91,16 @@ var (
 		return events.AuthorizationCheckRequested{Request: c.request(checkAuthorization), PaymentID: c.State.PaymentID,
 			Key: pspKey(c.State.PaymentID, events.OperationAuthorize, "")}
 	})
+	// What is captured was authorised, and does not end any more.
 	authorizationSucceeded = fact(func(c Case) events.AuthorizationSucceeded {
-		e := the[events.PaymentAuthorized](c)
-		return events.AuthorizationSucceeded{OrderID: c.State.OrderID, RequestID: e.RequestID, PaymentID: c.Stream.Key,
-			AuthID: e.AuthID, Amount: e.Amount, ExpiresAt: e.ExpiresAt}
+		succeeded := events.AuthorizationSucceeded{OrderID: c.State.OrderID, PaymentID: c.Stream.Key}
+		switch e := c.Event.(type) {
+		case events.PaymentAuthorized:
+			succeeded.RequestID, succeeded.AuthID, succeeded.Amount, succeeded.ExpiresAt = e.RequestID, e.AuthID, e.Amount, e.ExpiresAt
+		case events.PaymentCaptured:
+			succeeded.RequestID, succeeded.Amount = e.RequestID, e.Amount
+		}
+		return succeeded
 	})
 	authorizationFailed = fact(func(c Case) events.AuthorizationFailed {
 		failed := events.AuthorizationFailed{OrderID: c.State.OrderID, PaymentID: c.Stream.Key}
@@ -102,6 +108,8 @@ var (
 		case events.PaymentDeclined:
 			failed.RequestID, failed.Code, failed.Class = e.RequestID, e.Code, e.Class
 		case events.PaymentAuthorized:
+			failed.RequestID, failed.Code = e.RequestID, causeMismatch
+		case events.PaymentCaptured:
 			failed.RequestID, failed.Code = e.RequestID, causeMismatch
 		}
 		return failed

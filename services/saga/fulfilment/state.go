@@ -203,10 +203,19 @@ func Apply(s State, e events.Event) State {
 			s.Captured = e.Amount
 		}
 		s.RefundedTwice = s.RefundedTwice || e.Type == events.PaymentRefunded{}.EventType()
-		// The refund process takes care of it, or, before the payment is undone, the compensation.
-		s.LateEffect = s.LateEffect || e.RefundID == "" && s.Status != CompShipment
+		s.LateEffect = s.LateEffect || e.RefundID == "" && !s.takesCareOf(e)
 	}
 	return s
+}
+
+// takesCareOf tells that nobody has to look at a late effect: before the pivot and until
+// the payment is undone the fulfilment's next steps find a capture, and use it or give it back.
+func (s State) takesCareOf(e events.LateEffectDetected) bool {
+	switch s.Status {
+	case Authorizing, AuthUnknown, AwaitingMethod, Confirming, Booking, CompShipment:
+		return e.Type == events.PaymentCaptured{}.EventType()
+	}
+	return false
 }
 
 // asked notes a request: how often this was asked, when the answer is due, and
