@@ -35,6 +35,13 @@ const (
 	TimerWarning       = "timer.warning" // the deadline of a dispatch is near
 )
 
+// Whose news an input is, when it is not the payment or the shipment that the
+// fulfilment goes on with.
+const (
+	ofGivenUp  = "given-up." // another one took its place
+	ofStranger = "stranger." // never asked for
+)
+
 // isEvent tells the inputs that participants cause.
 func isEvent(input string) bool { return !strings.Contains(input, ".") }
 

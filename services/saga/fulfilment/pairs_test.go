@@ -48,7 +48,10 @@ func inputsFor(t *testing.T, ta *tale) []Input {
 	var out []Input
 	for word, of := range words(t) {
 		e := of(ta.state)
-		out = append(out, Input{Event: e, EventID: word, Stream: streamOf(ta.state, e), At: at})
+		out = append(out,
+			Input{Event: e, EventID: word, Stream: streamOf(ta.state, e), At: at},
+			Input{Event: e, EventID: "given-up " + word, Stream: givenUpStreamOf(ta.state, e), At: at},
+			Input{Event: e, EventID: "stranger " + word, Stream: esjs.StreamID{Category: streamOf(ta.state, e).Category, Key: "stranger"}, At: at})
 	}
 	for _, typ := range events.Types {
 		e, err := typ.Decode([]byte("{}"), func(data []byte, v any) error { return json.Unmarshal(data, v) })
@@ -147,7 +150,7 @@ func TestEveryPair(t *testing.T) {
 				continue
 			}
 			known++
-			if !slices.Contains(r.Row.States, normal(ta.state).Status) || !slices.Contains(r.Row.Inputs, in.name()) {
+			if !slices.Contains(r.Row.States, normal(ta.state).Status) || !slices.ContainsFunc([]string{"", ofGivenUp, ofStranger}, func(whose string) bool { return slices.Contains(r.Row.Inputs, whose+in.name()) }) {
 				t.Errorf("%s: row %s is for other pairs", pair, r.Row.ID)
 			}
 			after := fold(ta.state, r.Events)

@@ -12,7 +12,7 @@ import (
 const Name = "fulfilment"
 
 // stateVersion of [State] in snapshots: another one makes old snapshots ignored.
-const stateVersion = 4
+const stateVersion = 5
 
 // Process ties the machine to the event store. snapshots is the KV bucket of
 // the fulfilments' snapshots.

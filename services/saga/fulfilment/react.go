@@ -76,10 +76,7 @@ func (m *Machine) React(s State, in Input) (Reaction, error) {
 		}
 		c.Policy = m.policies[s.PolicyVersion]
 	}
-	if c.ofAnother() {
-		return Reaction{}, nil
-	}
-	for _, row := range m.rows[c.State.Status][c.Input] {
+	for _, row := range m.rows[c.State.Status][c.whose()+c.Input] {
 		if row.Guard.holds(c) {
 			r := Reaction{Row: &row}
 			if row.Next != "" && !row.clears() && m.lateAnswer.Guard.holds(c) {
@@ -115,16 +112,25 @@ func (r Row) clears() bool {
 	return slices.ContainsFunc(r.Facts, func(f Fact) bool { return f.Type == attentionCleared.Type })
 }
 
-// ofAnother tells that the input is about a payment or a shipment that this
-// fulfilment has given up for another one.
-func (c Case) ofAnother() bool {
+// whose is what the table puts before the name of an input: news of a payment or a
+// shipment that is not the one which the fulfilment goes on with have rows of their own.
+func (c Case) whose() string {
+	present, before := "", []string(nil)
 	switch c.Stream.Category {
 	case events.CategoryPayment:
-		return c.State.PaymentID != "" && c.Stream.Key != c.State.PaymentID
+		present, before = c.State.PaymentID, c.State.PaymentsGivenUp
 	case events.CategoryShipment:
-		return c.State.ShipmentID != "" && c.Stream.Key != c.State.ShipmentID
+		present, before = c.State.ShipmentID, c.State.ShipmentsGivenUp
+	default:
+		return ""
 	}
-	return false
+	switch {
+	case c.Stream.Key == present, c.State.Status == New:
+		return ""
+	case slices.Contains(before, c.Stream.Key):
+		return ofGivenUp
+	}
+	return ofStranger
 }
 
 // normal gives the zero state, which has no events, its name.

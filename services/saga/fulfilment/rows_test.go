@@ -35,6 +35,11 @@ func scenarios(t *testing.T) []played {
 	script.Words = map[string]func(State) (esjs.StreamID, events.Event){}
 	for word, of := range words(t) {
 		script.Words[word] = func(s State) (esjs.StreamID, events.Event) { return streamOf(s, of(s)), of(s) }
+		// Of the newest payment or shipment that another one took the place of, and of one that was never asked for.
+		script.Words["given-up "+word] = func(s State) (esjs.StreamID, events.Event) { return givenUpStreamOf(s, of(s)), of(s) }
+		script.Words["stranger "+word] = func(s State) (esjs.StreamID, events.Event) {
+			return esjs.StreamID{Category: streamOf(s, of(s)).Category, Key: "stranger"}, of(s)
+		}
 	}
 	var all []played
 	for _, p := range script.Play(t, "testdata/*.txt") {

@@ -26,17 +26,20 @@ type State struct {
 	Country       string             `json:"country"`
 	MethodRef     string             `json:"method_ref"`
 
-	ReservationID string       `json:"reservation_id,omitzero"`
-	PaymentID     string       `json:"payment_id,omitzero"`
-	Payments      int          `json:"payments,omitzero"` // payment methods tried
-	Captured      events.Money `json:"captured,omitzero"`
-	ShipmentID    string       `json:"shipment_id,omitzero"`
-	Shipments     int          `json:"shipments,omitzero"` // carriers booked, the first and its replacements
-	Rebooking     bool         `json:"rebooking,omitzero"` // a replacement is requested and not yet secured
-	Lost          bool         `json:"lost,omitzero"`      // the parcel is lost, and no other carrier is asked
-	Dispatched    bool         `json:"dispatched,omitzero"`
-	Committed     bool         `json:"committed,omitzero"`
-	Refund        events.Money `json:"refund,omitzero"` // requested back while undoing
+	ReservationID string `json:"reservation_id,omitzero"`
+	PaymentID     string `json:"payment_id,omitzero"`
+	Payments      int    `json:"payments,omitzero"` // payment methods tried
+	// PaymentsGivenUp and ShipmentsGivenUp are those that another one took the place of, the oldest first.
+	PaymentsGivenUp  []string     `json:"payments_given_up,omitzero"`
+	ShipmentsGivenUp []string     `json:"shipments_given_up,omitzero"`
+	Captured         events.Money `json:"captured,omitzero"`
+	ShipmentID       string       `json:"shipment_id,omitzero"`
+	Shipments        int          `json:"shipments,omitzero"` // carriers booked, the first and its replacements
+	Rebooking        bool         `json:"rebooking,omitzero"` // a replacement is requested and not yet secured
+	Lost             bool         `json:"lost,omitzero"`      // the parcel is lost, and no other carrier is asked
+	Dispatched       bool         `json:"dispatched,omitzero"`
+	Committed        bool         `json:"committed,omitzero"`
+	Refund           events.Money `json:"refund,omitzero"` // requested back while undoing
 
 	Cancellation *Cancellation `json:"cancellation,omitzero"`
 	Compensation *Compensation `json:"compensation,omitzero"`
@@ -101,6 +104,7 @@ func Apply(s State, e events.Event) State {
 
 	case events.AuthorizationRequested:
 		if e.PaymentID != s.PaymentID {
+			s.PaymentsGivenUp = givenUp(s.PaymentsGivenUp, s.PaymentID)
 			s.PaymentID, s.MethodRef = e.PaymentID, e.MethodRef
 			s.Payments++
 		}
@@ -199,7 +203,7 @@ func Apply(s State, e events.Event) State {
 	case events.QuarantineReleased:
 		s.Quarantined = ""
 	case events.LateEffectDetected:
-		if e.Amount.Sign() > 0 {
+		if e.Amount.Sign() > 0 && !slices.Contains(s.PaymentsGivenUp, e.PaymentID) {
 			s.Captured = e.Amount
 		}
 		s.RefundedTwice = s.RefundedTwice || e.Type == events.PaymentRefunded{}.EventType()
@@ -233,10 +237,20 @@ func (s State) asked(q Question, r events.Request, waiting Status) State {
 // shipping notes the shipment that is being booked.
 func (s State) shipping(id string) State {
 	if id != s.ShipmentID {
+		s.ShipmentsGivenUp = givenUp(s.ShipmentsGivenUp, s.ShipmentID)
 		s.ShipmentID = id
 		s.Shipments++
 	}
 	return s
+}
+
+// givenUp adds what another one takes the place of. The list is shared, so it is never
+// changed in place.
+func givenUp(before []string, id string) []string {
+	if id == "" {
+		return before
+	}
+	return append(slices.Clip(before), id)
 }
 
 // undone notes that a step of the plan is confirmed.

@@ -25,9 +25,23 @@ func on(inputs ...string) []string          { return inputs }
 func facts(f ...Fact) []Fact                { return f }
 func with(a []Status, b ...Status) []Status { return slices.Concat(a, b) }
 
+// of names inputs by whose news they are.
+func of(whose string, inputs ...string) []string {
+	for i := range inputs {
+		inputs[i] = whose + inputs[i]
+	}
+	return inputs
+}
+
+// underWay leaves the states in which a fulfilment has ended out.
+func underWay(states []Status) []Status {
+	return slices.DeleteFunc(slices.Clone(states), Status.Terminal)
+}
+
 // Groups of states.
 var (
 	started      = Statuses()[1:]
+	everPaying   = Statuses()[2:] // a payment may have been asked for
 	authorizing  = in(Authorizing, AuthUnknown)
 	compensating = in(CompShipment, CompPayment, CompStock, CompOrder)
 )

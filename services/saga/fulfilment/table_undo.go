@@ -79,6 +79,17 @@ func lateRows() []Row {
 		{ID: "L2b", States: in(Completed), Inputs: on("PaymentDisputed", "ShipmentLost"),
 			Facts: facts(lateEffectDetected, when(noAttention, attentionRequired(attentionLateEffect)))},
 
+		// A card that another one took the place of.
+		{ID: "L4a", States: everPaying, Inputs: of(ofGivenUp, "PaymentAuthorized", "PaymentCaptured"), Facts: facts(lateEffectRefunded),
+			Remark: "the refund voids, or gives back"},
+		{ID: "L4b", States: underWay(everPaying), Inputs: of(ofGivenUp, "PaymentDisputed"), Facts: facts(lateEffectDetected),
+			Remark: "F41, or C10, asks for attention"},
+		{ID: "L4c", States: in(Completed, Compensated), Inputs: of(ofGivenUp, "PaymentDisputed"),
+			Facts: facts(lateEffectDetected, when(noAttention, attentionRequired(attentionLateEffect)))},
+		{ID: "L4d", States: everPaying, Inputs: of(ofGivenUp, "PaymentDeclined", "PaymentNotFound", "PaymentOutcomeUnknown", "AuthorizationExpired",
+			"PaymentVoided", "PaymentVoidFailed", "PaymentCaptureFailed", "PaymentRefunded", "PaymentRefundFailed"),
+			Remark: "nothing is held, or a refund process goes on with it"},
+
 		// The provider gives back what an operator had resolved as paid in another way.
 		{ID: "L3a", States: in(CompStock, CompOrder), Inputs: on("PaymentRefunded"), Guard: paidTwice,
 			Facts: facts(lateEffectDetected), Remark: "C10 asks for attention"},

@@ -151,18 +151,24 @@ var (
 
 // What people have to look at.
 var lateEffectDetected = fact(func(c Case) events.LateEffectDetected {
-	return events.LateEffectDetected{OrderID: c.State.OrderID, EventID: c.EventID, Type: c.Input,
+	late := events.LateEffectDetected{OrderID: c.State.OrderID, EventID: c.EventID, Type: c.Input,
 		Amount: the[events.PaymentCaptured](c).Amount}
+	if c.Stream.Category == events.CategoryPayment && c.whose() == ofGivenUp {
+		late.PaymentID = c.Stream.Key
+	}
+	return late
 })
 
 // lateEffectRefunded tells of a late effect and leaves it to a refund process,
 // one for the authorisation and one for the capture of a payment, however
 // often they are told.
 var lateEffectRefunded = noted("opens a refund", fact(func(c Case) events.LateEffectDetected {
-	late := events.LateEffectDetected{OrderID: c.State.OrderID, EventID: c.EventID, Type: c.Input, PaymentID: c.State.PaymentID,
-		Amount: the[events.PaymentCaptured](c).Amount}
-	late.RefundID = identity(c.State.OrderID, "late "+c.Input, c.State.Payments)
-	return late
+	number := slices.Index(c.State.PaymentsGivenUp, c.Stream.Key) + 1
+	if number == 0 {
+		number = c.State.Payments
+	}
+	return events.LateEffectDetected{OrderID: c.State.OrderID, EventID: c.EventID, Type: c.Input, PaymentID: c.Stream.Key,
+		Amount: the[events.PaymentCaptured](c).Amount, RefundID: identity(c.State.OrderID, "late "+c.Input, number)}
 }))
 
 // refundedTwiceSeen asks people to compare the provider's book with what an

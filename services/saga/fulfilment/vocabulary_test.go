@@ -171,6 +171,19 @@ func streamOf(s State, e events.Event) esjs.StreamID {
 	return esjs.StreamID{Category: events.CategoryOrder, Key: orderID}
 }
 
+// givenUpStreamOf is where they store it about what another payment or shipment took the place of last.
+func givenUpStreamOf(s State, e events.Event) esjs.StreamID {
+	id := streamOf(s, e)
+	before := s.PaymentsGivenUp
+	if id.Category == events.CategoryShipment {
+		before = s.ShipmentsGivenUp
+	}
+	if len(before) > 0 {
+		id.Key = before[len(before)-1]
+	}
+	return id
+}
+
 // tale is one fulfilment as a test tells it.
 type tale struct {
 	machine *Machine
