@@ -221,6 +221,42 @@ func TestAManualAddressWaitsForTheOperator(t *testing.T) {
 	}
 }
 
+// A PSP may do, and tell, what it had refused.
+func TestThePSPChangesItsMind(t *testing.T) {
+	r := receive(t)
+	_, c, stop := run(t, partners.Config{PSPWebhookURL: r.url})
+	defer stop()
+	for news, want := range map[string]partners.Payment{
+		"authorised": {Status: "authorised", Authorisations: 1},
+		"captured":   {Status: "captured", Authorisations: 1, Captures: 1},
+	} {
+		c.post("/psp/v1/payments/"+news+"/authorise", news, authorise("card-soft"))
+		if hook := r.next(t); hook.Type != "payment.declined" {
+			t.Errorf("told %+v", hook)
+		}
+		path := "/admin/payments/" + news + "/"
+		for body, status := range map[string]int{`{"amount":{"amount":"0","currency":"EUR"}}`: 400, "{": 400} {
+			if got, _ := c.post(path+news, "", body); got != status {
+				t.Errorf("%s was answered %d", body, got)
+			}
+		}
+		if status, _ := c.post(path+"voided", "", eur10); status != 422 {
+			t.Errorf("what does not happen was answered %d", status)
+		}
+		if status, _ := c.post(path+news, "", eur10); status != 202 {
+			t.Errorf("answered %d", status)
+		}
+		hook := r.next(t)
+		if p := hook.Payment; hook.Type != "payment."+news || p.Status != want.Status || p.Authorised.Amount != "10.00" ||
+			p.Authorisations != want.Authorisations || p.Captures != want.Captures {
+			t.Errorf("told %+v", hook.Payment)
+		}
+		if status, _ := c.post(path+news, "", eur10); status != 422 {
+			t.Errorf("the second time it was answered %d", status)
+		}
+	}
+}
+
 func TestThePSPTellsItsNews(t *testing.T) {
 	r := receive(t)
 	_, c, stop := run(t, partners.Config{PSPWebhookURL: r.url})

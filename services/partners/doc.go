@@ -38,7 +38,9 @@
 // decides how a request ends; see [Scripts] and [Fault]. Faults by rate follow a
 // seed: {"seed":7,"faults":[{"partner":"psp","kind":"timeout","rate":0.1}]}. POST
 // /admin/shipments/{reference}/{dispatched|delivered|lost} and POST
-// /admin/payments/{reference}/disputed make the partner tell news.
+// /admin/payments/{reference}/disputed make the partner tell news; POST
+// /admin/payments/{reference}/{authorised|captured} with an {"amount"} does to a
+// payment that was declined what nobody expects any more.
 //
 // # Webhooks
 //

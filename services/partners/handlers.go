@@ -282,6 +282,30 @@ func (s *Server) tellDispute(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// tellPayment lets the PSP change its mind about a payment that it had declined.
+func (s *Server) tellPayment(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Amount Money `json:"amount"`
+	}
+	if err := decode(w, r, &body); err != nil {
+		badRequest(w, err)
+		return
+	}
+	if err := body.Amount.check(); err != nil {
+		badRequest(w, err)
+		return
+	}
+	reference, news := r.PathValue("reference"), r.PathValue("news")
+	s.tell(w, "psp."+news, func() (entry, bool) {
+		payment, ok := s.ledger.payments[reference].happen(news, body.Amount, time.Now().UTC())
+		if !ok {
+			return entry{}, false
+		}
+		w := newWebhook("payment."+news, time.Now(), Webhook{Payment: &payment})
+		return entry{Payment: &payment, Webhooks: []Webhook{w}}, true
+	})
+}
+
 func (s *Server) tell(w http.ResponseWriter, op string, effect func() (entry, bool)) {
 	told, err := s.ledger.change(op, effect)
 	switch {

@@ -142,6 +142,19 @@ func (p Payment) refund(r paymentRequest) (Payment, Refusal) {
 	return p, Refusal{}
 }
 
+// happen is what the PSP does on its own with a payment that it had declined: an
+// authorisation after all, or with it the capture that nobody asked for.
+func (p Payment) happen(news string, amount Money, now time.Time) (Payment, bool) {
+	if p.Status != "declined" || news != "authorised" && news != "captured" {
+		return p, false
+	}
+	p, _ = p.authorise(paymentRequest{Amount: amount}, authorisationLife, now)
+	if news == "captured" {
+		p, _ = p.capture(paymentRequest{Amount: amount}, now)
+	}
+	return p, true
+}
+
 // paymentNews names the webhook of each operation.
 func paymentNews(op string) string {
 	return map[string]string{

@@ -113,6 +113,7 @@ func New(cfg Config) (*Server, error) {
 	s.mux.HandleFunc("DELETE /admin/keys", s.forgetKeys)
 	s.mux.HandleFunc("POST /admin/shipments/{reference}/{news}", s.tellShipment)
 	s.mux.HandleFunc("POST /admin/payments/{reference}/disputed", s.tellDispute)
+	s.mux.HandleFunc("POST /admin/payments/{reference}/{news}", s.tellPayment)
 	s.mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		send(w, answer(http.StatusOK, map[string]string{"status": "ok"}))
 	})

@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing/synctest"
 	"time"
 
@@ -211,10 +213,28 @@ func (o *outside) pass(d time.Duration) {
 func (o *outside) heal() { o.admin(http.MethodDelete, "/admin/faults") }
 
 // admin tells whether it was possible.
-func (o *outside) admin(method, path string) bool {
+func (o *outside) admin(method, path string) bool { return o.adminOf(method, path, http.NoBody) }
+
+func (o *outside) adminOf(method, path string, body io.Reader) bool {
 	recorded := httptest.NewRecorder()
-	o.server.ServeHTTP(recorded, httptest.NewRequest(method, path, http.NoBody))
+	o.server.ServeHTTP(recorded, httptest.NewRequest(method, path, body))
 	return recorded.Code/100 == 2
+}
+
+// changesItsMind lets the provider authorise, or even capture, one of the order's payments that
+// it had declined, whether or not another card took its place meanwhile.
+func (o *outside) changesItsMind(order, news string) {
+	for _, id := range sortedKeys(o.w.payments.states) {
+		p := o.w.payments.states[id]
+		if p.OrderID != order || p.Status != payment.StatusDeclined {
+			continue
+		}
+		body := fmt.Sprintf(`{"amount":{"amount":%q,"currency":%q}}`, p.Amount.Amount(), p.Amount.Currency())
+		if o.adminOf(http.MethodPost, "/admin/payments/"+id+"/"+news, strings.NewReader(body)) {
+			o.w.latecomers[id] = true
+			return
+		}
+	}
 }
 
 // happens lets the carrier tell something of the order's newest parcel.

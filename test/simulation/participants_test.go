@@ -235,6 +235,8 @@ func (c *customer) wish() {
 		if w.rand.IntN(4) == 0 {
 			w.partners.disputes(o.PaymentID)
 		}
+	case 10:
+		w.partners.changesItsMind(c.id, []string{"authorised", "captured"}[w.rand.IntN(2)])
 	case 9:
 		if w.rand.IntN(8) == 0 {
 			w.stockUp(sortedKeys(goods)[w.rand.IntN(len(goods))], 1+w.rand.IntN(3))

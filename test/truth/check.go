@@ -120,6 +120,9 @@ type account struct {
 	captures, held int
 	booked, moving int // parcels that wait, and that are on their way or arrived
 	lost           int
+	// astray is kept of payments that are not the order's, such as of a first card that is charged
+	// although a second one took its place, and that no refund has yet, asks for, or says is paid by hand.
+	astray int64
 }
 
 func (s *Shop) accounts(l Ledger, now time.Time) map[string]account {
@@ -127,9 +130,13 @@ func (s *Shop) accounts(l Ledger, now time.Time) map[string]account {
 	for ref, p := range l.Payments {
 		id := s.Payments[ref].OrderID
 		a := all[id]
-		a.captured += money(p.Captured)
 		a.kept += money(p.Captured) - money(p.Refunded)
-		a.captures += p.Captures
+		if s.Orders[id].PaymentID == ref || s.Payments[ref].Attempts[ref+":capture"] > 0 {
+			a.captured += money(p.Captured)
+			a.captures += p.Captures
+		} else if !s.asksFor(ref) {
+			a.astray += money(p.Captured) - money(p.Refunded) - s.handedBack(ref)
+		}
 		// What an order left behind is no better for having run out since.
 		at := now
 		if ended, ok := s.Ended[id]; ok {
@@ -156,6 +163,26 @@ func (s *Shop) accounts(l Ledger, now time.Time) map[string]account {
 	return all
 }
 
+// asksFor tells that people are asked about a refund of a payment.
+func (s *Shop) asksFor(payment string) bool {
+	for _, r := range s.Refunds {
+		if r.PaymentID == payment && r.Attention != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// handedBack is what operators say that refund processes of a payment gave back in another way.
+func (s *Shop) handedBack(payment string) (minor int64) {
+	for _, r := range s.Refunds {
+		if r.PaymentID == payment && r.PaidBy != "" {
+			minor += r.Amount.Minor()
+		}
+	}
+	return minor
+}
+
 // checkOrder (P3, P4, P6): what an order says is what became of money, goods and parcel.
 func (s *Shop) checkOrder(id string, a account) {
 	o, stock, saga := s.Orders[id], s.Reservations[id], s.Fulfilments[id]
@@ -169,7 +196,8 @@ func (s *Shop) checkOrder(id string, a account) {
 		}
 	case o.Status == order.Completed:
 		lostLater := a.moving == 0 && a.lost > 0 && (saga.Attention != "" || s.Resolved[id])
-		if saga.Status != fulfilment.Completed || a.captures != 1 || a.captured != o.Total.Minor() || a.held != 0 || a.booked != 0 ||
+		if saga.Status != fulfilment.Completed || a.captures != 1 || a.captured != o.Total.Minor() || a.astray != 0 ||
+			a.held != 0 && !s.refundWaits(id) || a.booked != 0 ||
 			a.moving != 1 && !lostLater || stock.Status != inventory.Committed {
 			s.violated("P3", "order %s is completed, total %s: %+v, stock %s, fulfilment %s", id, o.Total, a, stock.Status, saga.Status)
 		}

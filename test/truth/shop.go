@@ -5,7 +5,7 @@
 //	P2 captured <= authorised, refunded <= captured
 //	P3 a terminal order tells the truth
 //	P4 every saga ends or asks for attention
-//	P6 the PSP's ledger is ours, at most one capture per order
+//	P6 the PSP's ledger is ours, at most one capture per order that we asked for or used
 //
 // P5, about replays, needs the events and not the orders; see test/simulation.
 package truth
