@@ -7,18 +7,26 @@ import (
 	"time"
 )
 
-// commitRef names a commit of the event store by its sequence and by the id of its
+// CommitRef names a commit of the event store by its sequence and by the id of its
 // first event: another log has another one there, and a copy that keeps sequences has
 // the same. It is kept beside what is known of the log up to there.
-type commitRef struct {
+type CommitRef struct {
 	Sequence uint64 `json:"sequence"`
 	ID       string `json:"id"`
+}
+
+// ref names the commit; the zero CommitRef for what does not decode.
+func (c Commit) ref() CommitRef {
+	if len(c.Records) == 0 {
+		return CommitRef{}
+	}
+	return CommitRef{Sequence: c.Position.sequence, ID: c.Records[0].ID}
 }
 
 // checkCommit refuses to go on from what another log said: the store has another
 // commit at the place, or none. A leader that just changed may be behind for a moment;
 // what is appended meanwhile does not make up for it.
-func (s *Store) checkCommit(ctx context.Context, known commitRef) error {
+func (s *Store) checkCommit(ctx context.Context, known CommitRef) error {
 	if known.ID == "" { // stored by a release that did not know it
 		return nil
 	}

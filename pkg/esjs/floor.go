@@ -21,7 +21,7 @@ type place struct {
 	Rate float64 `json:"rate,omitzero"`
 	// Newest is the newest commit of the event store that was delivered. Where the
 	// store has another one there, the place is not of its log.
-	Newest commitRef `json:"newest,omitzero"`
+	Newest CommitRef `json:"newest,omitzero"`
 }
 
 // check refuses a place that no progress has: with it commits would be left out.
@@ -52,7 +52,7 @@ type progress struct {
 	start  place      // finished before this run
 	head   uint64     // up to here everything was delivered
 	open   *list.List // of *commitEntry, ascending
-	newest commitRef
+	newest CommitRef
 }
 
 // commitEntry is a delivered commit that is not finished.
@@ -86,7 +86,7 @@ func (p *progress) finished(sequence uint64) bool {
 // saw notes which commit was delivered.
 func (p *progress) saw(m message) {
 	if m.commit != "" && m.sequence > p.newest.Sequence {
-		p.newest = commitRef{m.sequence, m.commit}
+		p.newest = CommitRef{m.sequence, m.commit}
 	}
 }
 

@@ -110,6 +110,9 @@ type Checkpoint struct {
 	// Since is up to where the versions that were live before this one have had the
 	// effects.
 	Since Position
+	// Newest is the newest commit of those that were applied, or parked. A log that has
+	// another one at its place is not the one that the rows are of.
+	Newest CommitRef
 }
 
 // ProjectionConfig is a projection's wiring; the zero value works, for one instance. Of

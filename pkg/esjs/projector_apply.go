@@ -21,7 +21,8 @@ const (
 type selected[E Event] struct {
 	key      string // of what is parked: the aggregate
 	position Position
-	own      Position  // where it is stored: before position when it comes late
+	own      Position // where it is stored: before position when it comes late
+	commit   CommitRef
 	time     time.Time // of the commit's last event
 	size     int64     // bytes that it takes of the feed
 	events   []Recorded[E]
@@ -108,6 +109,9 @@ func behind[E Event](now Checkpoint, commits []selected[E]) Checkpoint {
 	to, own := now, false
 	to.Position, to.Time = last.position, last.time
 	for _, c := range commits {
+		if c.commit.Sequence > to.Newest.Sequence {
+			to.Newest = c.commit
+		}
 		if parked, ok := to.Parked[c.key]; ok {
 			if !own {
 				to.Parked, own = maps.Clone(to.Parked), true

@@ -17,6 +17,9 @@ func (p *Projector[T, E]) turn(ctx context.Context) error {
 	if err := a.open(ctx); err != nil {
 		return err
 	}
+	if err := p.store.checkCommit(ctx, a.now.Newest); err != nil {
+		return err
+	}
 	end, err := p.end(ctx)
 	if err != nil {
 		return err
@@ -195,6 +198,7 @@ func (r *reading[T, E]) follow(ctx context.Context, after Position) error {
 		deliver: func(m message, c Commit, err error) error {
 			r.knownLast(m.sequence + m.pending)
 			s := r.decode(m, c, err)
+			s.commit = c.ref()
 			s.size = min(int64(len(m.data)), batchBytes)
 			return r.send(ctx, c.Position, s)
 		},

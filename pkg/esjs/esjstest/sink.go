@@ -62,6 +62,7 @@ func TestSink[T any](t *testing.T, newRig func(t *testing.T) SinkRig[T]) {
 	clause("rows and checkpoint are stored together and found by another instance", func(t *testing.T, s *sinkSuite[T]) {
 		sink := s.started(t)
 		to := checkpoint(7)
+		to.Newest = esjs.CommitRef{Sequence: 6, ID: "the commit's \"id\""}
 		to.Parked = map[string]esjs.Parked{
 			"order/o 1": {
 				Key: "order/o 1", Reason: "no such \"column\"", Since: time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC), Count: 3,
@@ -236,7 +237,7 @@ func (s *sinkSuite[T]) wantCheckpoint(t *testing.T, sink esjs.Sink[T], want esjs
 		t.Fatal(err)
 	}
 	for _, c := range []esjs.Checkpoint{got, loaded} {
-		if c.Position != want.Position || !c.Time.Equal(want.Time) || !maps.Equal(c.Parked, want.Parked) {
+		if c.Position != want.Position || !c.Time.Equal(want.Time) || !maps.Equal(c.Parked, want.Parked) || c.Newest != want.Newest {
 			t.Fatalf("the checkpoint is %+v, want %+v", c, want)
 		}
 	}

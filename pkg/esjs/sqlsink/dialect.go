@@ -2,11 +2,11 @@ package sqlsink
 
 // Statements on checkpoints, which all databases take as they are.
 const (
-	loadCheckpoint = `SELECT position, time, parked, live, since FROM esjs_checkpoints WHERE name = $1`
+	loadCheckpoint = `SELECT position, time, parked, newest, live, since FROM esjs_checkpoints WHERE name = $1`
 	// insertCheckpoint makes the first version of a projection the live one.
-	insertCheckpoint = `INSERT INTO esjs_checkpoints (name, projection, position, time, parked, since, live)
-	VALUES ($1, $2, $3, $4, $5, $6, NOT EXISTS (SELECT 1 FROM esjs_checkpoints WHERE projection = $2 AND live))`
-	storeCheckpoint  = `UPDATE esjs_checkpoints SET position = $1, time = $2, parked = $3 WHERE name = $4`
+	insertCheckpoint = `INSERT INTO esjs_checkpoints (name, projection, position, time, parked, newest, since, live)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, NOT EXISTS (SELECT 1 FROM esjs_checkpoints WHERE projection = $2 AND live))`
+	storeCheckpoint  = `UPDATE esjs_checkpoints SET position = $1, time = $2, parked = $3, newest = $4 WHERE name = $5`
 	deleteCheckpoint = `DELETE FROM esjs_checkpoints WHERE name = $1`
 	findLive         = `SELECT name FROM esjs_checkpoints WHERE projection = $1 AND live`
 	// retire waits for a transaction of the version that is no longer live.

@@ -20,6 +20,7 @@ var postgresDialect = dialect{
 	position   TEXT NOT NULL,
 	time       TEXT NOT NULL,
 	parked     TEXT NOT NULL,
+	newest     TEXT NOT NULL,
 	projection TEXT NOT NULL,
 	live       BOOLEAN NOT NULL,
 	since      TEXT NOT NULL

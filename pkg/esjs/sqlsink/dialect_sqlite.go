@@ -14,6 +14,7 @@ var sqliteDialect = dialect{
 	position   TEXT NOT NULL,
 	time       TEXT NOT NULL,
 	parked     TEXT NOT NULL,
+	newest     TEXT NOT NULL,
 	projection TEXT NOT NULL,
 	live       INTEGER NOT NULL,
 	since      TEXT NOT NULL
@@ -22,6 +23,7 @@ var sqliteDialect = dialect{
 	outdated: `SELECT count(*) FROM sqlite_schema WHERE name = 'esjs_checkpoints'
 	AND NOT EXISTS (SELECT 1 FROM pragma_table_info('esjs_checkpoints') WHERE name = 'live')`,
 	upgrade: []string{
+		`ALTER TABLE esjs_checkpoints ADD COLUMN newest TEXT NOT NULL DEFAULT '{}'`,
 		`ALTER TABLE esjs_checkpoints ADD COLUMN projection TEXT NOT NULL DEFAULT ''`,
 		`ALTER TABLE esjs_checkpoints ADD COLUMN live INTEGER NOT NULL DEFAULT 0`,
 		`ALTER TABLE esjs_checkpoints ADD COLUMN since TEXT NOT NULL DEFAULT '0-0'`,

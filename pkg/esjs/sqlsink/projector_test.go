@@ -285,9 +285,39 @@ func TestRowsOfAnotherStoreAreRefused(t *testing.T) {
 	if !end.Before(last) {
 		t.Fatal("the second store is not shorter")
 	}
-	err := esjs.NewProjector(second, sqlsink.New(db), sums(t), esjs.ProjectionConfig{}).Run(t.Context())
+	project := func() error {
+		return esjs.NewProjector(second, sqlsink.New(db), sums(t), esjs.ProjectionConfig{}).Run(t.Context())
+	}
 	var corrupt *esjs.CorruptError
-	if !errors.As(err, &corrupt) {
+	if err := project(); !errors.As(err, &corrupt) {
 		t.Errorf("a checkpoint beyond the store's end: %v, want a *CorruptError", err)
 	}
+	// With as many commits and more, only what they are tells the stores apart.
+	fill(t, second, 20, 2)
+	if err := project(); !errors.As(err, &corrupt) || corrupt.Position != last {
+		t.Errorf("a checkpoint of another store: %v, want a *CorruptError at %s", err, last)
+	}
+}
+
+// A checkpoint that was stored before commits were noted with it goes on.
+func TestACheckpointWithoutACommitGoesOn(t *testing.T) {
+	store, db := esjstest.Server(t).Store(t), openTemp(t)
+	p := run(t, store, db, sums(t), esjs.ProjectionConfig{})
+	want, last := fill(t, store, 10, 2)
+	p.waitFor(t, last)
+	if newest := p.checkpoint(t).Newest; newest.Sequence != last.Sequence() || newest.ID == "" {
+		t.Errorf("the newest commit is %+v, want the one at %s", newest, last)
+	}
+	p.stop(t)
+	if _, err := db.Exec("UPDATE esjs_checkpoints SET newest = '{}'"); err != nil {
+		t.Fatal(err)
+	}
+	p = run(t, store, db, sums(t), esjs.ProjectionConfig{})
+	more, last := fill(t, store, 10, 2)
+	p.waitFor(t, last)
+	for key, sum := range more {
+		want[key] = want[key].plus(sum)
+	}
+	p.wantSums(t, want)
+	p.stop(t)
 }

@@ -55,12 +55,12 @@ func (s *Sink) Open(ctx context.Context, name string, init func(context.Context,
 				return fmt.Errorf("init: %w", err)
 			}
 		}
-		at, parked, err := encode(esjs.Checkpoint{})
+		at, parked, newest, err := encode(esjs.Checkpoint{})
 		if err != nil {
 			return err
 		}
 		start := esjs.Position{}.String()
-		if _, err := tx.ExecContext(ctx, insertCheckpoint, name, projection, start, at, parked, start); err != nil {
+		if _, err := tx.ExecContext(ctx, insertCheckpoint, name, projection, start, at, parked, newest, start); err != nil {
 			return err
 		}
 		found, err = s.load(ctx, tx, name, "")
@@ -92,11 +92,11 @@ func (s *Sink) Commit(ctx context.Context, name string, step func(context.Contex
 		if err != nil {
 			return err
 		}
-		at, parked, err := encode(to)
+		at, parked, newest, err := encode(to)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, storeCheckpoint, to.Position.String(), at, parked, name)
+		_, err = tx.ExecContext(ctx, storeCheckpoint, to.Position.String(), at, parked, newest, name)
 		return err
 	})
 }
@@ -252,17 +252,17 @@ type querier interface {
 
 func (s *Sink) load(ctx context.Context, q querier, name, forUpdate string) (esjs.Checkpoint, error) {
 	var (
-		position, at, parked, since string
-		live                        bool
+		position, at, parked, newest, since string
+		live                                bool
 	)
-	err := q.QueryRowContext(ctx, loadCheckpoint+forUpdate, name).Scan(&position, &at, &parked, &live, &since)
+	err := q.QueryRowContext(ctx, loadCheckpoint+forUpdate, name).Scan(&position, &at, &parked, &newest, &live, &since)
 	if errors.Is(err, sql.ErrNoRows) {
 		return esjs.Checkpoint{}, fmt.Errorf("%w: the projection %s was not opened", esjs.ErrNotFound, name)
 	}
 	if err != nil {
 		return esjs.Checkpoint{}, err
 	}
-	c, err := decode(position, at, parked)
+	c, err := decode(position, at, parked, newest)
 	if err == nil {
 		c.Live = live
 		c.Since, err = esjs.ParsePosition(since)
@@ -270,15 +270,16 @@ func (s *Sink) load(ctx context.Context, q querier, name, forUpdate string) (esj
 	return c, err
 }
 
-func encode(c esjs.Checkpoint) (at, parked string, err error) {
-	b, err := json.Marshal(c.Parked, json.Deterministic(true))
-	if err != nil {
-		return "", "", fmt.Errorf("checkpoint: %w", err)
+func encode(c esjs.Checkpoint) (at, parked, newest string, err error) {
+	keys, err := json.Marshal(c.Parked, json.Deterministic(true))
+	commit, errCommit := json.Marshal(c.Newest)
+	if err := errors.Join(err, errCommit); err != nil {
+		return "", "", "", fmt.Errorf("checkpoint: %w", err)
 	}
-	return c.Time.UTC().Format(time.RFC3339Nano), string(b), nil
+	return c.Time.UTC().Format(time.RFC3339Nano), string(keys), string(commit), nil
 }
 
-func decode(position, at, parked string) (c esjs.Checkpoint, err error) {
+func decode(position, at, parked, newest string) (c esjs.Checkpoint, err error) {
 	if c.Position, err = esjs.ParsePosition(position); err != nil {
 		return c, fmt.Errorf("checkpoint: %w", err)
 	}
@@ -287,6 +288,9 @@ func decode(position, at, parked string) (c esjs.Checkpoint, err error) {
 	}
 	if err = json.Unmarshal([]byte(parked), &c.Parked); err != nil {
 		return c, fmt.Errorf("checkpoint: parked keys: %w", err)
+	}
+	if err = json.Unmarshal([]byte(newest), &c.Newest); err != nil {
+		return c, fmt.Errorf("checkpoint: newest commit: %w", err)
 	}
 	return c, nil
 }
