@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -41,11 +42,17 @@ func printProjections(w io.Writer, all queries.ProjectionStatuses) {
 		if p.ByHand && p.State != queries.ProjectionLive {
 			state += " (by hand)"
 		}
+		if p.Previous {
+			state += " (previous)"
+		}
 		left := ""
 		if p.RemainingSeconds > 0 {
 			left = age(p.RemainingSeconds)
 		}
 		row(w, p.Name, state, p.Position, p.Lag, age(p.BehindSeconds), percent(p), fmt.Sprintf("%.0f/s", p.EventsPerSecond), left, len(p.Parked))
+	}
+	if slices.ContainsFunc(all.Projections, func(p queries.ProjectionStatus) bool { return p.Previous }) {
+		fmt.Fprint(w, "\nA previous version is kept to go back to, by \"projections promote NAME\". When another one has taken over from the live one it is dropped.\n")
 	}
 	for _, p := range all.Projections {
 		if p.Error != "" {

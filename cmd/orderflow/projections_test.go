@@ -68,3 +68,19 @@ func TestRowsThatDifferAreShown(t *testing.T) {
 		t.Errorf("of rows that are equal is shown\n%s", got)
 	}
 }
+
+func TestAPreviousVersionIsShownAsOneToGoBackTo(t *testing.T) {
+	shown := func(all ...queries.ProjectionStatus) string {
+		var b strings.Builder
+		printProjections(&b, queries.ProjectionStatuses{Projections: all})
+		return b.String()
+	}
+	live := queries.ProjectionStatus{Name: "orders_v2", State: queries.ProjectionLive}
+	before := queries.ProjectionStatus{Name: "orders_v1", State: queries.ProjectionStandby, Previous: true}
+	if got := shown(before, live); !strings.Contains(got, "standby (previous)") || !strings.Contains(got, "projections promote NAME") || !strings.Contains(got, "is dropped") {
+		t.Errorf("shown is\n%s", got)
+	}
+	if got := shown(live); strings.Contains(got, "previous") {
+		t.Errorf("shown without one is\n%s", got)
+	}
+}

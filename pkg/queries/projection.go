@@ -31,15 +31,18 @@ const (
 // EventsPerSecond is the pace of the last ten seconds and RemainingSeconds the time
 // that the lag takes at it; both are 0 when they are not known.
 type ProjectionStatus struct {
-	Name     string          `json:"name"` // with its version: "orders_v1"
-	View     string          `json:"view"`
-	Version  int             `json:"version"`
-	State    ProjectionState `json:"state"`
-	ByHand   bool            `json:"by_hand"` // it does not take over by itself
-	Error    string          `json:"error,omitzero"`
-	Position string          `json:"position"`
-	Last     string          `json:"last"`     // position of the store's end
-	Progress float64         `json:"progress"` // share of the store that it has passed, 0 to 1
+	Name    string          `json:"name"` // with its version: "orders_v1"
+	View    string          `json:"view"`
+	Version int             `json:"version"`
+	State   ProjectionState `json:"state"`
+	ByHand  bool            `json:"by_hand"` // it does not take over by itself
+	// Previous: it is of before the live one, and kept to go back to by a promotion; when
+	// another version has taken over from the live one it is dropped.
+	Previous bool    `json:"previous,omitzero"`
+	Error    string  `json:"error,omitzero"`
+	Position string  `json:"position"`
+	Last     string  `json:"last"`     // position of the store's end
+	Progress float64 `json:"progress"` // share of the store that it has passed, 0 to 1
 
 	Lag              uint64  `json:"lag"`
 	BehindSeconds    float64 `json:"behind_seconds"`

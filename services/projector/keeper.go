@@ -50,6 +50,7 @@ type version struct {
 	cancel    context.CancelFunc
 	ended     chan struct{} // closed when it has ended, with err; nil when it was not started
 	err       error
+	told      bool          // that it failed, in the log; used by the keeper's loop alone
 	gone      chan struct{} // closed when the keeper runs the version no longer, or by another entry
 }
 
@@ -146,7 +147,14 @@ func (k *keeper) settle(ctx context.Context) (fatal, err error) {
 			close(v.gone)
 		}
 	}
-	return k.inspect(ctx, kept)
+	k.tellFailed(kept)
+	if fatal, err := k.inspect(ctx, kept); fatal != nil || err != nil {
+		return fatal, err
+	}
+	if some, err := k.dropOutlived(ctx, kept); !some || err != nil {
+		return nil, err
+	}
+	return k.settle(ctx)
 }
 
 // recorded reads the record, after adding what is missing: every view has a
@@ -258,10 +266,18 @@ func (k *keeper) start(ctx context.Context, v *version) {
 		defer k.tell()
 		defer close(v.ended)
 		v.err = v.projector.Run(ctx)
-		if v.err != nil && ctx.Err() == nil && !errors.Is(v.err, errGone) {
-			k.env.Log.Error().Err(v.err).Str("version", v.Name).Msg("a version of a view cannot go on")
-		}
 	}()
+}
+
+// tellFailed logs which versions have ended by themselves. One that was dropped finds no
+// tables any more, and is not among those that are on record.
+func (k *keeper) tellFailed(versions []*version) {
+	for _, v := range versions {
+		if err := v.failed(); err != nil && !v.told {
+			k.env.Log.Error().Err(err).Str("version", v.Name).Msg("a version of a view cannot go on")
+			v.told = true
+		}
+	}
 }
 
 // stop ends a version and waits until it has ended.

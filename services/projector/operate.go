@@ -194,27 +194,31 @@ func (k *keeper) drop(ctx context.Context, v *version, _ struct{}) error {
 	if err := k.notLive(ctx, v, "is not dropped; promote another version before"); err != nil {
 		return err
 	}
-	remove := func(ctx context.Context, tx *sql.Tx) error { return k.registry.remove(ctx, tx, v.entry) }
-	err := k.sink.Drop(ctx, v.Name, remove)
-	switch {
+	switch err := k.remove(ctx, v); {
 	case errors.Is(err, esjs.ErrInvalid): // it became live just now
 		return refused("live", "%s is live and is not dropped; promote another version before", v.Name)
-	case errors.Is(err, esjs.ErrNotFound): // on record, and never begun
-		tx, err := k.db.BeginTx(ctx, nil)
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback()
-		if err := remove(ctx, tx); err != nil {
-			return err
-		}
-		if err := tx.Commit(); err != nil {
-			return err
-		}
 	case err != nil:
 		return err
 	}
 	return k.settled(ctx)
+}
+
+// remove takes a version out of the database, in one transaction. [esjs.ErrInvalid]: it is live.
+func (k *keeper) remove(ctx context.Context, v *version) error {
+	remove := func(ctx context.Context, tx *sql.Tx) error { return k.registry.remove(ctx, tx, v.entry) }
+	err := k.sink.Drop(ctx, v.Name, remove)
+	if !errors.Is(err, esjs.ErrNotFound) {
+		return err
+	}
+	tx, err := k.db.BeginTx(ctx, nil) // it is on record, and was never begun
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := remove(ctx, tx); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 // pause stops a version that is not live, or lets it go on. One that has failed

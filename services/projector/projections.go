@@ -65,6 +65,11 @@ func (k *keeper) status(ctx context.Context, v *version, last esjs.Position) (qu
 		return s, err
 	}
 	s.State = state(v, stored.Live, s.CaughtUp)
+	live, err := k.liveNumber(ctx, v.View)
+	if err != nil {
+		return s, err
+	}
+	s.Previous = v.Version < live
 	if err := v.failed(); err != nil {
 		s.Error = err.Error()
 	}

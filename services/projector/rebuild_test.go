@@ -16,6 +16,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/b144f99b/orderflow/services/projector"
+	"github.com/go-json-experiment/json"
 )
 
 var rebuildEvents = flag.Int("rebuild-events", 5_000, "how many events TestARebuildOfManyEvents has a view rebuilt from")
@@ -198,7 +199,10 @@ func questions(orders int) []question {
 func (r *rig) status(t *testing.T, name string) queries.ProjectionStatus {
 	t.Helper()
 	var all queries.ProjectionStatuses
-	r.ask(t, queries.ProjectionList.Subject, ``, &all)
+	r.Until("the projections are listed", func() bool { // on a machine that is very busy not at once
+		reply := r.request(t, queries.ProjectionList.Subject, ``)
+		return reply.Header.Get("Nats-Service-Error") != "timeout" && json.Unmarshal(reply.Data, &all) == nil
+	})
 	for _, p := range all.Projections {
 		if p.Name == name {
 			return p

@@ -168,6 +168,46 @@ func TestAVersionIsPromotedByHandAndGoneBackFrom(t *testing.T) {
 	r.version(t, "stock_v2", queries.ProjectionLive)
 }
 
+// However often a view is rebuilt, one version is there to go back to; those before it
+// go with their tables.
+func TestOfEarlierVersionsThePreviousOneIsKept(t *testing.T) {
+	r := newRig(t)
+	r.append(t, "order", "o-1", esjs.Metadata{}, events.OrderCreated{OrderID: "o-1", CustomerID: "c-1", Currency: "EUR"})
+	stop := r.run(t)
+	name := func(n int) string { return fmt.Sprint("orders_v", n) }
+	const last = 4
+	for n := 2; n <= last; n++ {
+		r.must(t, "orders", "rebuild", ``)
+		if live := r.version(t, name(n), queries.ProjectionLive); live.Previous {
+			t.Errorf("the live version is shown as one of before: %+v", live)
+		}
+	}
+	db := look(t, r.config)
+	wantKept := func() {
+		t.Helper()
+		for n := 1; n < last-1; n++ {
+			r.version(t, name(n), "")
+			if _, err := db.ExecContext(t.Context(), `SELECT 1 FROM `+name(n)); err == nil {
+				t.Errorf("the table %s is still there", name(n))
+			}
+		}
+		if kept := r.version(t, name(last-1), queries.ProjectionStandby); !kept.Previous {
+			t.Errorf("the one before is shown as %+v", kept)
+		}
+	}
+	wantKept()
+	stop()
+	r.run(t)
+	wantKept()
+	// Going back and forth loses neither.
+	r.must(t, name(last-1), "promote", ``)
+	if later := r.version(t, name(last), queries.ProjectionStandby); later.Previous {
+		t.Errorf("the later one is shown as %+v", later)
+	}
+	r.must(t, name(last), "promote", ``)
+	wantKept()
+}
+
 // A command that comes again is answered as the first time and changes nothing, also
 // when it would have an effect again, and after a restart.
 func TestACommandThatComesAgainHasOneEffect(t *testing.T) {
