@@ -45,8 +45,21 @@ func open(t *testing.T) *tab {
 // openAt is [open] for another system.
 func openAt(t *testing.T, site string) *tab {
 	t.Helper()
+	return openIn(t, site, chromedp.WithNewBrowserContext())
+}
+
+// openBeside makes a tab that shares connections and cookies with all others that are made
+// so, as those of a person's browser do.
+func openBeside(t *testing.T) *tab {
+	t.Helper()
+	shop(t)
+	return openIn(t, site)
+}
+
+func openIn(t *testing.T, site string, options ...chromedp.ContextOption) *tab {
+	t.Helper()
 	tb := &tab{T: t, site: site}
-	ctx, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(tb.watch))
+	ctx, closeTab := chromedp.NewContext(browser, append(options, chromedp.WithListener(tb.watch))...)
 	if err := chromedp.Do(ctx); err != nil { // the tab lives as long as this context, not as one action's
 		t.Fatal(err)
 	}

@@ -1,3 +1,5 @@
+import { follow } from "./stream.js";
+
 // A page keeps itself current: when its stream tells of an event, the page is
 // fetched again and its regions are put in place of the old ones. One fetch runs at
 // a time, and not more often than a person can see; what happens meanwhile is shown
@@ -9,8 +11,6 @@ const status = document.getElementById("live-status");
 const pause = 500; // ms at least from one fetch to the next
 const passing = new Set([409, 429, 503]); // answers that a later one may be better than: the view is behind, or too much is asked
 
-let source = null;
-let resuming = 0; // timer of the next attempt to follow the page
 let running = null; // promise of the fetches under way
 let waiting = false; // another one has to follow
 let begun = 0; // when the last one began
@@ -150,45 +150,26 @@ for (const over of ["pointerup", "pointercancel"]) {
   });
 }
 
-function follow(url) {
-  clearTimeout(resuming);
-  source?.close();
-  source = new EventSource(url);
-  source.onopen = () => {
-    const again = body.dataset.live === "lost";
-    say("open", "Live");
-    if (again) {
-      refresh();
-    }
-  };
-  source.onerror = () => {
-    say("lost", "Reconnecting …");
-    if (source.readyState === EventSource.CLOSED) {
-      resumeLater(); // it was refused, and does not come back by itself
-    }
-  };
-  source.onmessage = (message) => {
-    const event = JSON.parse(message.data);
-    newest = event.version + "-" + event.position.split("-").pop();
+// said shows what has become of the stream. When it is there again the page may have
+// missed something.
+function said(state) {
+  const again = state === "open" && body.dataset.live === "lost";
+  say(state, { open: "Live", lost: "Reconnecting …", looking: "Every 5 s" }[state]);
+  if (again) {
     refresh();
-  };
-}
-
-// resume reads the page and follows it from there, as if it were loaded now: what was
-// heard of before may be too far back, or in another store.
-async function resume() {
-  newest = "";
-  const fresh = await refresh();
-  if (fresh?.body.dataset.stream) {
-    follow(fresh.body.dataset.stream);
-  } else {
-    resumeLater();
   }
 }
 
-function resumeLater() {
-  clearTimeout(resuming);
-  resuming = setTimeout(resume, 2000 + 8000 * Math.random()); // not all pages at the same time
+function heard(revision) {
+  newest = revision || newest;
+  refresh();
+}
+
+// renewed reads the page and says how to follow it from there, as if it were loaded now.
+async function renewed() {
+  newest = "";
+  const fresh = await refresh();
+  return fresh?.body.dataset.stream ?? "";
 }
 
 export function start() {
@@ -203,16 +184,13 @@ export function start() {
   if (!url) {
     return;
   }
-  follow(url);
+  follow(url, { said, heard, renewed });
   lookAgain();
   addEventListener("pagehide", () => {
-    clearTimeout(resuming);
     clearTimeout(later);
-    source.close();
   });
   addEventListener("pageshow", (shown) => {
     if (shown.persisted) { // the page comes back as it was left
-      follow(url);
       refresh();
     }
   });
