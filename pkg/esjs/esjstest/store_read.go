@@ -14,6 +14,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 var readClauses = []clause{
@@ -270,23 +271,37 @@ func commitBody(t testing.TB, key string, version uint64, window ...uint64) []by
 }
 
 // wantNoConsumers checks that the store's stream has no consumer. In a cluster
-// the list is the meta leader's, who may learn of a deletion after its answer;
-// what was not deleted at all is there for longer than this waits.
+// the list is the meta leader's, who may carry out a deletion after its answer,
+// but in the order of the requests: when it lists a later consumer, it has.
 func (s *storeSuite) wantNoConsumers(t testing.TB, store *esjs.Store) {
 	t.Helper()
-	var left []byte
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	const later = "later"
+	js, err := jetstream.New(store.Conn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateConsumer(bounded(t), s.Config.Stream, jetstream.ConsumerConfig{Name: later, InactiveThreshold: patience}); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	eventually(t, func() bool {
 		reply, err := store.Conn().RequestWithContext(bounded(t), "$JS.API.CONSUMER.NAMES."+s.Config.Stream, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var names struct {
-			Total *int `json:"total"`
+		var list struct {
+			Consumers []string `json:"consumers"`
 		}
-		if err := json.Unmarshal(reply.Data, &names); err == nil && names.Total != nil && *names.Total == 0 {
-			return
+		if err := json.Unmarshal(reply.Data, &list); err != nil {
+			t.Fatalf("%s: %v", reply.Data, err)
 		}
-		left = reply.Data
+		names = list.Consumers
+		return slices.Contains(names, later)
+	})
+	if len(names) > 1 {
+		t.Errorf("consumers are left beside the later one: %v", names)
 	}
-	t.Fatalf("consumers are left: %s", left)
+	if err := js.DeleteConsumer(bounded(t), s.Config.Stream, later); err != nil {
+		t.Error(err)
+	}
 }
