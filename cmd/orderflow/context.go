@@ -34,7 +34,11 @@ func (s *settings) server() (url string, opts []nats.Option, err error) {
 		if s.credentials != "" {
 			opts = append(opts, nats.UserCredentials(s.credentials))
 		}
-		return url, opts, nil
+		identity, err := s.identity()
+		return url, append(opts, identity...), err
+	}
+	if s.nkey != "" || s.ca != "" || s.certificate != "" || s.key != "" {
+		return "", nil, usageError("the NATS context %q says who connects and whom it trusts; --nats-nkey, --nats-ca, --nats-cert and --nats-key are for --nats-url", name)
 	}
 	c, err := natscontext.New(name, true, natscontext.WithCreds(s.credentials))
 	switch {
@@ -58,5 +62,9 @@ func serverOf(f *pflag.FlagSet) (s settings) {
 	s.natsURL, _ = f.GetString("nats-url")
 	s.context, _ = f.GetString("context")
 	s.credentials, _ = f.GetString("nats-creds")
+	s.nkey, _ = f.GetString("nats-nkey")
+	s.ca, _ = f.GetString("nats-ca")
+	s.certificate, _ = f.GetString("nats-cert")
+	s.key, _ = f.GetString("nats-key")
 	return s
 }

@@ -31,6 +31,10 @@ type settings struct {
 	natsURL     string
 	context     string // of the nats CLI
 	credentials string // file
+	nkey        string // file with the seed of the user's key
+	ca          string // file with the authorities that the server's certificate may be from
+	certificate string // file of the client's, with its key in the next one
+	key         string
 	http        string
 	hosts       []string // by which the HTTP server is asked, besides loopback names
 	signIn      signin.Config
@@ -84,6 +88,16 @@ func (s *settings) addServer(f *pflag.FlagSet) {
 	f.StringVar(&s.context, "context", "", "`NAME` of a context of the nats CLI that says where the server is and who connects (default $"+variableContext+", or the selected one)")
 	insteadOf(f, "nats-url", "context")
 	f.StringVar(&s.credentials, "nats-creds", "", "`FILE` with the NATS user's credentials")
+	s.addIdentity(f)
+}
+
+// addIdentity adds what says who connects, and to whom, besides credentials.
+func (s *settings) addIdentity(f *pflag.FlagSet) {
+	f.StringVar(&s.nkey, "nats-nkey", "", "`FILE` with the seed of the NATS user's key, as \"orderflow keys\" makes it")
+	f.StringVar(&s.ca, "nats-ca", "", "`FILE` with the certificates of those who may have signed the NATS server's; with it the connection must be encrypted")
+	f.StringVar(&s.certificate, "nats-cert", "", "`FILE` with the client's certificate, for a NATS server that asks for one")
+	f.StringVar(&s.key, "nats-key", "", "`FILE` with the private key of --nats-cert")
+	insteadOf(f, "nats-nkey", "nats-creds")
 }
 
 func (s *settings) addStore(f *pflag.FlagSet) {

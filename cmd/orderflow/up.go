@@ -87,6 +87,7 @@ crash: an order in flight completes.
 	fl.StringVar(&f.http, "http", defaultHTTP, "`HOST:PORT` of the HTTP server; port 0 is a free one")
 	fl.StringVar(&f.natsURL, "nats-url", "", "`URL` of a NATS server that is there already, to be used instead of the embedded one")
 	fl.StringVar(&f.credentials, "nats-creds", "", "`FILE` with the credentials for --nats-url")
+	f.addIdentity(fl)
 	fl.BoolVar(&f.demo, "demo", false, "place orders that end in different ways, print what happened to each, and stop")
 	fl.BoolVar(&f.ephemeral, "ephemeral", false, "keep everything in a temporary directory that is removed at the end")
 	insteadOf(fl, "nats", "nats-url")
