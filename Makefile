@@ -19,7 +19,7 @@ ARGS         ?=
 FUZZTIME         ?= 60s
 FUZZMINIMIZETIME ?= 2s
 
-.PHONY: help build run demo test crash fuzz test-postgres test-browser lint bench bench-json fmt clean
+.PHONY: help build run demo keys test crash fuzz test-postgres test-browser lint bench bench-json fmt clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ run: ## run the whole system in one process (ARGS="--ephemeral" …)
 
 demo: ## run the guided demonstration and end
 	$(GO) run ./cmd/orderflow up --demo --ephemeral
+
+keys: ## create what is secret in a deployment in deploy/secrets; what is there is kept
+	$(GO) run ./cmd/orderflow keys deploy/secrets
 
 test: ## test everything with the race detector, in random order (PKG=./pkg/esjs)
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout $(TEST_TIMEOUT) $(PKG)

@@ -47,7 +47,7 @@ help names; a flag wins over its variable.`,
 		Args:          noArguments,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newUp(), newProvision(), newHealthcheck(), newVersion())
+	root.AddCommand(newUp(), newProvision(), newKeys(), newHealthcheck(), newVersion())
 	for _, s := range services() {
 		cmd := newService(s)
 		if s.name == "payment" {

@@ -5,9 +5,11 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/b144f99b/orderflow/services/gateway"
 	"github.com/b144f99b/orderflow/services/inventory"
 	"github.com/b144f99b/orderflow/services/order"
@@ -31,6 +33,12 @@ type webRunner interface {
 	Routes(mux *http.ServeMux)
 }
 
+// Names of services that differ from the others in what they may do on NATS.
+const (
+	projectorName = "projector"
+	gatewayName   = "gateway"
+)
+
 const (
 	pspPath     = "/psp/v1"
 	carrierPath = "/carrier/v1"
@@ -48,6 +56,11 @@ type spec struct {
 	buckets []string // KV buckets
 	// takes are the categories whose commands it answers and takes from the queue.
 	takes []string
+	// steered are further categories of commands that it answers, for operators alone.
+	steered []string
+	appends []string // the categories whose events it appends
+	timers  bool     // it sets timers and follows those that have fired
+	answers []string // the subjects of the queries that it answers
 	// external marks what stands for other companies' systems: it has no
 	// connection to NATS, and it stops after everything that calls it.
 	external bool
@@ -65,6 +78,8 @@ func services() []spec {
 			short:   "Run the order service: decides what customers and the saga ask of an order",
 			buckets: order.Buckets(),
 			takes:   []string{events.CategoryOrder},
+			appends: []string{events.CategoryOrder},
+			answers: orderQueries,
 			flags:   (*settings).addLease,
 			make: func(env *service.Env, s *settings) (runner, error) {
 				return order.New(env, order.Config{Lease: s.lease}), nil
@@ -75,6 +90,8 @@ func services() []spec {
 			short:   "Run the inventory service: products, stock, and what orders hold of it",
 			buckets: inventory.Buckets(),
 			takes:   []string{events.CategoryProduct, events.CategoryStock},
+			appends: []string{events.CategoryProduct, events.CategoryStock, events.CategoryReservation},
+			timers:  true,
 			flags:   (*settings).addLease,
 			make: func(env *service.Env, s *settings) (runner, error) {
 				return inventory.New(env, inventory.Config{Lease: s.lease}), nil
@@ -84,6 +101,9 @@ func services() []spec {
 			name:    "payment",
 			short:   "Run the payment service: authorises, captures, voids and refunds at the PSP",
 			buckets: payment.Buckets(),
+			appends: []string{events.CategoryPayment},
+			timers:  true,
+			answers: paymentQueries,
 			flags: func(s *settings, f *pflag.FlagSet) {
 				f.StringVar(&s.pspURL, "psp-url", "http://"+defaultPartners+pspPath, "`URL` of the PSP's API")
 				f.StringVar(&s.webhooks, "webhooks", defaultPaymentHook, "`HOST:PORT` on which the PSP tells news")
@@ -100,6 +120,7 @@ func services() []spec {
 			name:    "shipping",
 			short:   "Run the shipping service: books, dispatches and cancels at the carrier",
 			buckets: shipping.Buckets(),
+			appends: []string{events.CategoryShipment},
 			flags: func(s *settings, f *pflag.FlagSet) {
 				f.StringVar(&s.carrierURL, "carrier-url", "http://"+defaultPartners+carrierPath, "`URL` of the carrier's API")
 				f.StringVar(&s.webhooks, "webhooks", defaultShippingHook, "`HOST:PORT` on which the carrier tells news")
@@ -117,6 +138,8 @@ func services() []spec {
 			short:   "Run the saga service: carries every submitted order to its end",
 			buckets: saga.Buckets(),
 			takes:   []string{saga.Category},
+			appends: []string{events.CategoryFulfilment, events.CategoryRefund},
+			timers:  true,
 			flags: func(s *settings, f *pflag.FlagSet) {
 				s.addPolicies(f)
 				s.addLease(f)
@@ -126,9 +149,11 @@ func services() []spec {
 			},
 		},
 		{
-			name:    "projector",
+			name:    projectorName,
 			short:   "Run the projector: keeps the read models and answers queries from them",
 			buckets: []string{projector.BucketSubscriptions},
+			steered: []string{projector.Category},
+			answers: viewQueries(),
 			flags: func(s *settings, f *pflag.FlagSet) {
 				s.addData(f)
 				s.addDatabase(f)
@@ -139,7 +164,7 @@ func services() []spec {
 			},
 		},
 		{
-			name:  "gateway",
+			name:  gatewayName,
 			short: "Run the gateway: the HTTP API for people and programs that do not speak NATS",
 			web:   true,
 			flags: (*settings).addSignIn,
@@ -178,6 +203,22 @@ func services() []spec {
 			},
 		},
 	}
+}
+
+// Queries that are answered from a service's own events or comparisons, and not from a view.
+var (
+	orderQueries   = []string{queries.OrderAt.Subject, queries.OrderDiff.Subject, queries.OrderEvents.Subject}
+	paymentQueries = []string{queries.PaymentReconciliation.Subject}
+)
+
+// viewQueries are all other queries.
+func viewQueries() (subjects []string) {
+	for _, q := range queries.All() {
+		if !slices.Contains(orderQueries, q.Subject) && !slices.Contains(paymentQueries, q.Subject) {
+			subjects = append(subjects, q.Subject)
+		}
+	}
+	return subjects
 }
 
 const partnersAPI = "partners' API"

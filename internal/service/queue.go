@@ -21,9 +21,9 @@ const (
 	parkedBucket = "COMMANDS_PARKED"
 	queuePrefix  = "cmdq."
 
-	// queueLanes is how many commands of a category are carried out at once. All of a
+	// QueueLanes is how many commands of a category are carried out at once. All of a
 	// key are in one lane, one after the other; see docs/adr/0032.
-	queueLanes = 4
+	QueueLanes = 4
 	// queueBytes is room for some 100,000 commands. An operator may raise it; a full
 	// queue refuses what is published.
 	queueBytes = 64 << 20
@@ -50,7 +50,7 @@ func queueConfig(replicas int, categories []string) jetstream.StreamConfig {
 		Subjects:    subjects,
 		SubjectTransform: &jetstream.SubjectTransformConfig{
 			Source:      queuePrefix + "*.*.*",
-			Destination: fmt.Sprintf("%s{{partition(%d,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}", queuePrefix, queueLanes),
+			Destination: fmt.Sprintf("%s{{partition(%d,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}", queuePrefix, QueueLanes),
 		},
 		Retention:  jetstream.WorkQueuePolicy,
 		Discard:    jetstream.DiscardNew,

@@ -51,7 +51,7 @@ func (e *Env) takeQueued(ctx context.Context, c Commands) error {
 	}
 	t := taker{queue: q, env: e, commands: c}
 	runs := []func(context.Context) error{func(ctx context.Context) error { return e.serveParked(ctx, t) }}
-	for number := range queueLanes {
+	for number := range QueueLanes {
 		consumer, err := q.lane(ctx, c.Category, number)
 		if err != nil {
 			return fmt.Errorf("lane %d of %s: %w", number, c.Category, err)

@@ -14,9 +14,9 @@ import (
 	"github.com/b144f99b/orderflow/services/projector/view"
 )
 
-// category is that of the commands, cmd.projection.<key>.<verb>. The key is a
+// Category is that of the commands, cmd.projection.<key>.<verb>. The key is a
 // version's full name ("orders_v2"), and for rebuild the view's ("orders").
-const category = "projection"
+const Category = "projection"
 
 // promotion bounds how long a promotion waits for the version to catch up.
 const promotion = 5 * time.Second

@@ -79,7 +79,7 @@ func newService(env *service.Env, cfg Config, list list) *Service {
 	if cfg.Database == "" {
 		cfg.Database = "projector.db"
 	}
-	env.Health.AwaitEndpoints(env.Name, category)
+	env.Health.AwaitEndpoints(env.Name, Category)
 	for _, v := range list(env.Store, nil) {
 		env.Health.Await(ready(v.Name))
 	}
@@ -117,7 +117,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		service.Named("views", k.run),
 		service.Named("queries", settled(func(ctx context.Context) error { return s.env.ServeQueries(ctx, answers) })),
 		service.Named("projection commands", settled(func(ctx context.Context) error {
-			return s.env.ServeCommands(ctx, service.Commands{Category: category, Verbs: k.verbs()})
+			return s.env.ServeCommands(ctx, service.Commands{Category: Category, Verbs: k.verbs()})
 		})),
 	)
 }

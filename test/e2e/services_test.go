@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,47 +32,7 @@ func TestServicesRunOnTheirOwn(t *testing.T) {
 		}
 	}
 
-	// The partners and those who are told by them need each other's address: in
-	// front of the partners is one that is there first.
-	var partners atomic.Pointer[url.URL]
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(partners.Load()) }}
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if partners.Load() == nil {
-			http.Error(w, "the partners are not there yet", http.StatusServiceUnavailable)
-			return
-		}
-		proxy.ServeHTTP(w, r)
-	}))
-	defer front.Close()
-	s.partners = front.URL
-	secret := filepath.Join(home, "secret")
-	if err := os.WriteFile(secret, []byte("shared\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var all []*process
-	run := func(service string, args ...string) *process {
-		p := begin(t, home, "orderflow", append([]string{service}, args...)...)
-		all = append(all, p)
-		return p
-	}
-	connected := func(service string, args ...string) *process {
-		return run(service, append(args, "--nats-url", s.nats)...)
-	}
-	connected("order")
-	connected("inventory")
-	connected("saga")
-	connected("projector", "--data", home)
-	gateway := connected("gateway")
-	payment := connected("payment", "--psp-url", front.URL+"/psp/v1", "--webhooks", "127.0.0.1:0", "--webhook-secret-file", secret)
-	shipping := connected("shipping", "--carrier-url", front.URL+"/carrier/v1", "--webhooks", "127.0.0.1:0", "--webhook-secret-file", secret)
-	outside := run("partners", "--listen", "127.0.0.1:0", "--data", home, "--webhook-secret-file", secret,
-		"--payment-webhook-url", "http://"+payment.logged(t, "taking webhooks", "address"),
-		"--shipping-webhook-url", "http://"+shipping.logged(t, "taking webhooks", "address"))
-	partners.Store(&url.URL{Scheme: "http", Host: outside.logged(t, "partners listen", "address")})
-	for _, p := range all {
-		p.ready(t, s)
-	}
-	s.http = "http://" + gateway.logged(t, "service starts", "http")
+	all := s.services(t, func(string) []string { return nil })
 
 	s.stocked(t, "beans-1kg", 40)
 	for _, step := range [][2]string{
@@ -105,6 +66,53 @@ func TestServicesRunOnTheirOwn(t *testing.T) {
 		p.logged(t, "service stopped", "level")
 	}
 	server.interrupt(t)
+}
+
+// services runs every service, and the partners, as a process of its own against the server, until
+// each is ready. A service connects with the further arguments of its identity.
+func (s *system) services(t *testing.T, identity func(service string) []string) (all []*process) {
+	t.Helper()
+	// The partners and those who are told by them need each other's address: in
+	// front of the partners is one that is there first.
+	var partners atomic.Pointer[url.URL]
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(partners.Load()) }}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if partners.Load() == nil {
+			http.Error(w, "the partners are not there yet", http.StatusServiceUnavailable)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	s.partners = front.URL
+	secret := filepath.Join(s.home, "secret")
+	if err := os.WriteFile(secret, []byte("shared\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(service string, args ...string) *process {
+		p := begin(t, s.home, "orderflow", append([]string{service}, args...)...)
+		all = append(all, p)
+		return p
+	}
+	connected := func(service string, args ...string) *process {
+		return run(service, slices.Concat(args, []string{"--nats-url", s.nats}, identity(service))...)
+	}
+	connected("order")
+	connected("inventory")
+	connected("saga")
+	connected("projector", "--data", s.home)
+	gateway := connected("gateway")
+	payment := connected("payment", "--psp-url", front.URL+"/psp/v1", "--webhooks", "127.0.0.1:0", "--webhook-secret-file", secret)
+	shipping := connected("shipping", "--carrier-url", front.URL+"/carrier/v1", "--webhooks", "127.0.0.1:0", "--webhook-secret-file", secret)
+	outside := run("partners", "--listen", "127.0.0.1:0", "--data", s.home, "--webhook-secret-file", secret,
+		"--payment-webhook-url", "http://"+payment.logged(t, "taking webhooks", "address"),
+		"--shipping-webhook-url", "http://"+shipping.logged(t, "taking webhooks", "address"))
+	partners.Store(&url.URL{Scheme: "http", Host: outside.logged(t, "partners listen", "address")})
+	for _, p := range all {
+		p.ready(t, s)
+	}
+	s.http = "http://" + gateway.logged(t, "service starts", "http")
+	return all
 }
 
 // config is a nats-server's: what the services need, on a free port.

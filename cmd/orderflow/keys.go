@@ -1,0 +1,123 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/nats-io/nkeys"
+	"github.com/spf13/cobra"
+)
+
+const (
+	keysFile          = "keys.conf" // the public keys, for the servers
+	webhookSecretFile = "webhook.secret"
+	seedSuffix        = ".nk"
+)
+
+func newKeys() *cobra.Command {
+	return &cobra.Command{
+		Use:   "keys DIR",
+		Short: "Create the keys of all users of a NATS server, and the secret of webhooks",
+		Long: `Create in DIR what is secret in a deployment: the key of each user of the NATS
+server (order.nk and so on, for --nats-nkey), and the secret with which partners sign
+webhooks. keys.conf has the public keys, for the server's configuration in deploy/nats.
+
+What is there is kept, and only what is missing is created: a new key for a user is
+made by removing its file first. Servers take up the new keys.conf when they are reloaded.
+
+Only its owner can enter DIR. The files in it can be read by everybody who gets hold of
+them by another way, as a container does whose user is another one.`,
+		Args: exactly("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			created, err := createKeys(args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d secrets created, %d were there\n", plain(args[0]), created, len(keyUsers())+1-created)
+			return err
+		},
+	}
+}
+
+// keyUsers are the names of all users who have a key.
+func keyUsers() (names []string) {
+	for _, u := range users() {
+		names = append(names, u.name)
+	}
+	return append(names, userMonitor)
+}
+
+// createKeys creates the secrets that are missing in dir, and the file of all public keys.
+func createKeys(dir string) (created int, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, fail(exitBadDirectory, "%w", err)
+	}
+	var public strings.Builder
+	public.WriteString("# The public keys of the users in accounts.conf, by \"orderflow keys\".\n")
+	for _, name := range keyUsers() {
+		seed, isNew, err := secret(filepath.Join(dir, name+seedSuffix), newSeed)
+		if err != nil {
+			return created, err
+		}
+		if isNew {
+			created++
+		}
+		pair, err := nkeys.FromSeed([]byte(seed))
+		if err != nil {
+			return created, fail(exitBadDirectory, "%s does not hold the seed of a key: %w", filepath.Join(dir, name+seedSuffix), err)
+		}
+		key, err := pair.PublicKey()
+		if err != nil {
+			return created, err
+		}
+		fmt.Fprintf(&public, "%s: %s\n", keyVariable(name), key)
+	}
+	_, isNew, err := secret(filepath.Join(dir, webhookSecretFile), func() (string, error) { return rand.Text(), nil })
+	if err != nil {
+		return created, err
+	}
+	if isNew {
+		created++
+	}
+	if err := os.WriteFile(filepath.Join(dir, keysFile), []byte(public.String()), 0o644); err != nil { //nolint:gosec // public keys
+		return created, fail(exitBadDirectory, "%w", err)
+	}
+	return created, nil
+}
+
+func newSeed() (string, error) {
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		return "", err
+	}
+	seed, err := pair.Seed()
+	return string(seed), err
+}
+
+// secret reads a secret, or makes it when there is none.
+func secret(path string, create func() (string, error)) (text string, isNew bool, err error) {
+	data, err := os.ReadFile(path)
+	if err == nil {
+		return strings.TrimSpace(string(data)), false, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", false, fail(exitBadDirectory, "%w", err)
+	}
+	if text, err = create(); err != nil {
+		return "", false, err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o444)
+	if err != nil {
+		return "", false, fail(exitBadDirectory, "%w", err)
+	}
+	_, err = file.WriteString(text + "\n")
+	if err = errors.Join(err, file.Close()); err != nil {
+		return "", false, fail(exitBadDirectory, "%w", err)
+	}
+	return text, true, nil
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Keys are made once: those that are there are kept, and the file of public keys names every user
+// of the accounts.
+func TestKeysAreMadeOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "secrets")
+	if created, err := createKeys(dir); err != nil || created != len(keyUsers())+1 {
+		t.Fatalf("%d secrets created, %v", created, err)
+	}
+	read := func(name string) string {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	order, public, secret := read("order.nk"), read(keysFile), read(webhookSecretFile)
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory is %v, %v", info.Mode(), err)
+	}
+	for _, name := range keyUsers() {
+		if strings.Count(public, keyVariable(name)+": U") != 1 || !strings.Contains(accountsFile(), "$"+keyVariable(name)+" ") && !strings.Contains(accountsFile(), "$"+keyVariable(name)+",") {
+			t.Errorf("%s is not in both files", name)
+		}
+		if strings.Contains(public, strings.TrimSpace(read(name+seedSuffix))) {
+			t.Errorf("the seed of %s is among the public keys", name)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "saga.nk")); err != nil {
+		t.Fatal(err)
+	}
+	if created, err := createKeys(dir); err != nil || created != 1 {
+		t.Errorf("%d secrets created, %v; one was missing", created, err)
+	}
+	if read("order.nk") != order || read(webhookSecretFile) != secret || read(keysFile) == public {
+		t.Error("not only the key that was missing is another one")
+	}
+	if err := os.Chmod(filepath.Join(dir, "order.nk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "order.nk"), []byte("no seed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := createKeys(dir); exitStatus(err) != exitBadDirectory || !strings.Contains(err.Error(), "order.nk does not hold the seed") {
+		t.Errorf("a damaged seed: %v", err)
+	}
+}
