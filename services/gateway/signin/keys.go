@@ -45,10 +45,10 @@ type keys struct {
 }
 
 func newKeys(from string) (*keys, error) {
-	k := &keys{from: from, client: &http.Client{Timeout: keysTimeout}}
+	k := &keys{from: from, client: &http.Client{Timeout: keysTimeout, CheckRedirect: onlyProtected}}
 	at, err := url.Parse(from)
 	switch {
-	case err == nil && at.Scheme == "https", err == nil && at.Scheme == "http" && isLoopback(at.Hostname()):
+	case err == nil && isProtected(at):
 		k.isURL = true
 	case err == nil && at.Scheme == "http":
 		return nil, fmt.Errorf("the keys at %s come unprotected; who can change them on their way can sign in as anybody: give an https URL or a file", from)
@@ -58,9 +58,29 @@ func newKeys(from string) (*keys, error) {
 	return k, nil
 }
 
+// isProtected tells that nobody can change what comes from a URL on its way.
+func isProtected(at *url.URL) bool {
+	return at.Scheme == "https" || at.Scheme == "http" && isLoopback(at.Hostname())
+}
+
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// maxRedirects is as many as a [http.Client] follows by itself.
+const maxRedirects = 10
+
+// onlyProtected follows redirects as long as nobody can change what comes, and from https
+// to https alone: a loopback address that the issuer names is ours, and not the issuer's.
+func onlyProtected(next *http.Request, before []*http.Request) error {
+	switch {
+	case len(before) >= maxRedirects:
+		return fmt.Errorf("%d redirects are too many", len(before))
+	case next.URL.Scheme == "https", next.URL.Scheme == before[len(before)-1].URL.Scheme && isProtected(next.URL):
+		return nil
+	}
+	return fmt.Errorf("it redirects to %s, from where keys come unprotected", next.URL)
 }
 
 // read replaces the keys by those that there are now; after an error they are
