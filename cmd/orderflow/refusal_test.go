@@ -32,6 +32,7 @@ func TestStartsThatAreRefused(t *testing.T) {
 	}{
 		{name: "the port of NATS is taken", args: up("--nats", taken, "--http", "127.0.0.1:0"), status: exitAddressInUse, says: "--nats " + taken + " cannot be used"},
 		{name: "the port of HTTP is taken", args: up("--nats", "127.0.0.1:0", "--http", taken), status: exitAddressInUse, says: "--http " + taken + " cannot be used"},
+		{name: "the port of the metrics is taken", args: up(append(free, "--metrics", taken)...), status: exitAddressInUse, says: "--metrics " + taken + " cannot be used"},
 		{name: "an address without a port", args: up("--nats", "localhost"), status: 2, says: "it must be HOST:PORT"},
 		{name: "a file where the directory should be", prepare: func(t *testing.T, dir string) {
 			if err := os.WriteFile(filepath.Join(dir, "data"), nil, 0o600); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -24,7 +23,8 @@ func newService(sp spec) *cobra.Command {
 		Long: sp.short + `.
 
 It runs until it is told to stop (SIGINT, SIGTERM) and then finishes what it has
-begun. Its HTTP server answers /livez, /readyz and /metrics.
+begun. Its HTTP server answers /livez, /readyz and, unless --metrics says
+otherwise, /metrics.
 
 ` + exitHelp,
 		Args: noArguments,
@@ -44,7 +44,8 @@ begun. Its HTTP server answers /livez, /readyz and /metrics.
 		s.addServer(cmd.Flags())
 		addWait(cmd.Flags(), &wait)
 	}
-	cmd.Flags().StringVar(&s.http, "http", "127.0.0.1:0", "`HOST:PORT` of /livez, /readyz and /metrics; port 0 is a free one, which the log tells")
+	cmd.Flags().StringVar(&s.http, "http", "127.0.0.1:0", "`HOST:PORT` of the HTTP server; port 0 is a free one, which the log tells")
+	s.addMetrics(cmd.Flags())
 	s.addHosts(cmd.Flags())
 	s.addLog(cmd.Flags())
 	if sp.flags != nil {
@@ -59,13 +60,13 @@ func runService(ctx context.Context, sp spec, s *settings, wait time.Duration, l
 		return err
 	}
 	defer telemetry.close()
-	ln, err := listenHTTP(s.http)
+	web, err := s.listenWeb()
 	if err != nil {
 		return err
 	}
-	defer ln.Close() // when nothing has served it
+	defer web.close()
 	if sp.web {
-		if err := s.checkSignIn(ln.Addr()); err != nil {
+		if err := s.checkSignIn(web.main.Addr()); err != nil {
 			return err
 		}
 	}
@@ -83,11 +84,10 @@ func runService(ctx context.Context, sp spec, s *settings, wait time.Duration, l
 	defer p.close()
 
 	mux := http.NewServeMux()
-	service.HandleProbes(mux, p.env.Health.Err, telemetry.metrics)
+	service.HandleProbes(mux, p.env.Health.Err)
 	p.route(mux)
-	log.Info().Stringer("http", ln.Addr()).Str("version", versionText()).Msg("service starts")
-	web := service.Web(mux, ln.Addr(), s.hosts)
-	err = service.Group(ctx, p.run, func(ctx context.Context) error { return service.ServeHTTP(ctx, ln, web) })
+	log.Info().Stringer("http", web.main.Addr()).Stringer("metrics", web.metricsAt()).Str("version", versionText()).Msg("service starts")
+	err = service.Group(ctx, p.run, func(ctx context.Context) error { return web.serve(ctx, mux, telemetry.metrics) })
 	if err == nil {
 		log.Info().Msg("service stopped")
 	}
@@ -142,17 +142,6 @@ func (p *part) close() {
 	if p.env.Store != nil {
 		p.env.Store.Close()
 	}
-}
-
-func listenHTTP(addr string) (net.Listener, error) {
-	if _, _, err := splitAddress(addr); err != nil {
-		return nil, err
-	}
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, addressError("--http", addr, err)
-	}
-	return ln, nil
 }
 
 // addressError says why nothing can listen on the address of a flag.

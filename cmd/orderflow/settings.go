@@ -36,6 +36,7 @@ type settings struct {
 	certificate string // file of the client's, with its key in the next one
 	key         string
 	http        string
+	metrics     string   // HOST:PORT of theirs; empty: see [settings.listenWeb]
 	hosts       []string // by which the HTTP server is asked, besides loopback names
 	signIn      signin.Config
 	logLevel    string

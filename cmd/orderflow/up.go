@@ -94,6 +94,7 @@ crash: an order in flight completes.
 	insteadOf(fl, "data", "ephemeral")
 	f.addPolicies(fl)
 	f.addDatabase(fl)
+	f.addMetrics(fl)
 	f.addHosts(fl)
 	f.addSignIn(fl)
 	f.addStore(fl)
@@ -111,12 +112,12 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 		return err
 	}
 	defer telemetry.close()
-	ln, err := listenHTTP(f.http)
+	web, err := f.listenWeb()
 	if err != nil {
 		return err
 	}
-	defer ln.Close()
-	if err := f.checkSignIn(ln.Addr()); err != nil {
+	defer web.close()
+	if err := f.checkSignIn(web.main.Addr()); err != nil {
 		return err
 	}
 	if !external {
@@ -161,28 +162,27 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 	}
 	parts := append(inside, outside...)
 	mux := http.NewServeMux()
-	service.HandleProbes(mux, func() error { return unready(parts) }, telemetry.metrics)
+	service.HandleProbes(mux, func() error { return unready(parts) })
 	for _, p := range parts {
 		p.route(mux)
 	}
-	web := service.Web(mux, ln.Addr(), f.hosts)
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	runs := append(runsOf(inside),
-		func(ctx context.Context) error { return service.ServeHTTP(ctx, ln, web) },
+		func(ctx context.Context) error { return web.serve(ctx, mux, telemetry.metrics) },
 		func(ctx context.Context) error {
 			if err := awaitAll(ctx, parts); err != nil {
 				return err
 			}
-			log.Info().Dur("took_ms", time.Since(begun)).Msg("everything is ready")
+			log.Info().Dur("took_ms", time.Since(begun)).Stringer("metrics", web.metricsAt()).Msg("everything is ready")
 			if f.demo {
 				defer stop()
 				err := runDemo(ctx, dialAs("demo", log), f.store(), out)
 				f.demoEnded = err == nil
 				return err
 			}
-			f.announce(out, dir, ln.Addr())
+			f.announce(out, dir, web)
 			<-ctx.Done()
 			return nil
 		})
@@ -291,7 +291,7 @@ func checkFree(flag, addr string) error {
 }
 
 // announce tells a person what there is to do now.
-func (f *upFlags) announce(out io.Writer, dir *directory, http net.Addr) {
+func (f *upFlags) announce(out io.Writer, dir *directory, web *web) {
 	kept := "kept in " + dir.path
 	if dir.ephemeral {
 		kept = "in a temporary directory, removed at the end"
@@ -301,7 +301,8 @@ orderflow is ready.
 
   NATS     %s
   Console  http://%s/console/
-  HTTP     http://%[2]s    /openapi.json /readyz /metrics
+  HTTP     http://%[2]s    /openapi.json /readyz
+  Metrics  http://%s/metrics
   Partners %s
   Data     %s
 
@@ -314,7 +315,7 @@ Try:
   nats sub 'ev.>'
 
 Ctrl-C stops it.
-`, f.natsURL, http, f.partnersURL(), kept)
+`, f.natsURL, web.main.Addr(), web.metricsAt(), f.partnersURL(), kept)
 }
 
 func (f *upFlags) partnersURL() string { return "http://" + f.listeners["partners"].Addr().String() }

@@ -24,10 +24,10 @@ const (
 	stopTimeout  = 10 * time.Second
 )
 
-// HandleProbes adds what an operator's tools ask a process for: GET /livez (200
-// while the process answers at all), GET /readyz (200 when ready returns nil,
-// else 503 and what is missing, one line each) and GET /metrics (Prometheus).
-func HandleProbes(mux *http.ServeMux, ready func() error, m *Metrics) {
+// HandleProbes adds what an orchestrator asks a process for: GET /livez (200
+// while the process answers at all) and GET /readyz (200 when ready returns nil,
+// else 503 and what is missing, one line each).
+func HandleProbes(mux *http.ServeMux, ready func() error) {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
 	})
@@ -38,6 +38,10 @@ func HandleProbes(mux *http.ServeMux, ready func() error, m *Metrics) {
 		}
 		fmt.Fprintln(w, "ready")
 	})
+}
+
+// HandleMetrics adds GET /metrics (Prometheus).
+func HandleMetrics(mux *http.ServeMux, m *Metrics) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{Registry: m.Registry}))
 }
 

@@ -37,7 +37,7 @@ func Web(mux *http.ServeMux, at net.Addr, hosts []string) http.Handler {
 		path := clip(strconv.Quote(r.URL.Path))
 		if refused.status != http.StatusMethodNotAllowed {
 			SendProblem(w, problem(http.StatusNotFound, "no_such_path",
-				fmt.Sprintf("there is no path %s; there are /livez, /readyz and /metrics, and at the gateway /console/ and what /openapi.json lists", path)))
+				fmt.Sprintf("there is no path %s; there are /livez and /readyz, /metrics here or at the address of --metrics, and at the gateway /console/ and what /openapi.json lists", path)))
 			return
 		}
 		allowed := refused.header.Get("Allow")

@@ -19,7 +19,8 @@ func web(t *testing.T, at, method, host, path string) (*http.Response, service.P
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	service.HandleProbes(mux, service.NewHealth().Err, service.NewMetrics())
+	service.HandleProbes(mux, service.NewHealth().Err)
+	service.HandleMetrics(mux, service.NewMetrics())
 	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 	r.Host = host
 	w := httptest.NewRecorder()

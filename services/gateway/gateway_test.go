@@ -314,7 +314,7 @@ func TestRequestsAreCounted(t *testing.T) {
 	r.do(t, "GET", "/v1/orders/o-1", "")
 	r.do(t, "GET", "/v1/orders/none", "")
 	mux := http.NewServeMux()
-	service.HandleProbes(mux, r.env.Health.Err, r.env.Metrics)
+	service.HandleMetrics(mux, r.env.Metrics)
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	for _, want := range []string{

@@ -236,7 +236,7 @@ func TestStreamsThatAreRefused(t *testing.T) {
 func (r *rig) metric(t testing.TB, name string) string {
 	t.Helper()
 	mux := http.NewServeMux()
-	service.HandleProbes(mux, r.env.Health.Err, r.env.Metrics)
+	service.HandleMetrics(mux, r.env.Metrics)
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	for line := range strings.Lines(w.Body.String()) {
