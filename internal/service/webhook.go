@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/rs/zerolog"
@@ -59,8 +60,22 @@ type Webhooks struct {
 	Handle func(ctx context.Context, body []byte) error
 }
 
-// maxWebhook bounds the body of a webhook, in bytes.
-const maxWebhook = 256 << 10
+const (
+	maxWebhook   = 256 << 10 // bytes of a webhook's body
+	maxWebhookID = 200       // bytes of its id
+)
+
+// WebhookID returns what is wrong with the id that a partner gave its news: it is
+// stored with them, so it is short and printable.
+func WebhookID(id string) error {
+	if len(id) > maxWebhookID {
+		return fmt.Errorf("the id of the webhook has %d bytes; at most %d are allowed", len(id), maxWebhookID)
+	}
+	if strings.ContainsFunc(id, unicode.IsControl) {
+		return fmt.Errorf("the id of the webhook has control characters; only printable text is allowed")
+	}
+	return nil
+}
 
 // ServeHTTP takes one webhook.
 func (h Webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {

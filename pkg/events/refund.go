@@ -37,8 +37,8 @@ type RefundOpened struct {
 	PolicyDigest  string      `json:"policy_digest,omitzero"`
 }
 
-// RefundRequested asks payment to give Amount back to the customer. The same
-// Key never does it twice.
+// RefundRequested asks payment to give Amount back to the customer. Key names
+// the effect, which never happens twice; see [RefundAttempted] for the key of a call.
 type RefundRequested struct {
 	Request
 	RefundID  string `json:"refund_id"`

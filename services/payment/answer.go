@@ -23,10 +23,10 @@ const (
 	Unknown AnswerKind = iota // the operation may or may not have been done
 	Done                      // Account is the truth
 	Refused                   // definitely not done
-	Missing                   // definitely not done: the PSP does not know the payment
+	Missing                   // the PSP does not know the payment
 )
 
-// Account is a payment as the PSP's books have it.
+// Account is a payment as the PSP's books have it. An id in it has its amount.
 type Account struct {
 	Status      string // authorised, declined, captured, voided, refunded
 	AuthID      string
@@ -39,6 +39,9 @@ type Account struct {
 	Refunds     []Refund
 	Refunded    events.Money
 }
+
+// holdsNothing tells that the PSP let go of the authorisation, or never gave it.
+func (a Account) holdsNothing() bool { return a.Status == "voided" || a.Status == "declined" }
 
 // Tell is the PSP's answer to a request.
 type Tell struct {
@@ -69,27 +72,33 @@ func (t Tell) decide(s State) []events.Event {
 			return []events.Event{t.refundFailed(t.Answer.Code)}
 		}
 	case Missing:
-		switch t.Op {
-		case events.OperationAuthorize:
+		switch {
+		case s.AuthID != "":
+			// It held money under this reference: that it knows nothing of it now is no
+			// word about that money.
+			return t.unknown(s, "the provider does not know the payment that it had authorised")
+		case t.Op == events.OperationAuthorize:
 			return []events.Event{events.PaymentNotFound{OrderID: t.OrderID, RequestID: t.RequestID, Op: t.Op}}
-		case events.OperationCapture:
-			return []events.Event{t.captureFailed("not_found")}
-		case events.OperationVoid:
+		case t.Op == events.OperationVoid:
 			return []events.Event{events.PaymentVoided{OrderID: t.OrderID, RequestID: t.RequestID, NothingHeld: true}}
-		case events.OperationRefund:
-			return []events.Event{t.refundFailed("not_found")}
 		}
+		return t.unknown(s, "the provider does not know the payment")
 	case Unknown:
-		// A webhook may have told meanwhile.
-		if known := t.known(s); known != nil {
-			return known
-		}
-		return []events.Event{events.PaymentOutcomeUnknown{OrderID: t.OrderID, RequestID: t.RequestID, Op: t.Op, Error: t.Answer.Error}}
+		return t.unknown(s, t.Answer.Error)
 	}
 	return nil
 }
 
-// done reads the answer from the PSP's account of the payment.
+// unknown says that nobody knows, unless a webhook has told meanwhile.
+func (t Tell) unknown(s State, why string) []events.Event {
+	if known := t.known(s); known != nil {
+		return known
+	}
+	return []events.Event{events.PaymentOutcomeUnknown{OrderID: t.OrderID, RequestID: t.RequestID, Op: t.Op, Error: why}}
+}
+
+// done reads the answer from the PSP's account of the payment. An account that tells
+// neither that it was done nor that it never will be leaves it unknown.
 func (t Tell) done(s State) []events.Event {
 	account := t.Answer.Account
 	switch t.Op {
@@ -97,38 +106,50 @@ func (t Tell) done(s State) []events.Event {
 		switch {
 		case account.Status == "declined":
 			return []events.Event{t.declined(account.DeclineCode, account.Class)}
-		case account.Status == "voided" || account.AuthID == "":
+		case account.Status == "voided":
 			return []events.Event{t.declined("voided", events.DeclineHard)}
+		case account.AuthID != "":
+			return []events.Event{events.PaymentAuthorized{
+				OrderID: t.OrderID, RequestID: t.RequestID, AuthID: account.AuthID, Amount: account.Authorized, ExpiresAt: account.ExpiresAt,
+			}}
 		}
-		return []events.Event{events.PaymentAuthorized{
-			OrderID: t.OrderID, RequestID: t.RequestID, AuthID: account.AuthID, Amount: account.Authorized, ExpiresAt: account.ExpiresAt,
-		}}
 	case events.OperationCapture:
-		if account.Captured.Sign() <= 0 {
+		switch {
+		case account.Captured.Sign() > 0:
+			return []events.Event{events.PaymentCaptured{
+				OrderID: t.OrderID, RequestID: t.RequestID, CaptureID: account.CaptureID, Amount: account.Captured,
+			}}
+		case account.Status == "voided":
 			return []events.Event{t.captureFailed(account.Status)}
 		}
-		return []events.Event{events.PaymentCaptured{
-			OrderID: t.OrderID, RequestID: t.RequestID, CaptureID: account.CaptureID, Amount: account.Captured,
-		}}
 	case events.OperationVoid:
-		if account.Captured.Sign() > 0 {
+		switch forgotten := account.AuthID == "" && s.AuthID != ""; {
+		case account.Captured.Sign() > 0:
 			return t.captured(s)
+		case account.holdsNothing() && !forgotten:
+			return []events.Event{events.PaymentVoided{OrderID: t.OrderID, RequestID: t.RequestID, NothingHeld: account.AuthID == ""}}
 		}
-		return []events.Event{events.PaymentVoided{OrderID: t.OrderID, RequestID: t.RequestID, NothingHeld: account.AuthID == ""}}
 	case events.OperationRefund:
 		if known := t.known(s); known != nil { // a webhook has told meanwhile
 			return known
 		}
 		// The PSP's own total may hold refunds that it has yet to tell us of.
-		total, err := s.Refunded.Add(t.Amount)
-		if err != nil {
-			total = account.Refunded
+		for _, r := range account.Refunds {
+			if total, ok := s.refundable(r); r.ID == t.RefundID && ok {
+				return []events.Event{events.PaymentRefunded{
+					OrderID: t.OrderID, RequestID: t.RequestID, RefundID: r.ID, Amount: r.Amount, TotalRefunded: total,
+				}}
+			}
 		}
-		return []events.Event{events.PaymentRefunded{
-			OrderID: t.OrderID, RequestID: t.RequestID, RefundID: t.RefundID, Amount: t.Amount, TotalRefunded: total,
-		}}
 	}
-	return nil
+	return t.unknown(s, "the provider's account does not tell: it is "+account.Status)
+}
+
+// refundable returns the total with one more refund; false when it cannot be one of
+// this payment: it is of another currency, or more than is left of the capture.
+func (s State) refundable(r Refund) (total events.Money, ok bool) {
+	total, err := s.Refunded.Add(r.Amount)
+	return total, err == nil && total.Currency() == s.Captured.Currency() && total.Minor() <= s.Captured.Minor()
 }
 
 // captured answers a void that came too late. A capture that we did not know
@@ -166,8 +187,12 @@ type News struct {
 func (n News) decide(s State) []events.Event {
 	facts := learn(s, n.Account, cause{orderID: s.OrderID, eventID: n.EventID})
 	if n.Disputed && !s.Disputed {
+		amount := n.Account.Captured
+		if amount.Sign() == 0 { // not told
+			amount = s.Captured
+		}
 		facts = append(facts, events.PaymentDisputed{
-			OrderID: s.OrderID, DisputeID: n.EventID, Amount: n.Account.Captured, Reason: "dispute", PSPEventID: n.EventID,
+			OrderID: s.OrderID, DisputeID: n.EventID, Amount: amount, Reason: "dispute", PSPEventID: n.EventID,
 		})
 	}
 	return facts
@@ -214,9 +239,9 @@ func learn(s State, a Account, c cause) []events.Event {
 		if known := (Ask{Op: events.OperationRefund, RefundID: r.ID}).known(s); known != nil {
 			continue
 		}
-		total, err := s.Refunded.Add(r.Amount)
-		if err != nil {
-			continue // of another currency than what was captured: not a refund of this payment
+		total, ok := s.refundable(r)
+		if !ok {
+			continue
 		}
 		add(events.PaymentRefunded{
 			OrderID: c.orderID, RequestID: c.request(s, events.OperationRefund, r.ID),

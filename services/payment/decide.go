@@ -1,6 +1,8 @@
 package payment
 
 import (
+	"strconv"
+
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
 )
@@ -36,13 +38,24 @@ type Ask struct {
 	RefundID  string       // of a refund
 }
 
-// key is the idempotency key: one per effect, for ever.
-func (a Ask) key() string {
-	key := a.PaymentID + ":" + string(a.Op)
-	if a.Op == events.OperationRefund {
-		key += ":" + a.RefundID
+// key is the idempotency key. It stays the same while the outcome is unknown, so that
+// nothing is done twice. The PSP keeps its answer to a key, a no too: after a definite no
+// to a void or a refund the next key asks anew. Money is taken by one key only, for ever.
+func (a Ask) key(s State) string {
+	effect := effect(a.Op, a.RefundID)
+	key := a.PaymentID + ":" + effect
+	if refused := s.Refused[effect]; refused > 0 {
+		key += ":" + strconv.Itoa(refused+1)
 	}
 	return key
+}
+
+// effect names what an operation does to a payment.
+func effect(op events.PaymentOperation, refundID string) string {
+	if op == events.OperationRefund {
+		return string(op) + ":" + refundID
+	}
+	return string(op)
 }
 
 // decide answers what can be answered without the PSP, and stores the attempt
@@ -54,13 +67,14 @@ func (a Ask) decide(s State) []events.Event {
 	if known := a.known(s); known != nil {
 		return known
 	}
-	n := s.Attempts[a.key()] + 1
+	key := a.key(s)
+	n := s.Attempts[key] + 1
 	switch a.Op {
 	case events.OperationAuthorize:
 		if a.Check {
 			return a.checkAuthorization(s)
 		}
-		attempt := events.AuthorizationAttempted{OrderID: a.OrderID, RequestID: a.RequestID, Key: a.key(), Attempt: n}
+		attempt := events.AuthorizationAttempted{OrderID: a.OrderID, RequestID: a.RequestID, Key: key, Attempt: n}
 		if s.Status == StatusInitiated {
 			return []events.Event{attempt}
 		}
@@ -76,15 +90,15 @@ func (a Ask) decide(s State) []events.Event {
 		if code := refuseCapture(s, amount); code != "" {
 			return []events.Event{events.PaymentCaptureFailed{OrderID: a.OrderID, RequestID: a.RequestID, Code: code}}
 		}
-		return []events.Event{events.CaptureAttempted{OrderID: a.OrderID, RequestID: a.RequestID, Amount: amount, Key: a.key(), Attempt: n}}
+		return []events.Event{events.CaptureAttempted{OrderID: a.OrderID, RequestID: a.RequestID, Amount: amount, Key: key, Attempt: n}}
 	case events.OperationVoid:
-		return []events.Event{events.VoidAttempted{OrderID: a.OrderID, RequestID: a.RequestID, Key: a.key(), Attempt: n}}
+		return []events.Event{events.VoidAttempted{OrderID: a.OrderID, RequestID: a.RequestID, Key: key, Attempt: n}}
 	case events.OperationRefund:
 		if code := refuseRefund(s, Refund{ID: a.RefundID, Amount: a.Amount}); code != "" {
 			return []events.Event{events.PaymentRefundFailed{OrderID: a.OrderID, RequestID: a.RequestID, RefundID: a.RefundID, Code: code}}
 		}
 		return []events.Event{events.RefundAttempted{
-			OrderID: a.OrderID, RequestID: a.RequestID, RefundID: a.RefundID, Amount: a.Amount, Key: a.key(), Attempt: n,
+			OrderID: a.OrderID, RequestID: a.RequestID, RefundID: a.RefundID, Amount: a.Amount, Key: key, Attempt: n,
 		}}
 	}
 	return nil
@@ -92,7 +106,7 @@ func (a Ask) decide(s State) []events.Event {
 
 // checkAuthorization leaves the answer to the PSP, unless it was never asked.
 func (a Ask) checkAuthorization(s State) []events.Event {
-	if s.Attempts[a.key()] > 0 {
+	if s.Attempts[a.key(s)] > 0 {
 		return nil
 	}
 	return []events.Event{events.PaymentNotFound{OrderID: a.OrderID, RequestID: a.RequestID, Op: a.Op}}
@@ -201,7 +215,7 @@ func (a Ask) Call(s State) (Call, bool) {
 	if s.isAnswered(a.RequestID) {
 		return Call{}, false
 	}
-	call := Call{PaymentID: a.PaymentID, Op: a.Op, Key: a.key(), Amount: a.Amount, MethodRef: a.MethodRef, RefundID: a.RefundID}
+	call := Call{PaymentID: a.PaymentID, Op: a.Op, Amount: a.Amount, MethodRef: a.MethodRef, RefundID: a.RefundID}
 	if a.Op == events.OperationAuthorize && a.Check {
 		call.Check = true
 		return call, true
@@ -210,6 +224,7 @@ func (a Ask) Call(s State) (Call, bool) {
 	if !open {
 		return Call{}, false
 	}
+	call.Key = attempt.Key
 	if a.Op == events.OperationCapture {
 		call.Amount = attempt.Amount
 	}

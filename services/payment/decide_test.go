@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func TestDecisions(t *testing.T) {
 		t.Fatal(err)
 	}
 	aggregate := Aggregate(codec)
-	ten, six, five := eur("10.00"), eur("6.00"), eur("5.00")
+	ten, six, five, four := eur("10.00"), eur("6.00"), eur("5.00"), eur("4.00")
 	expires := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 
 	authorize := Ask{PaymentID: "p", OrderID: "o", RequestID: "a1", Op: events.OperationAuthorize, Amount: ten, MethodRef: "card"}
@@ -46,6 +47,13 @@ func TestDecisions(t *testing.T) {
 	refundAttempted := events.RefundAttempted{OrderID: "o", RequestID: "r1", RefundID: "rf1", Amount: six, Key: "p:refund:rf1", Attempt: 1}
 	refunded := events.PaymentRefunded{OrderID: "o", RequestID: "r1", RefundID: "rf1", Amount: six, TotalRefunded: six}
 
+	voidFailed := events.PaymentVoidFailed{OrderID: "o", RequestID: "v1", Code: "no"}
+	voidUnknown := events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "v1", Op: events.OperationVoid, Error: "timeout"}
+	refundFailed := events.PaymentRefundFailed{OrderID: "o", RequestID: "r1", RefundID: "rf1", Code: "no"}
+	forgotten := func(request string, op events.PaymentOperation) events.Event {
+		return events.PaymentOutcomeUnknown{OrderID: "o", RequestID: request, Op: op, Error: "the provider does not know the payment that it had authorised"}
+	}
+
 	asked := []events.Event{initiated, attempted}
 	held := append(slices.Clone(asked), events.Event(authorized))
 	capturing := append(slices.Clone(held), events.Event(captureAttempted))
@@ -57,6 +65,8 @@ func TestDecisions(t *testing.T) {
 	paidAccount := Account{Status: "captured", AuthID: "auth", Authorized: ten, ExpiresAt: expires, CaptureID: "cap", Captured: ten}
 	refundedAccount := paidAccount
 	refundedAccount.Refunds, refundedAccount.Refunded = []Refund{{ID: "rf1", Amount: six, Done: true}}, six
+	twiceRefunded := refundedAccount
+	twiceRefunded.Refunds, twiceRefunded.Refunded = append(slices.Clone(refundedAccount.Refunds), Refund{ID: "rf2", Amount: four, Done: true}), ten
 	voidedAccount := heldAccount
 	voidedAccount.Status = "voided"
 	longerAccount := heldAccount
@@ -139,8 +149,11 @@ func TestDecisions(t *testing.T) {
 			capturing, Tell{capture, Answer{Kind: Done, Account: paidAccount}}, []events.Event{captured}},
 		"the provider refuses to capture": {
 			capturing, Tell{capture, Answer{Kind: Refused, Code: "expired"}}, []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "expired"}}},
-		"the provider does not know what to capture": {
-			capturing, Tell{capture, Answer{Kind: Missing}}, []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "not_found"}}},
+		"the provider does not know what it had authorised and is to capture": {
+			capturing, Tell{capture, Answer{Kind: Missing}}, []events.Event{forgotten("c1", events.OperationCapture)}},
+		"a capture that is accepted and not told is unknown": {
+			capturing, Tell{capture, Answer{Kind: Done, Account: heldAccount}}, []events.Event{events.PaymentOutcomeUnknown{
+				OrderID: "o", RequestID: "c1", Op: events.OperationCapture, Error: "the provider's account does not tell: it is authorised"}}},
 		"the provider voided what was to be captured": {
 			capturing, Tell{capture, Answer{Kind: Done, Account: voidedAccount}}, []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "voided"}}},
 		"nobody knows of the capture": {
@@ -180,6 +193,25 @@ func TestDecisions(t *testing.T) {
 				events.PaymentCaptured{OrderID: "o", RequestID: "v1", CaptureID: "cap", Amount: ten},
 				events.PaymentVoidFailed{OrderID: "o", RequestID: "v1", Code: "captured"},
 			}},
+		"a void that was refused is asked for by the next key": {
+			append(slices.Clone(voiding), voidFailed), again(void),
+			[]events.Event{events.VoidAttempted{OrderID: "o", RequestID: "v1-again", Key: "p:void:2", Attempt: 1}}},
+		"a void whose outcome is unknown keeps its key": {
+			append(slices.Clone(voiding), voidUnknown), again(void),
+			[]events.Event{events.VoidAttempted{OrderID: "o", RequestID: "v1-again", Key: "p:void", Attempt: 2}}},
+		"a void that was refused once keeps its next key while it is unknown": {
+			append(slices.Clone(voiding), voidFailed,
+				events.VoidAttempted{OrderID: "o", RequestID: "v2", Key: "p:void:2", Attempt: 1},
+				events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "v2", Op: events.OperationVoid, Error: "timeout"}), again(void),
+			[]events.Event{events.VoidAttempted{OrderID: "o", RequestID: "v1-again", Key: "p:void:2", Attempt: 2}}},
+		"the provider does not know what it had authorised and is to void": {
+			voiding, Tell{void, Answer{Kind: Missing}}, []events.Event{forgotten("v1", events.OperationVoid)}},
+		"the provider voids something else than what it had authorised": {
+			voiding, Tell{void, Answer{Kind: Done, Account: Account{Status: "voided"}}}, []events.Event{events.PaymentOutcomeUnknown{
+				OrderID: "o", RequestID: "v1", Op: events.OperationVoid, Error: "the provider's account does not tell: it is voided"}}},
+		"a void that is accepted and not told is unknown": {
+			voiding, Tell{void, Answer{Kind: Done, Account: heldAccount}}, []events.Event{events.PaymentOutcomeUnknown{
+				OrderID: "o", RequestID: "v1", Op: events.OperationVoid, Error: "the provider's account does not tell: it is authorised"}}},
 		"nobody knows of the void": {
 			voiding, Tell{void, timeout}, []events.Event{events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "v1", Op: events.OperationVoid, Error: "timeout"}}},
 
@@ -200,15 +232,34 @@ func TestDecisions(t *testing.T) {
 		"the provider refunds": {
 			refunding, Tell{refund, Answer{Kind: Done, Account: refundedAccount}}, []events.Event{refunded}},
 		"a refund that the provider counts and has yet to tell of is not counted": {
-			refunding, Tell{of(Ask{PaymentID: "p", OrderID: "o", RequestID: "r2", Op: events.OperationRefund, RefundID: "rf2"}, five), Answer{Kind: Done, Account: refundedAccount}},
-			[]events.Event{events.PaymentRefunded{OrderID: "o", RequestID: "r2", RefundID: "rf2", Amount: five, TotalRefunded: five}}},
+			refunding, Tell{Ask{PaymentID: "p", OrderID: "o", RequestID: "r2", Op: events.OperationRefund, RefundID: "rf2", Amount: four}, Answer{Kind: Done, Account: twiceRefunded}},
+			[]events.Event{events.PaymentRefunded{OrderID: "o", RequestID: "r2", RefundID: "rf2", Amount: four, TotalRefunded: four}}},
 		"a refund again is answered": {
 			append(slices.Clone(refunding), refunded), again(refund),
 			[]events.Event{events.PaymentRefunded{OrderID: "o", RequestID: "r1-again", RefundID: "rf1", Amount: six, TotalRefunded: six}}},
 		"the provider refuses to refund": {
 			refunding, Tell{refund, Answer{Kind: Refused, Code: "no"}}, []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1", RefundID: "rf1", Code: "no"}}},
-		"the provider does not know what to refund": {
-			refunding, Tell{refund, Answer{Kind: Missing}}, []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1", RefundID: "rf1", Code: "not_found"}}},
+		"the provider does not know what it had captured and is to refund": {
+			refunding, Tell{refund, Answer{Kind: Missing}}, []events.Event{forgotten("r1", events.OperationRefund)}},
+		"a refund that was refused is asked for by the next key": {
+			append(slices.Clone(refunding), refundFailed), again(refund),
+			[]events.Event{events.RefundAttempted{OrderID: "o", RequestID: "r1-again", RefundID: "rf1", Amount: six, Key: "p:refund:rf1:2", Attempt: 1}}},
+		"a refund that we refused keeps its key": {
+			append(slices.Clone(paid), refundFailed), again(refund),
+			[]events.Event{events.RefundAttempted{OrderID: "o", RequestID: "r1-again", RefundID: "rf1", Amount: six, Key: "p:refund:rf1", Attempt: 1}}},
+		"a refund that the provider accepts and does not tell is unknown": {
+			refunding, Tell{refund, Answer{Kind: Done, Account: paidAccount}}, []events.Event{events.PaymentOutcomeUnknown{
+				OrderID: "o", RequestID: "r1", Op: events.OperationRefund, Error: "the provider's account does not tell: it is captured"}}},
+		"a refund of another amount than was asked for is told as it is": {
+			append(slices.Clone(paid), events.RefundAttempted{OrderID: "o", RequestID: "r1", RefundID: "rf1", Amount: five, Key: "p:refund:rf1", Attempt: 1}),
+			Tell{of(refund, five), Answer{Kind: Done, Account: refundedAccount}}, []events.Event{refunded}},
+
+		"an account without an authorisation is no decline": {
+			append(slices.Clone(asked), unknown), Tell{check, Answer{Kind: Done, Account: Account{Status: "pending"}}},
+			[]events.Event{events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "k1", Op: events.OperationAuthorize, Error: "the provider's account does not tell: it is pending"}}},
+		"a dispute without an amount is of what was captured": {
+			paid, News{PaymentID: "p", EventID: "e", Disputed: true},
+			[]events.Event{events.PaymentDisputed{OrderID: "o", DisputeID: "e", Amount: ten, Reason: "dispute", PSPEventID: "e"}}},
 
 		"a webhook that is faster than the answer answers": {
 			asked, News{PaymentID: "p", EventID: "e", Account: heldAccount},
@@ -245,6 +296,9 @@ func TestDecisions(t *testing.T) {
 			held, Expire{At: expires, Answer: Answer{Kind: Done, Account: heldAccount}}, []events.Event{events.AuthorizationExpired{OrderID: "o"}}},
 		"what the provider does not know has expired": {
 			held, Expire{At: expires, Answer: Answer{Kind: Missing}}, []events.Event{events.AuthorizationExpired{OrderID: "o"}}},
+		"what the provider does not know has not expired while a capture may have been made": {
+			append(slices.Clone(capturing), events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "c1", Op: events.OperationCapture}),
+			Expire{At: expires, Answer: Answer{Kind: Missing}}, nil},
 		"nothing expires before its time": {
 			held, Expire{At: expires.Add(-1), Answer: Answer{Kind: Done, Account: heldAccount}}, nil},
 		"what is captured does not expire": {
@@ -292,8 +346,12 @@ func TestNewsThatContradictThePaymentAreRefused(t *testing.T) {
 		"captured in dollars":         {Account{CaptureID: "c", Captured: usd("10.00")}, "currency_mismatch"},
 		"authorised in dollars":       {Account{AuthID: "b", Authorized: usd("10.00")}, "currency_mismatch"},
 		"refunded in dollars":         {Account{Refunds: []Refund{{ID: "r", Amount: usd("1.00")}}}, "currency_mismatch"},
+		"a refund of no capture":      {Account{Refunds: refunds("4.00")}, "amount_mismatch"},
+		"refunds within the capture":  {Account{CaptureID: "c", Captured: eur("8.00"), Refunds: refunds("4.00", "4.00")}, ""},
+		"refunds above the capture":   {Account{CaptureID: "c", Captured: eur("8.00"), Refunds: refunds("4.00", "4.01")}, "amount_mismatch"},
+		"a dispute of nothing":        {Account{}, "amount_mismatch"},
 	} {
-		decided, err := Decide(paid, News{PaymentID: "pay-1", EventID: "evt-1", Account: c.account})
+		decided, err := Decide(paid, News{PaymentID: "pay-1", EventID: "evt-1", Account: c.account, Disputed: name == "a dispute of nothing"})
 		var no *esjs.Rejection
 		switch refused := errors.As(err, &no); {
 		case refused && (no.Code != c.code || no.Status != 422 || len(decided) > 0):
@@ -302,6 +360,36 @@ func TestNewsThatContradictThePaymentAreRefused(t *testing.T) {
 			t.Errorf("%s: an operator does not learn of what: %s", name, no.Message)
 		case !refused && (err != nil || c.code != ""):
 			t.Errorf("%s: %v, want %q", name, err, c.code)
+		}
+	}
+}
+
+// refunds are as many as there are amounts, as the PSP tells them.
+func refunds(amounts ...string) (all []Refund) {
+	for i, amount := range amounts {
+		all = append(all, Refund{ID: strconv.Itoa(i), Amount: eur(amount), Done: true})
+	}
+	return all
+}
+
+// A refund that is known is not told again with another amount, and those that are
+// known count when there is news of another one.
+func TestNewsOfRefundsCannotExceedWhatIsKnown(t *testing.T) {
+	s := State{OrderID: "o", Status: StatusCaptured, Amount: eur("10.00"), Authorized: eur("10.00"), AuthID: "a", CaptureID: "c", Captured: eur("10.00"),
+		Refunds: refunds("6.00"), Refunded: eur("6.00")}
+	for name, c := range map[string]struct {
+		told []Refund
+		code string
+	}{
+		"the same again":         {refunds("6.00"), ""},
+		"another amount":         {refunds("5.00"), "amount_mismatch"},
+		"one more":               {[]Refund{{ID: "x", Amount: eur("4.00"), Done: true}}, ""},
+		"one more, and too much": {[]Refund{{ID: "x", Amount: eur("4.01"), Done: true}}, "amount_mismatch"},
+	} {
+		decided, err := Decide(s, News{PaymentID: "p", EventID: "e", Account: Account{Refunds: c.told}})
+		var no *esjs.Rejection
+		if errors.As(err, &no) != (c.code != "") || no != nil && (no.Code != c.code || len(decided) > 0) {
+			t.Errorf("%s: %v, %v", name, decided, err)
 		}
 	}
 }

@@ -94,7 +94,7 @@ func (d Desk) Expire(ctx context.Context, fired esjs.Fired) error {
 	if err != nil {
 		return err
 	}
-	if answer.Kind != Done && answer.Kind != Missing {
+	if !known.decidedBy(answer) {
 		return esjs.RetryAfter(lookAgain, errors.New("what became of the authorisation is unknown: "+answer.Error+answer.Code))
 	}
 	_, _, err = d.books.Handle(ctx, id, Expire{At: fired.FiredAt, Answer: answer}, esjs.Metadata{

@@ -23,10 +23,16 @@ func (s State) due(at time.Time) bool {
 	return s.Status == StatusAuthorized && !s.ExpiresAt.After(at)
 }
 
+// decidedBy tells whether the PSP's answer says what became of an authorisation whose
+// time has ended. That it knows of nothing is no word about a capture whose outcome is unknown.
+func (s State) decidedBy(a Answer) bool {
+	return a.Kind == Done || a.Kind == Missing && !s.underWay(events.OperationCapture)
+}
+
 // decide says that nothing is held any more, unless the PSP knows better: it may have
 // captured, voided, or given the authorisation more time.
 func (x Expire) decide(s State) []events.Event {
-	if !s.due(x.At) {
+	if !s.due(x.At) || !s.decidedBy(x.Answer) {
 		return nil
 	}
 	account := x.Answer.Account

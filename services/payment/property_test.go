@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -98,8 +99,8 @@ func (l *life) lie(e events.Event) string {
 			return "the PSP captured " + account.Captured.Amount
 		}
 	case events.PaymentVoidFailed:
-		if account.Captures == 0 {
-			return "the PSP did not capture, it is " + account.Status
+		if account.Voids > 0 {
+			return "the PSP voided"
 		}
 	case events.PaymentRefundFailed:
 		for _, r := range account.Refunds {
@@ -247,6 +248,10 @@ func (l *life) fault(t *rapid.T) {
 		"", "", partners.KindReset, partners.KindError, partners.KindUnavailable, partners.KindBusy, partners.KindThrottled,
 	}
 	for _, op := range []string{"status", "authorise", "capture", "void", "refund"} {
+		kinds := kinds
+		if op == "void" || op == "refund" {
+			kinds = append(slices.Clone(kinds), partners.KindDecline)
+		}
 		kind := rapid.SampledFrom(kinds).Draw(t, op)
 		if kind == "" {
 			continue

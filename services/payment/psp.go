@@ -69,7 +69,7 @@ func (p psp) ask(ctx context.Context, c Call) (Answer, error) {
 	if c.Op == events.OperationRefund {
 		body["refund_id"] = c.RefundID
 	}
-	return p.call(ctx, service.PartnerCall{
+	return p.call(ctx, c.PaymentID, service.PartnerCall{
 		Method: http.MethodPost,
 		Path:   c.path() + "/" + wireName(c.Op),
 		Key:    c.Key,
@@ -77,9 +77,14 @@ func (p psp) ask(ctx context.Context, c Call) (Answer, error) {
 	})
 }
 
-// look asks for the PSP's account of the payment.
+// look asks for the PSP's account of the payment. A no to the question says nothing
+// about the payment.
 func (p psp) look(ctx context.Context, c Call) (Answer, error) {
-	return p.call(ctx, service.PartnerCall{Method: http.MethodGet, Path: c.path()})
+	answer, err := p.call(ctx, c.PaymentID, service.PartnerCall{Method: http.MethodGet, Path: c.path()})
+	if answer.Kind == Refused {
+		return unknown("the provider refuses to tell of the payment: " + answer.Code), err
+	}
+	return answer, err
 }
 
 // settledBy tells that the operation was done, or can never be done, so that
@@ -89,8 +94,10 @@ func (c Call) settledBy(a Answer) bool {
 		return false
 	}
 	switch c.Op {
-	case events.OperationAuthorize, events.OperationVoid:
-		return a.Account.Status != "authorised" || c.Op == events.OperationAuthorize
+	case events.OperationAuthorize:
+		return true
+	case events.OperationVoid:
+		return a.Account.Captured.Sign() > 0 || a.Account.holdsNothing()
 	case events.OperationCapture:
 		return a.Account.Captured.Sign() > 0 || a.Account.Status == "voided"
 	case events.OperationRefund:
@@ -113,23 +120,35 @@ func wireName(op events.PaymentOperation) string {
 	return string(op)
 }
 
-func (p psp) call(ctx context.Context, c service.PartnerCall) (Answer, error) {
+// call sends one request about a payment. An answer that is not of this payment, or
+// lacks an amount, tells nothing.
+func (p psp) call(ctx context.Context, id string, c service.PartnerCall) (Answer, error) {
 	var body reply
 	err := p.partner.Call(ctx, c, &body)
 	var no *service.PartnerRefusal
+	refused := errors.As(err, &no)
+	told := body.Payment
 	switch {
-	case err == nil:
-		return Answer{Kind: Done, Account: body.Payment.read()}, nil
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return Answer{}, ctx.Err()
-	case !errors.As(err, &no):
-		return Answer{Kind: Unknown, Error: err.Error()}, nil
+	case err != nil && !refused:
+		return unknown(err.Error()), nil
+	case told.Reference != id && (!refused || told.Reference != ""):
+		return unknown(fmt.Sprintf("the provider was asked about payment %q and tells of %q", id, told.Reference)), nil
+	}
+	if err := told.incomplete(); err != nil {
+		return unknown(err.Error()), nil
+	}
+	switch {
+	case !refused:
+		return Answer{Kind: Done, Account: told.read()}, nil
 	case no.Status == http.StatusNotFound:
 		return Answer{Kind: Missing}, nil
-	default:
-		return Answer{Kind: Refused, Account: body.Payment.read(), Code: no.Code, Class: body.Error.Class}, nil
 	}
+	return Answer{Kind: Refused, Account: told.read(), Code: no.Code, Class: body.Error.Class}, nil
 }
+
+func unknown(why string) Answer { return Answer{Kind: Unknown, Error: why} }
 
 // pageSize is how many payments of the PSP's list are read at once.
 const pageSize = 200
@@ -176,6 +195,22 @@ func (a account) read() Account {
 	return read
 }
 
+// incomplete returns which amount is missing: no amount is not an amount of zero.
+func (a account) incomplete() error {
+	switch {
+	case a.AuthorisationID != "" && a.Authorised.Sign() <= 0:
+		return fmt.Errorf("the authorisation %q has no amount", a.AuthorisationID)
+	case a.CaptureID != "" && a.Captured.Sign() <= 0:
+		return fmt.Errorf("the capture %q has no amount", a.CaptureID)
+	}
+	for _, r := range a.Refunds {
+		if r.RefundID == "" || r.Amount.Sign() <= 0 {
+			return fmt.Errorf("the refund %q has no id or no amount", r.RefundID)
+		}
+	}
+	return nil
+}
+
 // notice is a webhook of the PSP.
 type notice struct {
 	ID      string  `json:"id"`
@@ -192,6 +227,12 @@ func readNotice(body []byte) (News, error) {
 	}
 	if n.ID == "" || n.Payment.Reference == "" {
 		return News{}, errors.New("the webhook has no id or no payment.reference")
+	}
+	if err := service.WebhookID(n.ID); err != nil {
+		return News{}, err
+	}
+	if err := n.Payment.incomplete(); err != nil {
+		return News{}, fmt.Errorf("the webhook is incomplete: %w", err)
 	}
 	return News{
 		PaymentID: n.Payment.Reference,

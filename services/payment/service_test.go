@@ -257,6 +257,42 @@ func TestAnOutcomeThatNobodyKnowsIsFoundOut(t *testing.T) {
 	}
 }
 
+// The PSP keeps its answer to a key, a no too: what it refused once, it is asked anew.
+func TestARefundThatWasRefusedOnceIsAskedAnew(t *testing.T) {
+	w := newWorld(t)
+	w.start(payment.Config{})
+	w.authorize("a1", "card-ok")
+	w.capture("c1")
+	w.Check(w.psp.Inject(partners.Fault{Partner: "psp", Op: "refund", Kind: partners.KindDecline, Next: 1}))
+	refund := func(id string) events.Event {
+		t.Helper()
+		w.request(events.RefundRequested{Request: req(id), PaymentID: "p", RefundID: "rf", Amount: eur("24.90")})
+		return w.await(id)
+	}
+	servicetest.As[events.PaymentRefundFailed](t, refund("r1"))
+	servicetest.As[events.PaymentRefunded](t, refund("r2"))
+	if p, _ := w.psp.Payment("p"); len(p.Refunds) != 1 || p.Refunded.Amount != "24.90" {
+		t.Errorf("the PSP has %+v", p)
+	}
+}
+
+func TestAVoidThatWasRefusedOnceIsAskedAnew(t *testing.T) {
+	w := newWorld(t)
+	w.start(payment.Config{})
+	w.authorize("a1", "card-ok")
+	w.Check(w.psp.Inject(partners.Fault{Partner: "psp", Op: "void", Kind: partners.KindDecline, Next: 1}))
+	void := func(id string) events.Event {
+		t.Helper()
+		w.request(events.VoidRequested{Request: req(id), PaymentID: "p"})
+		return w.await(id)
+	}
+	servicetest.As[events.PaymentVoidFailed](t, void("v1"))
+	servicetest.As[events.PaymentVoided](t, void("v2"))
+	if p, _ := w.psp.Payment("p"); p.Status != "voided" || p.Voids != 1 {
+		t.Errorf("the PSP has %+v", p)
+	}
+}
+
 func TestWhatNeverReachedTheProviderIsNotFoundAndAskedForAgain(t *testing.T) {
 	w := newWorld(t)
 	w.start(payment.Config{})
@@ -359,26 +395,35 @@ func TestWebhooksAreStoredOnce(t *testing.T) {
 		signature, body string
 		status          int
 	}
-	news := func(amounts string, status int) webhook {
-		body := `{"id":"evt-2","type":"payment.captured","payment":{"reference":"p","status":"captured","authorisation_id":"auth-2","capture_id":"cap-2",` + amounts + `}}`
+	told := func(id, fields string, status int) webhook {
+		body := `{"id":"` + id + `","type":"payment.captured","payment":{"reference":"p","status":"captured",` + fields + `}}`
 		return webhook{sign(body), body, status}
 	}
+	news := func(amounts string, status int) webhook { return told("evt-2", amounts, status) }
 	for name, c := range map[string]webhook{
-		"no signature":               {"", body, 401},
-		"another secret":             {partners.Sign([]byte("guess"), []byte(body), time.Now()), body, 401},
-		"another body":               {sign(body), body + " ", 401},
-		"too old":                    {partners.Sign(secret, []byte(body), time.Now().Add(-6*time.Minute)), body, 401},
-		"from the future":            {partners.Sign(secret, []byte(body), time.Now().Add(6*time.Minute)), body, 401},
-		"not JSON":                   {sign("{"), "{", 400},
-		"more than was to be paid":   news(`"captured":{"amount":"24.91","currency":"EUR"}`, 422),
-		"another amount authorised":  news(`"authorised":{"amount":"24.89","currency":"EUR"}`, 422),
-		"another currency":           news(`"captured":{"amount":"24.90","currency":"USD"}`, 422),
-		"less than nothing":          news(`"refunded":{"amount":"-1.00","currency":"EUR"}`, 422),
-		"too many decimals":          news(`"captured":{"amount":"24.900","currency":"EUR"}`, 400),
-		"an amount out of range":     news(`"captured":{"amount":"99999999999999999999","currency":"EUR"}`, 400),
-		"an amount that is a number": news(`"captured":{"amount":24.90,"currency":"EUR"}`, 400),
-		"a currency that is none":    news(`"captured":{"amount":"24.90","currency":"EURO"}`, 400),
-		"no reference":               {sign("{}"), "{}", 400},
+		"no signature":                       {"", body, 401},
+		"another secret":                     {partners.Sign([]byte("guess"), []byte(body), time.Now()), body, 401},
+		"another body":                       {sign(body), body + " ", 401},
+		"too old":                            {partners.Sign(secret, []byte(body), time.Now().Add(-6*time.Minute)), body, 401},
+		"from the future":                    {partners.Sign(secret, []byte(body), time.Now().Add(6*time.Minute)), body, 401},
+		"not JSON":                           {sign("{"), "{", 400},
+		"more than was to be paid":           news(`"captured":{"amount":"24.91","currency":"EUR"}`, 422),
+		"another amount authorised":          news(`"authorised":{"amount":"24.89","currency":"EUR"}`, 422),
+		"another currency":                   news(`"captured":{"amount":"24.90","currency":"USD"}`, 422),
+		"less than nothing":                  news(`"refunded":{"amount":"-1.00","currency":"EUR"}`, 422),
+		"too many decimals":                  news(`"captured":{"amount":"24.900","currency":"EUR"}`, 400),
+		"an amount out of range":             news(`"captured":{"amount":"99999999999999999999","currency":"EUR"}`, 400),
+		"an amount that is a number":         news(`"captured":{"amount":24.90,"currency":"EUR"}`, 400),
+		"a currency that is none":            news(`"captured":{"amount":"24.90","currency":"EURO"}`, 400),
+		"an authorisation without an amount": news(`"authorisation_id":"auth-2"`, 400),
+		"a capture without an amount":        news(`"capture_id":"cap-2"`, 400),
+		"a refund without an amount":         news(`"refunds":[{"refund_id":"r"}]`, 400),
+		"a refund without an id":             news(`"refunds":[{"amount":{"amount":"1.00","currency":"EUR"}}]`, 400),
+		"refunds above the capture": news(`"refunds":[{"refund_id":"r","amount":{"amount":"24.90","currency":"EUR"}},
+			{"refund_id":"s","amount":{"amount":"0.01","currency":"EUR"}}]`, 422),
+		"an id without end":            told(strings.Repeat("x", 201), `"authorisation_id":""`, 400),
+		"an id that cannot be printed": told(`evt\n`, `"authorisation_id":""`, 400),
+		"no reference":                 {sign("{}"), "{}", 400},
 		"not ours": {sign(`{"id":"e","payment":{"reference":"q"}}`),
 			`{"id":"e","payment":{"reference":"q"}}`, 404},
 	} {

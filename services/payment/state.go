@@ -45,6 +45,8 @@ type State struct {
 	Attempts map[string]int `json:"attempts"` // by idempotency key
 	Open     []Attempt      `json:"open"`     // attempted and not answered
 	Answered []string       `json:"answered"` // request ids, the newest maxAnswered
+	// Refused counts the PSP's definite noes to a void and to each refund, by [effect].
+	Refused map[string]int `json:"refused,omitzero"`
 	// Unsettled were answered as unknown, and nothing definite came after that; one by key.
 	Unsettled []Attempt `json:"unsettled,omitzero"`
 }
@@ -71,7 +73,7 @@ type Attempt struct {
 const maxAnswered = 128
 
 // stateVersion changes when snapshots of [State] must not be read any more.
-const stateVersion = 3
+const stateVersion = 4
 
 // Apply folds one event into the state.
 func Apply(s State, e events.Event) State {
@@ -117,7 +119,7 @@ func Apply(s State, e events.Event) State {
 			s.Status = StatusVoided
 		}
 	case events.PaymentVoidFailed:
-		return s.answered(e.OrderID, e.RequestID).settled(events.OperationVoid, "")
+		return s.refused(e.RequestID).answered(e.OrderID, e.RequestID).settled(events.OperationVoid, "")
 	case events.RefundAttempted:
 		s = s.attempted(Attempt{RequestID: e.RequestID, Op: events.OperationRefund, Key: e.Key, RefundID: e.RefundID, Amount: e.Amount, N: e.Attempt})
 		return s.refund(Refund{ID: e.RefundID, Amount: e.Amount})
@@ -129,7 +131,7 @@ func Apply(s State, e events.Event) State {
 		if _, attempted := s.open(e.RequestID); attempted {
 			s.Refunds = slices.DeleteFunc(slices.Clone(s.Refunds), func(r Refund) bool { return r.ID == e.RefundID && !r.Done })
 		}
-		return s.answered(e.OrderID, e.RequestID).settled(events.OperationRefund, e.RefundID)
+		return s.refused(e.RequestID).answered(e.OrderID, e.RequestID).settled(events.OperationRefund, e.RefundID)
 	case events.AuthorizationExpired:
 		s = s.answered(e.OrderID, e.RequestID).settled(events.OperationAuthorize, "").
 			settled(events.OperationCapture, "").settled(events.OperationVoid, "")
@@ -173,6 +175,21 @@ func (s State) unsettled(requestID string) State {
 		return s
 	}
 	s.Unsettled = append(slices.Clip(s.Unsettled), a)
+	return s
+}
+
+// refused notes that the PSP said no to the attempt that was made for a request. Without
+// an attempt the no was ours.
+func (s State) refused(requestID string) State {
+	a, attempted := s.open(requestID)
+	if !attempted {
+		return s
+	}
+	s.Refused = maps.Clone(s.Refused)
+	if s.Refused == nil {
+		s.Refused = map[string]int{}
+	}
+	s.Refused[effect(a.Op, a.RefundID)]++
 	return s
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
@@ -44,9 +45,9 @@ type item struct {
 // cancelled is the code with which the carrier refuses what was cancelled.
 const cancelled = "cancelled"
 
-// ask asks the carrier and reads its answer. The error explains an Unknown
-// answer; it is ctx's alone when ctx ended.
-func (c carrier) ask(ctx context.Context, a Ask) (Answer, error) {
+// ask asks the carrier about a shipment as we know it, and reads its answer. The
+// error explains an Unknown answer; it is ctx's alone when ctx ended.
+func (c carrier) ask(ctx context.Context, a Ask, known State) (Answer, error) {
 	key := a.ShipmentID + ":" + string(a.Op)
 	body := map[string]any{}
 	switch a.Op {
@@ -62,6 +63,12 @@ func (c carrier) ask(ctx context.Context, a Ask) (Answer, error) {
 		// otherwise be its answer for ever.
 		key += ":" + uuid.NewString()
 		body["request_reference"] = a.RequestID
+	case Cancel:
+		// The carrier keeps its answer to a key, a no too: after one the next key asks
+		// anew. While the outcome is unknown it stays the same.
+		if known.Refused > 0 {
+			key += ":" + strconv.Itoa(known.Refused+1)
+		}
 	}
 	var answer reply
 	err := c.partner.Call(ctx, service.PartnerCall{
@@ -71,12 +78,19 @@ func (c carrier) ask(ctx context.Context, a Ask) (Answer, error) {
 		Body:   body,
 	}, &answer)
 	var no *service.PartnerRefusal
-	switch {
-	case err == nil:
-		return Answer{Kind: Done, Account: answer.Shipment.read()}, nil
-	case !errors.As(err, &no):
+	refused := errors.As(err, &no)
+	missing := refused && no.Status == http.StatusNotFound
+	switch told := answer.Shipment; {
+	case err != nil && !refused:
 		return Answer{}, err
-	case no.Status == http.StatusNotFound:
+	case !refused && told.Reference != a.ShipmentID:
+		return Answer{}, fmt.Errorf("the carrier was asked about shipment %q and tells of %q", a.ShipmentID, told.Reference)
+	case known.Status == StatusBooked && (missing || told.NothingBooked):
+		// It took the booking: that it knows nothing of it now is no word about the goods.
+		return Answer{}, errors.New("the carrier does not know the shipment that it had booked")
+	case !refused:
+		return Answer{Kind: Done, Account: told.read()}, nil
+	case missing:
 		return Answer{Kind: Missing, Code: no.Code}, nil
 	case a.Op == Dispatch && no.Code != cancelled:
 		// It refuses the request and not the parcel, which it still has and may
@@ -111,6 +125,9 @@ func readNotice(body []byte) (News, error) {
 	}
 	if n.ID == "" || n.Shipment.Reference == "" {
 		return News{}, errors.New("the webhook has no id or no shipment.reference")
+	}
+	if err := service.WebhookID(n.ID); err != nil {
+		return News{}, err
 	}
 	return News{
 		ShipmentID: n.Shipment.Reference,

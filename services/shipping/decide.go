@@ -115,7 +115,7 @@ const (
 	Unknown AnswerKind = iota // the operation may or may not have been done
 	Done                      // Account is the truth
 	Refused                   // definitely not done
-	Missing                   // definitely not done: the carrier does not know the shipment
+	Missing                   // definitely not done: the carrier does not know the shipment, and never booked it
 )
 
 // Account is a shipment as the carrier's books have it.
@@ -157,7 +157,7 @@ func (t Tell) decide(s State) []events.Event {
 		}
 	case Dispatch:
 		switch {
-		case t.Answer.Kind == Refused, t.Answer.Kind == Missing:
+		case t.Answer.Kind == Refused:
 			return []events.Event{events.ShipmentCancelled{OrderID: t.OrderID, RequestID: t.RequestID}}
 		case t.Answer.Kind == Done && (account.Status == "dispatched" || account.Status == "delivered"):
 			return []events.Event{t.dispatched(account.Tracking)}
@@ -168,7 +168,7 @@ func (t Tell) decide(s State) []events.Event {
 		switch {
 		case t.Answer.Kind == Missing, t.Answer.Kind == Done && account.NothingBooked:
 			return []events.Event{t.voided()}
-		case t.Answer.Kind == Done:
+		case t.Answer.Kind == Done && account.Status == "cancelled":
 			return []events.Event{events.ShipmentCancelled{OrderID: t.OrderID, RequestID: t.RequestID}}
 		case t.Answer.Kind == Refused:
 			return []events.Event{events.ShipmentCancellationRefused{OrderID: t.OrderID, RequestID: t.RequestID, Reason: t.Answer.Code}}

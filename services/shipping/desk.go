@@ -49,7 +49,7 @@ func (d Desk) Request(ctx context.Context, e events.Event, caused esjs.Metadata)
 	if err != nil || !ask.NeedsCarrier(state) {
 		return err
 	}
-	answer, err := d.carrier.ask(ctx, ask)
+	answer, err := d.carrier.ask(ctx, ask, state)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -2,6 +2,7 @@ package shipping_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -208,6 +209,48 @@ func TestADispatchThatWasDeclinedOnceIsAskedAgain(t *testing.T) {
 	w.Check(w.carrier.Inject(partners.Fault{Partner: "carrier", Op: "dispatch", Kind: partners.KindDecline, Next: 1}))
 	w.request(events.DispatchRequested{Request: req("d1"), ShipmentID: "s"})
 	servicetest.As[events.ShipmentDispatched](t, w.await("d1"))
+}
+
+func TestACancellationThatWasRefusedOnceIsAskedAnew(t *testing.T) {
+	w := newWorld(t)
+	servicetest.As[events.ShipmentBooked](t, w.book("b1", "DE", "addr-1"))
+	w.Check(w.carrier.Inject(partners.Fault{Partner: "carrier", Op: "cancel", Kind: partners.KindDecline, Next: 1}))
+	cancel := func(id string) events.Event {
+		t.Helper()
+		w.request(events.ShipmentCancellationRequested{Request: req(id), ShipmentID: "s", Cause: "customer"})
+		return w.await(id)
+	}
+	servicetest.As[events.ShipmentCancellationRefused](t, cancel("x1"))
+	servicetest.As[events.ShipmentCancelled](t, cancel("x2"))
+	if s, _ := w.carrier.Shipment("s"); s.Status != "cancelled" {
+		t.Errorf("the carrier has %+v", s)
+	}
+}
+
+// A carrier that booked a parcel, and for a while does not know it, said nothing about the
+// goods: they are neither given up nor sent again with another booking.
+func TestABookingThatTheCarrierDoesNotKnowForAWhileIsAskedAboutAgain(t *testing.T) {
+	var forgets atomic.Int32
+	w := newWorldBehind(t, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasSuffix(r.URL.Path, "/book") && forgets.Add(-1) >= 0 {
+				w.WriteHeader(http.StatusNotFound)
+				_, _ = io.WriteString(w, `{"error":{"code":"not_found"}}`) // who is gone asks again
+				return
+			}
+			h.ServeHTTP(w, r)
+		})
+	})
+	servicetest.As[events.ShipmentBooked](t, w.book("b1", "DE", "addr-manual"))
+	forgets.Store(2)
+	w.request(events.DispatchRequested{Request: req("d1"), ShipmentID: "s"})
+	w.Until("the carrier is asked until it knows the parcel", func() bool { return forgets.Load() < 0 })
+	forgets.Store(2)
+	w.request(events.ShipmentCancellationRequested{Request: req("x1"), ShipmentID: "s", Cause: "customer"})
+	servicetest.As[events.ShipmentCancelled](t, w.await("x1"))
+	if got := strings.Join(servicetest.Types(w.History(events.CategoryShipment, "s")), " "); got != "ShipmentBooked ShipmentCancelled" {
+		t.Errorf("the history is %s", got)
+	}
 }
 
 func TestALostParcelIsToldAndRebooked(t *testing.T) {

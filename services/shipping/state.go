@@ -29,6 +29,7 @@ type State struct {
 	Cost     events.Money `json:"cost"`
 	ETA      time.Time    `json:"eta"`
 	Cause    string       `json:"cause"`    // of a void
+	Refused  int          `json:"refused"`  // how often a cancellation was refused
 	Answered []string     `json:"answered"` // request ids, the newest maxAnswered
 }
 
@@ -37,7 +38,7 @@ type State struct {
 const maxAnswered = 128
 
 // stateVersion changes when snapshots of [State] must not be read any more.
-const stateVersion = 1
+const stateVersion = 2
 
 // Apply folds one event into the state.
 func Apply(s State, e events.Event) State {
@@ -63,6 +64,7 @@ func Apply(s State, e events.Event) State {
 		s.Status = StatusCancelled
 	case events.ShipmentCancellationRefused:
 		s = s.answered(e.OrderID, e.RequestID)
+		s.Refused++
 	case events.ShipmentLost:
 		s = s.answered(e.OrderID, e.RequestID)
 		s.Status = StatusLost

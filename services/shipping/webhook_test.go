@@ -41,6 +41,7 @@ func TestWebhooksThatAreRefusedChangeNothing(t *testing.T) {
 	before := len(w.History(events.CategoryShipment, "s"))
 	lost := `{"id":"e","type":"shipment.lost","shipment":{"reference":"s","status":"lost"}}`
 	stranger := strings.Replace(lost, `"s"`, `"q"`, 1)
+	endless := strings.Replace(lost, `"e"`, `"`+strings.Repeat("e", 201)+`"`, 1)
 	now := time.Now()
 	for name, c := range map[string]struct {
 		body, signature string
@@ -53,6 +54,7 @@ func TestWebhooksThatAreRefusedChangeNothing(t *testing.T) {
 		"from the future":      {lost, partners.Sign(secret, []byte(lost), now.Add(6*time.Minute)), http.StatusUnauthorized},
 		"an unknown shipment":  {stranger, partners.Sign(secret, []byte(stranger), now), http.StatusNotFound},
 		"no JSON":              {"{", partners.Sign(secret, []byte("{"), now), http.StatusBadRequest},
+		"an id without end":    {endless, partners.Sign(secret, []byte(endless), now), http.StatusBadRequest},
 		"no reference":         {"{}", partners.Sign(secret, []byte("{}"), now), http.StatusBadRequest},
 		"a cost that is wrong": {`{"id":"e","shipment":{"reference":"s","cost":{"amount":"1.001","currency":"EUR"}}}`, partners.Sign(secret, []byte(`{"id":"e","shipment":{"reference":"s","cost":{"amount":"1.001","currency":"EUR"}}}`), now), http.StatusBadRequest},
 	} {

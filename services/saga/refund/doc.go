@@ -7,8 +7,8 @@
 //	     └─ VOIDING ────────────────── SETTLED
 //
 // There is one instance for each refund, on ev.refund.<refund id>; an order may
-// have several, in parts. It only goes forward: every step is asked again under
-// the same key until it is done, at first often and then each hour with the
+// have several, in parts. It only goes forward: every step is asked for again, as
+// the same effect, until it is done, at first often and then each hour with the
 // attention of people.
 //
 // Read table.go first: it says what happens, row by row. facts.go makes the events,
