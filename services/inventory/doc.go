@@ -7,7 +7,7 @@
 //
 //	(none) ─reserve─▶ Held ─commit──▶ Committed
 //	   │                ├───release─▶ Released
-//	   │                └───expiry──▶ Expired      (fulfilment fell silent)
+//	   │                └───expiry──▶ Expired      (fulfilment fell silent; never while it asks for the money)
 //	   ├──reserve──▶ Rejected ─reserve again─▶ Held
 //	   └──release──▶ Voided      (a late reserve finds it and holds nothing)
 //

@@ -87,7 +87,11 @@ func stockVerbs(stocks *esjs.CommandHandler[Stock, StockCommand, events.Event]) 
 			Delta  int    `json:"delta" required:"that is negative when goods are missing"`
 			Reason string `json:"reason" required:"of 1 to 200 bytes"`
 		}) (StockCommand, error) {
-			return Adjust{Delta: body.Delta, Reason: body.Reason, By: request.Actor}, short("reason", body.Reason)
+			by, err := request.Decider()
+			if err != nil {
+				return nil, err
+			}
+			return Adjust{Delta: body.Delta, Reason: body.Reason, By: by}, short("reason", body.Reason)
 		}),
 	}
 }

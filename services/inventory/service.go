@@ -28,6 +28,9 @@ type Config struct {
 	Lease       time.Duration // see [esjs.SubscriptionConfig]
 	Concurrency int           // commands handled at once; default 256
 	Batch       int           // orders whose requests are decided together, at most; default 256
+	// LookAgain is the pause before a hold whose time has ended, and which is kept as its
+	// order is being paid, is looked at again; default 10 min.
+	LookAgain time.Duration
 }
 
 // Service is the inventory service.
@@ -44,6 +47,9 @@ func New(env *service.Env, cfg Config) *Service {
 	env.Health.AwaitSubscriptions(requests, set, fired)
 	if cfg.Batch == 0 {
 		cfg.Batch = batchSize
+	}
+	if cfg.LookAgain == 0 {
+		cfg.LookAgain = lookAgain
 	}
 	return &Service{env: env, cfg: cfg}
 }
@@ -72,6 +78,11 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	defer closeReservations()
+	fulfilments, closeFulfilments, err := service.OpenHandler(ctx, s.env, fulfilmentAggregate(codec), esjs.HandlerConfig[capturing]{})
+	if err != nil {
+		return err
+	}
+	defer closeFulfilments()
 	g := group{store: s.env.Store, stocks: stocks, reservations: reservations}
 	return service.Group(ctx,
 		service.Named("parked keys", func(ctx context.Context) error {
@@ -97,7 +108,7 @@ func (s *Service) Run(ctx context.Context) error {
 			}), s.cfg.Batch, g.handle)
 		}),
 		service.Named("expiry of reservations", func(ctx context.Context) error {
-			return g.expiry(codec, s.cfg.Lease).Keep(ctx, s.env)
+			return s.expiry(codec, g, fulfilments).Keep(ctx, s.env)
 		}),
 	)
 }

@@ -261,6 +261,39 @@ func TestWhatIsHeldTooLongIsFreeAgain(t *testing.T) {
 	}
 }
 
+// The time of a hold ends while nobody knows whether the money was captured: who paid
+// gets the goods. Where the order is undone after all, they are free again.
+func TestWhatIsBeingPaidStaysHeld(t *testing.T) {
+	h := newHouse(t)
+	h.receive("a", 10)
+	h.runAs(inventory.Config{LookAgain: 10 * time.Millisecond})
+	feed := h.Follow(esjs.Query{Categories: []string{events.CategoryReservation}, Types: []string{"ReservationExpired", "ReservationCommitted"}})
+	next := func(order string) events.Event {
+		t.Helper()
+		e := feed.Find("news of a hold", func(esjs.Recorded[events.Event]) bool { return true })
+		if e.Stream.Key != order {
+			t.Fatalf("%s of %s, not of %s", e.Type, e.Stream.Key, order)
+		}
+		return e.Event
+	}
+	line := []events.StockLine{{SKU: "a", Quantity: 3}}
+	for _, order := range []string{"paid", "undone"} {
+		h.request(order, events.CaptureRequested{Request: ask(order, 1), PaymentID: "p"})
+		h.request(order, events.ReservationRequested{Request: ask(order, 2), ExpiresAt: time.Now(), Lines: line})
+	}
+	h.answers(2)
+	// Holds end in the order of their times, so theirs have when this one has.
+	h.request("silent", events.ReservationRequested{Request: ask("silent", 1), ExpiresAt: time.Now(), Lines: line})
+	servicetest.As[events.ReservationExpired](t, next("silent"))
+	h.request("undone", events.CompensationStarted{OrderID: "undone"})
+	servicetest.As[events.ReservationExpired](t, next("undone"))
+	h.request("paid", events.StockCommitRequested{Request: ask("paid", 3)})
+	servicetest.As[events.ReservationCommitted](t, next("paid"))
+	if s := h.level("a"); s.OnHand != 7 || s.Reserved != 0 {
+		t.Errorf("level %+v", s)
+	}
+}
+
 func TestEveryRequiredFieldIsAskedFor(t *testing.T) {
 	h := newHouse(t)
 	h.run()
@@ -273,6 +306,24 @@ func TestEveryRequiredFieldIsAskedFor(t *testing.T) {
 	h.Requires("cmd.stock.beans.adjust", `{"delta":-1,"reason":"counted"}`, says{
 		"delta": "a whole number that is negative when goods are missing", "reason": "a string of 1 to 200 bytes",
 	})
+}
+
+// Whoever corrects the stock says who he is and why, and both are kept.
+func TestACorrectionOfTheStockSaysWhoDecidedAndWhy(t *testing.T) {
+	h := newHouse(t)
+	h.receive("beans", 10)
+	h.run()
+	h.refused("cmd.stock.beans.adjust", `{"delta":-2,"reason":"counted"}`, "422 actor_required")
+	h.refused("cmd.stock.beans.adjust", `{"delta":-2}`, "422 field_required")
+	_, err := service.Client{Conn: h.NC}.Send(t.Context(), service.Command{
+		Category: "stock", Key: "beans", Verb: "adjust", Body: []byte(`{"delta":-2,"reason":"counted"}`), Actor: "alice",
+	})
+	h.Check(err)
+	history := h.History(events.CategoryStock, "beans")
+	adjusted := servicetest.As[events.StockAdjusted](t, history[len(history)-1].Event)
+	if len(history) != 2 || adjusted.By != "alice" || adjusted.Reason != "counted" || adjusted.OnHandAfter != 8 {
+		t.Errorf("after %d events: %+v", len(history), adjusted)
+	}
 }
 
 // Amounts that are none, and none of the product's: refused in words, and nothing changed.

@@ -33,7 +33,7 @@ type Receive struct {
 	Reference string
 }
 
-// Adjust corrects what is on hand after a count.
+// Adjust corrects what is on hand after a count: an operator's decision.
 type Adjust struct {
 	Delta      int
 	Reason, By string
