@@ -116,8 +116,10 @@ func (p Policy) patience(q Question) Patience {
 		return p.CaptureCheck
 	case dispatch, commit:
 		return p.Dispatch
-	case complete:
-		return p.Complete
+	case complete: // people are asked as soon as about a step back
+		pace := p.Complete
+		pace.Attempts = p.Compensate.Attempts
+		return pace
 	}
 	return p.Compensate
 }

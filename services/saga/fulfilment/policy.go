@@ -26,7 +26,7 @@ type Policy struct {
 	Capture        Patience // a capture, before its outcome counts as unknown
 	CaptureCheck   Patience // status checks of a capture
 	Dispatch       Patience // hand-over to the carrier and the stock's commitment
-	Complete       Patience // the order's completion; repeated for ever, Attempts is not used
+	Complete       Patience // the order's completion; Attempts are those of Compensate
 	Compensate     Patience // every step of a compensation
 
 	// SLA is the time from submission in which the order has to be captured,
@@ -120,7 +120,7 @@ func (p Policy) Validate() error {
 type namedPatience struct {
 	name string
 	Patience
-	endless bool // Attempts is not used
+	endless bool // it has no Attempts of its own
 }
 
 // namedWait is a duration, its name in a file of policies, and its lower limit.

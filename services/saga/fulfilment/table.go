@@ -215,7 +215,11 @@ func forwardRows() []Row {
 		// Complete.
 		{ID: "F41", States: in(Completing), Inputs: on("OrderCompleted"), Next: Completed,
 			Facts: facts(fulfilmentCompleted, when(both(lateEffect, noAttention), attentionRequired(attentionLateEffect)))},
-		{ID: "F42", States: in(Completing), Inputs: on(TimerStep), Facts: facts(completionRequested), Remark: "for ever"},
+		{ID: "F42", States: in(Completing), Inputs: on(TimerStep), Guard: attemptsLeft, Facts: facts(completionRequested)},
+		{ID: "F42a", States: in(Completing), Inputs: on(TimerStep), Guard: needsAttention,
+			Facts: facts(stepTimedOut, attentionAndAgain), Remark: "everything is done but the order's last word"},
+		{ID: "F42b", States: in(Completing), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, attention),
+			Facts: facts(stepTimedOut, completionRequested), Remark: "for ever"},
 
 		// Deadlines and losses of the whole.
 		{ID: "F43a", States: in(Reserving), Inputs: on(TimerSLA),

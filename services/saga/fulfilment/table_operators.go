@@ -43,6 +43,7 @@ func retryRows() []Row {
 		{ID: "A1g", States: in(CompPayment), Facts: stepsBack[CompPayment]},
 		{ID: "A1h", States: in(CompStock), Facts: stepsBack[CompStock]},
 		{ID: "A1i", States: in(CompOrder), Facts: stepsBack[CompOrder]},
+		{ID: "A1j", States: in(Completing), Facts: facts(completionRequested)},
 	}
 	for i := range rows {
 		rows[i].Inputs, rows[i].Facts = on(OperatorRetry), intervened(rows[i].Facts...)
