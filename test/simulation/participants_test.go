@@ -200,7 +200,7 @@ func pick[T any](w *world, usual T, others ...T) T {
 }
 
 func (c *customer) method() string {
-	return pick(c.w, "card-ok", "card-declined", "card-soft", "card-fraud", "card-slow", "card-timeout", "card-lost", "card-5xx", "card-reset",
+	return pick(c.w, "card-ok", "card-declined", "card-soft", "card-soft", "card-soft", "card-fraud", "card-slow", "card-timeout", "card-lost", "card-5xx", "card-reset",
 		"card-capture-refused", "card-expired", "card-brief", "card-capture-timeout", "card-capture-lost", "card-capture-5xx",
 		"card-void-refused", "card-void-timeout", "card-refund-refused", "card-refund-timeout")
 }
@@ -219,6 +219,9 @@ func (c *customer) wish() {
 	case 2, 3, 4:
 		if !o.MethodAwaited.IsZero() {
 			c.command(order.SetPaymentMethod{MethodRef: c.method()})
+			if w.rand.IntN(2) == 0 {
+				w.partners.changesItsMind(c.id, pick(w, "authorised", "captured"))
+			}
 		}
 	case 5:
 		if len(o.Lines) > 0 {
@@ -235,8 +238,8 @@ func (c *customer) wish() {
 		if w.rand.IntN(4) == 0 {
 			w.partners.disputes(o.PaymentID)
 		}
-	case 10:
-		w.partners.changesItsMind(c.id, []string{"authorised", "captured"}[w.rand.IntN(2)])
+	case 10, 11:
+		w.partners.changesItsMind(c.id, pick(w, "authorised", "captured"))
 	case 9:
 		if w.rand.IntN(8) == 0 {
 			w.stockUp(sortedKeys(goods)[w.rand.IntN(len(goods))], 1+w.rand.IntN(3))

@@ -137,9 +137,9 @@ func (s *Shop) accounts(l Ledger, now time.Time) map[string]account {
 		} else if !s.asksFor(ref) {
 			a.astray += money(p.Captured) - money(p.Refunded) - s.handedBack(ref)
 		}
-		// What an order left behind is no better for having run out since.
+		// What an order left behind is no better for having run out since, unless a refund took care of it.
 		at := now
-		if ended, ok := s.Ended[id]; ok {
+		if ended, ok := s.Ended[id]; ok && !s.settled(ref) {
 			at = ended
 		}
 		if holds(p, at) {
@@ -167,6 +167,16 @@ func (s *Shop) accounts(l Ledger, now time.Time) map[string]account {
 func (s *Shop) asksFor(payment string) bool {
 	for _, r := range s.Refunds {
 		if r.PaymentID == payment && r.Attention != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// settled tells that a refund of a payment has come to its end.
+func (s *Shop) settled(payment string) bool {
+	for _, r := range s.Refunds {
+		if r.PaymentID == payment && r.Status == refund.Settled {
 			return true
 		}
 	}

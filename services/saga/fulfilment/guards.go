@@ -1,6 +1,10 @@
 package fulfilment
 
-import "github.com/b144f99b/orderflow/pkg/events"
+import (
+	"slices"
+
+	"github.com/b144f99b/orderflow/pkg/events"
+)
 
 // Guard is a named condition on a case; the zero Guard always holds.
 type Guard struct {
@@ -137,7 +141,17 @@ var (
 	cancellationOpen   = Guard{"a cancellation is open", func(c Case) bool { return c.State.Cancellation != nil }}
 	noCancellationOpen = not(cancellationOpen, "no open cancellation")
 
+	shipmentNotUndone = notUndone(events.StepUndoShipment)
+	stockNotUndone    = notUndone(events.StepUndoStock)
+
 	everythingUndone = Guard{"every planned step is confirmed", func(c Case) bool { return c.State.everythingUndone() }}
 	lateEffectUnseen = both(not(refundedTwice, "not refunded twice"), both(lateEffect, noAttention))
 	lateEffect       = Guard{"a late effect", func(c Case) bool { return c.State.LateEffect }}
 )
+
+// notUndone holds when a step was not undone, because there was nothing to undo.
+func notUndone(step events.Step) Guard {
+	return Guard{"the step " + string(step) + " was not undone", func(c Case) bool {
+		return c.State.Compensation == nil || !slices.Contains(c.State.Compensation.Undone, step)
+	}}
+}

@@ -125,7 +125,7 @@ func (c Case) whose() string {
 		return ""
 	}
 	switch {
-	case c.Stream.Key == present, c.State.Status == New:
+	case c.Stream.Key == present && present != "", c.State.Status == New:
 		return ""
 	case slices.Contains(before, c.Stream.Key):
 		return ofGivenUp

@@ -46,8 +46,10 @@ func TestSimulationReachesEveryEnd(t *testing.T) {
 			t.Errorf("no run ended as %s: %v", end, ends)
 		}
 	}
-	if len(rows)*3 < len(Table())*2 {
-		t.Errorf("only %d of %d rows were reached", len(rows), len(Table()))
+	effective := slices.DeleteFunc(Table(), func(r Row) bool { return len(r.Facts) == 0 })
+	reached := len(slices.DeleteFunc(slices.Clone(effective), func(r Row) bool { return rows[r.ID] == 0 }))
+	if reached*2 < len(effective) {
+		t.Errorf("only %d of %d rows from which something follows were reached", reached, len(effective))
 	}
 }
 

@@ -206,7 +206,7 @@ func Apply(s State, e events.Event) State {
 		if e.Amount.Sign() > 0 && !slices.Contains(s.PaymentsGivenUp, e.PaymentID) {
 			s.Captured = e.Amount
 		}
-		s.RefundedTwice = s.RefundedTwice || e.Type == events.PaymentRefunded{}.EventType()
+		s.RefundedTwice = s.RefundedTwice || s.RefundedBy != "" && e.Type == events.PaymentRefunded{}.EventType()
 		s.LateEffect = s.LateEffect || e.RefundID == "" && !s.takesCareOf(e)
 	}
 	return s

@@ -27,10 +27,11 @@ func with(a []Status, b ...Status) []Status { return slices.Concat(a, b) }
 
 // of names inputs by whose news they are.
 func of(whose string, inputs ...string) []string {
-	for i := range inputs {
-		inputs[i] = whose + inputs[i]
+	out := make([]string, len(inputs))
+	for i, input := range inputs {
+		out[i] = whose + input
 	}
-	return inputs
+	return out
 }
 
 // underWay leaves the states in which a fulfilment has ended out.
@@ -43,6 +44,7 @@ var (
 	started      = Statuses()[1:]
 	everPaying   = Statuses()[2:] // a payment may have been asked for
 	authorizing  = in(Authorizing, AuthUnknown)
+	paid         = in(Dispatching, Completing, Completed)
 	compensating = in(CompShipment, CompPayment, CompStock, CompOrder)
 )
 
@@ -50,7 +52,7 @@ var (
 // first whose guard holds applies; a pair without such a row changes nothing.
 // The numbers are those of the design; a letter marks the parts of a row.
 func Table() []Row {
-	rows := slices.Concat(forwardRows(), undoRows(), lateRows(), operatorRows(), echoRows())
+	rows := slices.Concat(forwardRows(), undoRows(), lateRows(), operatorRows(), echoRows(), nothingRows())
 	return append(rows, Row{ID: "F0", States: in(New), Inputs: answersIn(rows), Early: true, Remark: "out of order"})
 }
 
@@ -163,6 +165,12 @@ func forwardRows() []Row {
 			Facts: facts(compensationStarted(causeAuthExpiring, fromPayment), voidRequested), Next: CompPayment},
 		{ID: "F29b", States: in(Booking), Inputs: on(TimerAuthorization),
 			Facts: facts(compensationStarted(causeAuthExpiring, fromShipment), shipmentCancellationRequested), Next: CompShipment},
+
+		{ID: "F29c", States: in(Confirming), Inputs: on("AuthorizationExpired", "PaymentVoided"), Guard: notCaptured,
+			Facts: facts(compensationStarted(causeAuthExpiring, fromPayment), voidRequested), Next: CompPayment, Remark: "the provider let go of it"},
+		{ID: "F29d", States: in(Booking), Inputs: on("AuthorizationExpired", "PaymentVoided"), Guard: notCaptured,
+			Facts: facts(compensationStarted(causeAuthExpiring, fromShipment), shipmentCancellationRequested), Next: CompShipment,
+			Remark: "the provider let go of it"},
 
 		// Capture: the pivot.
 		{ID: "F30", States: in(Capturing, CaptureUnknown), Inputs: on("PaymentCaptured"), Guard: amountIsTotal,

@@ -15,6 +15,11 @@ func undoRows() []Row {
 		{ID: "C3b", States: in(CompShipment), Inputs: on("ShipmentCancellationRefused"), Guard: both(captured, unseen(attentionGoodsPaid)),
 			Facts: facts(attentionRequired(attentionGoodsPaid)), Remark: "when the shipment is resolved, the money goes back"},
 
+		{ID: "C3c", States: in(CompShipment), Inputs: on("ShipmentDispatched", "ShipmentLost"), Guard: both(notCaptured, unseen(attentionGoodsUnpaid)),
+			Facts: facts(attentionRequired(attentionGoodsUnpaid))},
+		{ID: "C3d", States: in(CompShipment), Inputs: on("ShipmentDispatched", "ShipmentLost"), Guard: both(captured, unseen(attentionGoodsPaid)),
+			Facts: facts(attentionRequired(attentionGoodsPaid))},
+
 		// Payment.
 		{ID: "C4a", States: in(CompPayment), Inputs: on("PaymentVoided", "AuthorizationExpired", "PaymentDeclined"), Guard: refundUnasked,
 			Facts: facts(voidConfirmed, releaseRequested), Next: CompStock},
@@ -67,25 +72,45 @@ var stepsBack = map[Status][]Fact{
 	CompOrder:    facts(outcomeDecided),
 }
 
+// lateEffectAfterTheEnd asks for people at once.
+var lateEffectAfterTheEnd = facts(lateEffectDetected, when(noAttention, attentionRequired(attentionLateEffect)))
+
 func lateRows() []Row {
 	return []Row{
 		{ID: "L1a", States: in(CompStock, CompOrder, Compensated), Inputs: on("PaymentAuthorized", "PaymentCaptured"), Guard: refundUnasked,
 			Facts: facts(lateEffectRefunded), Remark: "the refund voids, or gives back"},
 		{ID: "L1b", States: in(CompStock, CompOrder, Compensated), Inputs: on("PaymentAuthorized", "PaymentCaptured"), Guard: refundOpen,
 			Remark: "told twice: C6 gave it back"},
-		{ID: "L2a", States: in(Completing), Inputs: on("PaymentDisputed", "ShipmentLost"), Facts: facts(lateEffectDetected),
+		{ID: "L2a", States: in(Completing), Inputs: on("PaymentDisputed", "ShipmentLost", "ShipmentCancelled"), Facts: facts(lateEffectDetected),
 			Remark: "F41 asks for attention"},
 		{ID: "L2c", States: in(Dispatching), Inputs: on("PaymentDisputed"), Facts: facts(lateEffectDetected), Remark: "F41 asks for attention"},
-		{ID: "L2b", States: in(Completed), Inputs: on("PaymentDisputed", "ShipmentLost"),
-			Facts: facts(lateEffectDetected, when(noAttention, attentionRequired(attentionLateEffect)))},
+		{ID: "L2b", States: in(Completed), Inputs: on("PaymentDisputed", "ShipmentLost", "ShipmentCancelled"), Facts: lateEffectAfterTheEnd},
+		{ID: "L2d", States: in(Dispatching, Completing), Inputs: on("PaymentCaptured"), Guard: amountDiffers, Facts: facts(lateEffectDetected),
+			Remark: "captured twice: F41 asks for attention"},
+		{ID: "L2e", States: in(Completed), Inputs: on("PaymentCaptured"), Guard: amountDiffers, Facts: lateEffectAfterTheEnd, Remark: "captured twice"},
+
+		// News of money and goods that were thought not to move, or to be undone.
+		{ID: "L5a", States: with(with(authorizing, AwaitingMethod, Confirming, Booking, Capturing, CaptureUnknown), CompShipment),
+			Inputs: on("PaymentDisputed", "PaymentRefunded"), Facts: facts(lateEffectDetected), Remark: "F41, or C10, asks for attention"},
+		{ID: "L5b", States: in(CompPayment, CompStock, CompOrder), Inputs: on("PaymentDisputed", "ShipmentDispatched", "ShipmentLost"),
+			Facts: facts(lateEffectDetected), Remark: "C10 asks for attention"},
+		{ID: "L5c", States: in(Compensated), Inputs: on("PaymentDisputed", "ShipmentDispatched", "ShipmentLost"), Facts: lateEffectAfterTheEnd},
+		{ID: "L5d", States: in(CompPayment, CompStock, CompOrder), Inputs: on("ShipmentBooked"), Guard: shipmentNotUndone,
+			Facts: facts(lateEffectDetected), Remark: "the carrier had said no: C10 asks for attention"},
+		{ID: "L5e", States: in(CompOrder), Inputs: on("ReservationConfirmed"), Guard: stockNotUndone,
+			Facts: facts(lateEffectDetected), Remark: "the inventory had said no: C10 asks for attention"},
+		{ID: "L5f", States: in(Compensated), Inputs: on("ShipmentBooked"), Guard: shipmentNotUndone, Facts: lateEffectAfterTheEnd},
+		{ID: "L5g", States: in(Compensated), Inputs: on("ReservationConfirmed"), Guard: stockNotUndone, Facts: lateEffectAfterTheEnd},
+		{ID: "L6a", States: in(Dispatching, Completing), Inputs: of(ofGivenUp, "ShipmentDispatched"), Facts: facts(lateEffectDetected),
+			Remark: "two parcels are on their way: F41 asks for attention"},
+		{ID: "L6b", States: in(Completed), Inputs: of(ofGivenUp, "ShipmentDispatched"), Facts: lateEffectAfterTheEnd},
 
 		// A card that another one took the place of.
 		{ID: "L4a", States: everPaying, Inputs: of(ofGivenUp, "PaymentAuthorized", "PaymentCaptured"), Facts: facts(lateEffectRefunded),
 			Remark: "the refund voids, or gives back"},
 		{ID: "L4b", States: underWay(everPaying), Inputs: of(ofGivenUp, "PaymentDisputed"), Facts: facts(lateEffectDetected),
 			Remark: "F41, or C10, asks for attention"},
-		{ID: "L4c", States: in(Completed, Compensated), Inputs: of(ofGivenUp, "PaymentDisputed"),
-			Facts: facts(lateEffectDetected, when(noAttention, attentionRequired(attentionLateEffect)))},
+		{ID: "L4c", States: in(Completed, Compensated), Inputs: of(ofGivenUp, "PaymentDisputed"), Facts: lateEffectAfterTheEnd},
 		{ID: "L4d", States: everPaying, Inputs: of(ofGivenUp, "PaymentDeclined", "PaymentNotFound", "PaymentOutcomeUnknown", "AuthorizationExpired",
 			"PaymentVoided", "PaymentVoidFailed", "PaymentCaptureFailed", "PaymentRefunded", "PaymentRefundFailed"),
 			Remark: "nothing is held, or a refund process goes on with it"},
@@ -97,29 +122,5 @@ func lateRows() []Row {
 			Facts: facts(lateEffectDetected, refundedTwiceSeen), Remark: "never guess about money"},
 
 		{ID: "F0a", States: in(New), Inputs: on("PaymentMethodSet", "OrderCancelled"), Remark: "a draft"},
-	}
-}
-
-// echoRows keep what participants tell twice, in an answer and in the news of
-// a partner, or to two requests, from being counted as unexpected.
-func echoRows() []Row {
-	const twice = "told twice"
-	paying := in(Capturing, CaptureUnknown)
-	return []Row{
-		{ID: "E1", States: with(with(authorizing, AwaitingMethod, Confirming, Booking), with(paying, Dispatching, Completing)...),
-			Inputs: on("ReservationConfirmed"), Remark: twice},
-		{ID: "E2", States: with(with(paying, Confirming, Booking), Dispatching, Completing), Inputs: on("PaymentAuthorized"), Remark: twice},
-		{ID: "E3", States: with(paying, Dispatching, Completing), Inputs: on("ShipmentBooked"), Remark: twice},
-		{ID: "E4", States: in(Dispatching, Completing), Inputs: on("PaymentCaptured"), Guard: amountIsTotal, Remark: twice},
-		{ID: "E5", States: in(Dispatching), Inputs: on("ShipmentDispatched"), Guard: dispatched, Remark: twice},
-		{ID: "E6", States: in(Completing), Inputs: on("ShipmentDispatched", "ReservationCommitted"), Remark: twice},
-		{ID: "E7", States: in(CompPayment, CompStock, CompOrder), Inputs: on("ShipmentCancelled", "ShipmentVoided"), Remark: twice},
-		{ID: "E8", States: in(CompStock, CompOrder), Inputs: on("PaymentVoided", "PaymentRefunded"), Remark: twice},
-		{ID: "E9", States: in(CompOrder), Inputs: on("ReservationReleased", "ReservationVoided"), Remark: twice},
-		{ID: "E10", States: in(Dispatching, Completing, Completed), Inputs: on("PaymentRefunded", "PaymentRefundFailed", "PaymentOutcomeUnknown"),
-			Remark: "of a refund process"},
-		{ID: "E11", States: in(CompStock, CompOrder, Compensated),
-			Inputs: on("PaymentVoidFailed", "PaymentRefundFailed", "PaymentOutcomeUnknown"), Remark: "of a refund process"},
-		{ID: "E12", States: in(Compensated), Inputs: on("PaymentVoided", "PaymentRefunded"), Remark: "of a refund process"},
 	}
 }

@@ -153,7 +153,7 @@ var (
 var lateEffectDetected = fact(func(c Case) events.LateEffectDetected {
 	late := events.LateEffectDetected{OrderID: c.State.OrderID, EventID: c.EventID, Type: c.Input,
 		Amount: the[events.PaymentCaptured](c).Amount}
-	if c.Stream.Category == events.CategoryPayment && c.whose() == ofGivenUp {
+	if c.Stream.Category == events.CategoryPayment && c.whose() == ofGivenUp { // else it is the one that State names
 		late.PaymentID = c.Stream.Key
 	}
 	return late

@@ -125,6 +125,9 @@ func words(t rapid.TB) map[string]func(State) events.Event {
 		"refunded": func(s State) events.Event {
 			return events.PaymentRefunded{OrderID: orderID, RequestID: s.requestOf(refund), RefundID: identity(orderID, "refund", 1), Amount: s.Refund, TotalRefunded: s.Refund}
 		},
+		"refund-failed": func(s State) events.Event {
+			return events.PaymentRefundFailed{OrderID: orderID, RequestID: s.requestOf(refund), RefundID: identity(orderID, "refund", 1), Code: "no"}
+		},
 		"disputed": func(State) events.Event {
 			return events.PaymentDisputed{OrderID: orderID, DisputeID: "d-1", Amount: euros("24.90"), Reason: "unknown to the customer", PSPEventID: "evt-9"}
 		},

@@ -91,6 +91,9 @@ func (w *world) paymentReads(e events.Event) {
 		if !p.authorized && !p.declined && !p.voided && !w.fails("authorisation lost on its way") {
 			p.declined = w.fails("declined")
 			p.authorized = !p.declined
+			if p.declined && w.fails("declined, and not for good") {
+				w.news = append(w.news, func() { w.changesItsMind(e.PaymentID) })
+			}
 		}
 		if w.fails("authorisation not heard of") {
 			w.says(events.CategoryPayment, e.PaymentID, events.PaymentOutcomeUnknown{OrderID: orderID, RequestID: e.RequestID, Op: events.OperationAuthorize})
@@ -149,6 +152,34 @@ func (w *world) paymentReads(e events.Event) {
 			return
 		}
 		w.says(events.CategoryPayment, e.PaymentID, events.PaymentRefunded{OrderID: orderID, RequestID: e.RequestID, RefundID: e.RefundID, Amount: e.Amount, TotalRefunded: e.Amount})
+	}
+}
+
+// changesItsMind lets the provider authorise, or even capture, what it had declined.
+func (w *world) changesItsMind(id string) {
+	p := w.payment(id)
+	p.authorized, p.voided = true, false
+	w.says(events.CategoryPayment, id, events.PaymentAuthorized{OrderID: orderID, AuthID: "a", Amount: euros("24.90"), ExpiresAt: w.now.Add(20 * time.Hour), PSPEventID: "evt"})
+	if w.chance("and captures", 2) == 0 {
+		p.captured = true
+		w.says(events.CategoryPayment, id, events.PaymentCaptured{OrderID: orderID, CaptureID: "c", Amount: euros("24.90"), PSPEventID: "evt"})
+	}
+}
+
+// refundProcess does what a refund of a late effect comes to: it asks until it is done, so nobody's silence
+// stops it.
+func (w *world) refundProcess(e events.LateEffectDetected) {
+	p, request := w.payment(e.PaymentID), "refund/"+e.RefundID
+	switch {
+	case e.RefundID == "":
+	case e.Amount.Sign() > 0:
+		p.refunded = true
+		w.says(events.CategoryPayment, e.PaymentID, events.PaymentRefunded{OrderID: orderID, RequestID: request, RefundID: e.RefundID, Amount: e.Amount, TotalRefunded: e.Amount})
+	case p.captured:
+		w.says(events.CategoryPayment, e.PaymentID, events.PaymentVoidFailed{OrderID: orderID, RequestID: request, Code: "captured"})
+	default:
+		p.authorized, p.voided = false, true
+		w.says(events.CategoryPayment, e.PaymentID, events.PaymentVoided{OrderID: orderID, RequestID: request})
 	}
 }
 

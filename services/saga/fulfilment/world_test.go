@@ -166,6 +166,9 @@ func (w *world) append(in Input) bool {
 		w.saga = Apply(w.saga, e)
 		w.history = append(w.history, e)
 		w.log = append(w.log, entry{stream: esjs.StreamID{Category: events.CategoryFulfilment, Key: orderID}, event: e, at: w.now})
+		if late, ok := e.(events.LateEffectDetected); ok {
+			w.refundProcess(late)
+		}
 	}
 	return len(r.Events) > 0
 }
