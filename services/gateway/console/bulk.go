@@ -1,6 +1,8 @@
 package console
 
 import (
+	"cmp"
+	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,16 +18,78 @@ import (
 type bulk struct {
 	Reason string
 	Items  []bulkItem
-	Ready  int  // that would be, or were, retried
 	Ran    bool // it was done
 }
 
 // bulkItem is one of them.
 type bulkItem struct {
-	Pick      string // names the saga in the form
-	Saga      queries.Saga
-	CommandID string
-	Problem   *service.Problem // why it is not, or was not, retried
+	Pick    string // names the saga in the form
+	Saga    queries.Saga
+	Plan    string // its version in the dry run, and the id of the command about it
+	Outcome outcome
+	Why     string // it is so; "" when the outcome says all
+}
+
+// outcome is what became, or would become, of one saga of a bulk retry.
+type outcome string
+
+const (
+	toBeRetried    outcome = "to be retried"
+	retried        outcome = "retried"
+	alreadyRetried outcome = "already retried" // by the same form, sent before
+	leftAlone      outcome = "left alone"      // it was refused, as Why says
+	notDone        outcome = "not done"        // nobody took it, or there was no time; it may be sent again
+	notKnown       outcome = "not known"       // nobody answered in time, and it may have been done
+)
+
+// Tone is the outcome's colour.
+func (o outcome) Tone() string {
+	switch o {
+	case retried, toBeRetried:
+		return "good"
+	case alreadyRetried:
+		return "quiet"
+	case leftAlone:
+		return "warn"
+	}
+	return "bad"
+}
+
+// Again tells that the item may be sent once more, and has one effect all the same.
+func (i bulkItem) Again() bool {
+	return i.Outcome == toBeRetried || i.Plan != "" && (i.Outcome == notDone || i.Outcome == notKnown)
+}
+
+// Count is how many items have an outcome.
+func (b bulk) Count(o outcome) (n int) {
+	for _, i := range b.Items {
+		if i.Outcome == o {
+			n++
+		}
+	}
+	return n
+}
+
+// Left is how many may be sent, or sent again.
+func (b bulk) Left() (n int) {
+	for _, i := range b.Items {
+		if i.Again() {
+			n++
+		}
+	}
+	return n
+}
+
+// Summary says what became of all of them: "1 of 3 was retried, 2 not done".
+func (b bulk) Summary() string {
+	n := b.Count(retried)
+	text := strconv.Itoa(n) + " of " + strconv.Itoa(len(b.Items)) + map[bool]string{true: " was", false: " were"}[n == 1] + " retried"
+	for _, o := range []outcome{alreadyRetried, leftAlone, notDone, notKnown} {
+		if n := b.Count(o); n > 0 {
+			text += ", " + strconv.Itoa(n) + " " + string(o)
+		}
+	}
+	return text + "."
 }
 
 // maxBulk bounds how many are retried at once.
@@ -33,7 +97,8 @@ const maxBulk = 200
 
 // bulkRetry shows what a retry of the picked sagas would do, and does it when the
 // form says run. Each is sent with the version that the plan showed: one that has
-// moved in the meantime is left alone.
+// moved in the meantime is left alone. All of it takes no longer than twice what one
+// command may take; what there is no time for is not sent, and can be sent again.
 func bulkRetry(v *visit) error {
 	data := bulk{Reason: strings.TrimSpace(v.PostFormValue("reason")), Ran: v.PostFormValue("run") != ""}
 	picks := v.PostForm["pick"]
@@ -45,59 +110,99 @@ func bulkRetry(v *visit) error {
 	case data.Reason == "":
 		return v.again(refuse(http.StatusUnprocessableEntity, "reason_required", "say why they are retried; it is kept with the decision"), Root+"sagas", sagaBoard)
 	}
+	ctx, cancel := context.WithTimeout(v.Context(), 2*v.console.timeout)
+	defer cancel()
+	v.Request = v.WithContext(ctx)
 	for _, pick := range picks {
-		item := v.plan(pick)
-		if data.Ran && item.Problem == nil {
+		item := bulkItem{Pick: pick}
+		if data.Ran {
 			v.run(&item, data.Reason)
-		}
-		if item.Problem == nil {
-			data.Ready++
+		} else {
+			v.plan(&item)
 		}
 		data.Items = append(data.Items, item)
 	}
 	return v.show("bulk", "Bulk retry", "", data)
 }
 
-// plan reads one picked saga, "fulfilment o-1", and says whether a retry is possible.
-func (v *visit) plan(pick string) bulkItem {
-	item := bulkItem{Pick: pick, CommandID: uuid.NewString()}
-	kind, rest, _ := strings.Cut(pick, " ")
+// read reads the picked saga, "fulfilment o-1".
+func (v *visit) read(item *bulkItem) error {
+	kind, rest, _ := strings.Cut(item.Pick, " ")
 	request := queries.SagaRequest{OrderID: rest}
 	if queries.SagaKind(kind) == queries.SagaRefund {
 		request = queries.SagaRequest{RefundID: rest}
 	}
-	saga, err := ask(v, queries.SagaGet, request)
-	if err != nil {
-		item.Problem, _ = service.ProblemOf(err)
-		return item
+	var err error
+	item.Saga, err = ask(v, queries.SagaGet, request)
+	return err
+}
+
+// plan says whether a retry of the picked saga is possible.
+func (v *visit) plan(item *bulkItem) {
+	if err := v.read(item); err != nil {
+		item.fail(err)
+		return
 	}
-	item.Saga = saga
-	if !slices.ContainsFunc(actions(saga), func(a action) bool { return a.Verb == "retry" }) {
-		item.Problem = &service.Problem{Code: "wrong_state", Detail: "It is " + stateName(saga.State) + " and nothing in it waits for a retry."}
+	if !slices.ContainsFunc(actions(item.Saga), func(a action) bool { return a.Verb == "retry" }) {
+		item.Outcome, item.Why = leftAlone, "It is "+stateName(item.Saga.State)+" and nothing in it waits for a retry."
+		return
 	}
-	return item
+	item.Outcome, item.Plan = toBeRetried, strconv.FormatUint(item.Saga.Version, 10)+" "+uuid.NewString()
 }
 
 // run retries one saga, if it is as the plan showed it.
 func (v *visit) run(item *bulkItem, reason string) {
-	shown := strings.Fields(v.PostFormValue("plan " + item.Pick))
-	if len(shown) != 2 {
-		item.Problem = &service.Problem{Code: "not_planned", Detail: "It was not in the dry run."}
+	version, id, planned := planOf(v.PostFormValue("plan " + item.Pick))
+	if !planned {
+		item.Outcome, item.Why = leftAlone, "It was not in the dry run."
 		return
 	}
-	version, err := strconv.ParseUint(shown[0], 10, 63)
-	if err != nil {
-		item.Problem = &service.Problem{Code: "not_planned", Detail: "The dry run's version of it cannot be read."}
+	item.Plan = v.PostFormValue("plan " + item.Pick)
+	if v.Context().Err() != nil {
+		item.Outcome, item.Why = notDone, "There was no time left to send it."
+		return
+	}
+	if err := v.read(item); err != nil {
+		item.fail(err)
+		if item.Outcome == notKnown { // but nothing was sent
+			item.Outcome = notDone
+		}
 		return
 	}
 	body := desk.Decide{Decision: desk.Decision{Reason: reason}}
 	if item.Saga.Kind == queries.SagaRefund {
 		body.RefundID = item.Saga.SagaID
 	}
-	_, err = v.command(service.Command{
-		Category: desk.CategorySaga, Key: item.Saga.OrderID, Verb: "retry", ID: shown[1], ExpectedVersion: &version,
+	_, err := v.command(service.Command{
+		Category: desk.CategorySaga, Key: item.Saga.OrderID, Verb: "retry", ID: id, ExpectedVersion: &version,
 	}, body)
-	if err != nil {
-		item.Problem, _ = service.ProblemOf(err)
+	switch {
+	case err != nil:
+		item.fail(err)
+	case item.Saga.Version != version: // and it is answered nevertheless, as it was the first time
+		item.Outcome = alreadyRetried
+	default:
+		item.Outcome = retried
+	}
+}
+
+// planOf reads what the dry run has said of a saga.
+func planOf(text string) (version uint64, commandID string, ok bool) {
+	number, id, _ := strings.Cut(text, " ")
+	version, err := strconv.ParseUint(number, 10, 63)
+	return version, id, err == nil && id != ""
+}
+
+// fail says what an error leaves open.
+func (i *bulkItem) fail(err error) {
+	p, _ := service.ProblemOf(err)
+	i.Why = cmp.Or(p.Detail, p.Title)
+	switch {
+	case p.Status == http.StatusServiceUnavailable:
+		i.Outcome = notDone
+	case p.Status >= http.StatusInternalServerError:
+		i.Outcome = notKnown
+	default:
+		i.Outcome = leftAlone
 	}
 }

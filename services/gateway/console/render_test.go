@@ -96,7 +96,7 @@ func evilPages() map[string]any {
 			Attention: []card{{saga, actions(saga)}}, Lanes: []lane{{State: evil, Sagas: []queries.Saga{saga}}}, Operates: true, States: sagaStates,
 			Filter: queries.SagaFilter{OrderID: evil}, Failures: failures([]queries.CauseCount{{Cause: evil, Outcome: events.Outcome(evil), Count: 1}}),
 		},
-		"bulk":        bulk{Reason: evil, Items: []bulkItem{{Pick: evil, Saga: saga, CommandID: "c"}, {Pick: evil, Problem: &service.Problem{Detail: evil}}}, Ready: 1},
+		"bulk":        bulk{Reason: evil, Items: []bulkItem{{Pick: evil, Saga: saga, Plan: "7 c", Outcome: toBeRetried}, {Pick: evil, Outcome: leftAlone, Why: evil}}},
 		"products":    productsData{Filter: queries.ProductFilter{Text: evil}, Products: []queries.Product{product}, Buys: true},
 		"stock":       stockData{Filter: queries.StockFilter{Text: evil}, Stock: []stockRow{{Stock: stock}}, Operates: true},
 		"movements":   movementsData{Stock: stock, Operates: true, Movements: []queries.Movement{{Type: evil, EventID: evil, OnHandDelta: 5, Reference: evil, Time: began}}},
