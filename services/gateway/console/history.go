@@ -1,9 +1,10 @@
 package console
 
 import (
-	"bytes"
-	"encoding/json"
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,7 +109,7 @@ func (v *visit) history(id string, newest uint64, entries []queries.TimelineEntr
 		return data, err
 	}
 	for _, c := range difference.Changes {
-		data.Changes = append(data.Changes, change{pathInWords(c.Path), valueInWords(c.Old), valueInWords(c.New)})
+		data.Changes = append(data.Changes, inWords(c))
 	}
 	return data, nil
 }
@@ -129,21 +130,59 @@ func field(t time.Time) string {
 	return t.UTC().Add(time.Millisecond - time.Nanosecond).Truncate(time.Millisecond).Format("2006-01-02T15:04:05.000")
 }
 
+// inWords says a change of an order's state as people do.
+func inWords(c queries.OrderChange) change {
+	old, now := c.Old, c.New
+	if strings.HasSuffix(c.Path, "_until") {
+		old, now = timeInWords(old), timeInWords(now)
+	}
+	return change{pathInWords(c.Path), valueInWords(old), valueInWords(now)}
+}
+
 // pathInWords says which value of an order a JSON pointer names.
 func pathInWords(path string) string {
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	if last := len(parts) - 1; last > 0 && parts[last] == "amount" { // of money
+	if last := len(parts) - 1; last > 0 && parts[last] == "amount" && !(parts[0] == "refunds" && last == 2) { // of money
 		parts = parts[:last]
 	}
-	switch {
-	case parts[0] == "lines" && len(parts) > 1:
-		return strings.TrimSpace("line " + parts[1] + " " + human(strings.Join(parts[2:], " ")))
-	case parts[0] == "method_ref":
+	rest := human(strings.Join(parts[1:], " "))
+	switch parts[0] {
+	case "lines":
+		return strings.TrimSpace("line " + rest)
+	case "refunds":
+		return refundInWords(parts)
+	case "refund_requested":
+		return "refunds in all"
+	case "end":
+		if rest == "" {
+			return "ended because"
+		}
+		return "end " + rest
+	case "cancellation_requested":
+		return strings.TrimSpace("wish to cancel " + rest)
+	case "payment_method_awaited_until":
+		return "another payment method until"
+	case "method_ref":
 		return "payment method"
-	case parts[0] == "address_ref":
+	case "address_ref":
 		return "address"
 	}
 	return human(strings.Join(parts, " "))
+}
+
+// refundInWords names a refund, counted from 1, or a part of it.
+func refundInWords(parts []string) string {
+	if len(parts) == 1 {
+		return "refund"
+	}
+	name := "refund " + parts[1]
+	if n, err := strconv.Atoi(parts[1]); err == nil {
+		name = "refund " + strconv.Itoa(n+1)
+	}
+	if len(parts) == 3 && parts[2] == "done" {
+		return name + " paid back"
+	}
+	return strings.TrimSpace(name + " " + human(strings.Join(parts[2:], " ")))
 }
 
 // valueInWords writes a value of an order's state; "" for none.
@@ -151,23 +190,63 @@ func valueInWords(value any) string {
 	switch value := value.(type) {
 	case nil:
 		return ""
-	case string:
-		return value
+	case bool:
+		return map[bool]string{true: "yes", false: "no"}[value]
+	case []any:
+		all := make([]string, len(value))
+		for i, v := range value {
+			all[i] = valueInWords(v)
+		}
+		return strings.Join(all, "; ")
 	case map[string]any:
-		if amount, ok := value["amount"]; ok && len(value) == 2 {
-			return fmt.Sprint(amount, " ", value["currency"])
-		}
-		if sku, ok := value["sku"]; ok {
-			return fmt.Sprint(value["quantity"], " × ", value["name"], " (", sku, ") at ", valueInWords(value["unit_price"]))
+		return thingInWords(value)
+	}
+	return fmt.Sprint(value)
+}
+
+// thingInWords writes money, a line, a refund, what was unavailable, or why an order was,
+// or should be, ended; of what it does not know, each field.
+func thingInWords(of map[string]any) string {
+	has := func(names ...string) bool {
+		return !slices.ContainsFunc(names, func(n string) bool { _, there := of[n]; return !there })
+	}
+	say := func(name string) string { return valueInWords(of[name]) }
+	switch {
+	case has("amount", "currency"):
+		return say("amount") + " " + say("currency")
+	case has("sku", "unit_price"):
+		return say("quantity") + " × " + say("name") + " (" + say("sku") + ") at " + say("unit_price")
+	case has("refund_id", "amount"):
+		paid := map[any]string{true: "paid back", false: "not paid back yet"}[of["done"]]
+		return listed(say("amount"), say("reason"), paid)
+	case has("sku", "wanted", "available"):
+		return "of " + say("sku") + " " + say("wanted") + " wanted and " + say("available") + " available"
+	}
+	said := []string{human(say("code")), say("reason")}
+	if by := say("by"); by != "" {
+		said = append(said, "by "+by)
+	}
+	said = append(said, say("unavailable"))
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		if !slices.Contains([]string{"code", "reason", "by", "unavailable"}, name) {
+			said = append(said, human(name)+" "+say(name))
 		}
 	}
-	var b bytes.Buffer
-	out := json.NewEncoder(&b)
-	out.SetEscapeHTML(false)
-	if err := out.Encode(value); err != nil {
-		return fmt.Sprint(value)
+	return cmp.Or(listed(said...), "yes") // it is there, and says nothing more
+}
+
+// listed joins those that say something.
+func listed(said ...string) string {
+	return strings.Join(slices.DeleteFunc(said, func(s string) bool { return s == "" }), ", ")
+}
+
+// timeInWords is a time for people; what is none stays as it is.
+func timeInWords(value any) any {
+	text, _ := value.(string)
+	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return when(t)
 	}
-	return strings.TrimSpace(b.String())
+	return value
 }
 
 // Earlier is the version before.
