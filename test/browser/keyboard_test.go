@@ -94,6 +94,36 @@ func TestKeyboardOnly(t *testing.T) {
 	tb.until(`document.activeElement.id === "later"`)
 }
 
+// An operator decides about a saga without a pointer.
+func TestASagaIsDecidedByKeyboard(t *testing.T) {
+	id := "o-keys-" + uuid.NewString()[:8]
+	shop(t)
+	if err := stuck(id).place(); err != nil {
+		t.Fatal(err)
+	}
+	tb := open(t)
+	tb.visit("sagas?order=" + id)
+	tb.live()
+	card := `.saga[data-saga="` + id + `"]`
+	tb.see(card)
+	before := tb.version(id)
+	tb.tabTo("#open-retry-" + id)
+	tb.press(kb.Enter)
+	tb.see("#retry-" + id + "[open]")
+	tb.until(`document.activeElement.name === "reason"`)
+	tb.press(kb.Escape)
+	tb.until(`!document.querySelector("dialog[open]") && document.activeElement.id === "open-retry-` + id + `"`)
+	tb.press(kb.Enter)
+	tb.until(`document.activeElement.name === "reason"`)
+	tb.write("the carrier was called")
+	tb.tabTo(`#retry-` + id + ` button[type="submit"]`)
+	tb.press(kb.Enter)
+	tb.see(card + " .owner")
+	if after := tb.version(id); after <= before {
+		t.Errorf("the saga is at version %d, and was at %d", after, before)
+	}
+}
+
 // The theme is a button, and is kept.
 func TestTheme(t *testing.T) {
 	tb := open(t)
