@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/uuid"
 )
 
 // From an order the way leads to its payment, with every call of the provider and
@@ -41,4 +43,42 @@ func TestFollowTheMoney(t *testing.T) {
 		t.Errorf("what he has paid is %q", got)
 	}
 	tb.gone(`tr[data-order="o-short"]`)
+}
+
+// A refund is offered as long as something is left, and says how much.
+func TestARefundIsOfferedForWhatIsLeft(t *testing.T) {
+	shop(t)
+	id := "o-back-" + uuid.NewString()[:8]
+	if err := (order{id: id, customer: "c-back", sku: "cup", quantity: 2, address: "addr-1", country: "DE", method: "card-ok"}).place(); err != nil {
+		t.Fatal(err)
+	}
+	tb := open(t)
+	tb.visit("orders/" + id)
+	tb.live()
+	tb.see(`#top[data-state="Completed"]`, "#open-refund")
+	ask := func(left, field, value string) {
+		t.Helper()
+		tb.click("#open-refund")
+		tb.see("#refund[open]")
+		if says := tb.text("#refund"); !strings.Contains(says, "Up to "+left+" can be given back") {
+			t.Errorf("the form says %s", says)
+		}
+		tb.fill(`#refund input[name="`+field+`"]`, value)
+		tb.click(`#refund button[type="submit"]`)
+	}
+	ask("49.80 EUR", "line-l1", "1")
+	// The form keeps itself current with the page: it is sent with the version that is shown.
+	tb.until(`document.querySelector("#refunded")?.innerText === "24.90 EUR" && document.querySelector('#refund input[name="version"]').value === document.getElementById("top").dataset.version`)
+	if most := evaluate[string](tb, `document.querySelector('#refund input[name="line-l1"]').max`); most != "1" {
+		t.Errorf("of the line %s can be given back, want 1", most)
+	}
+	ask("24.90 EUR", "amount", "24.90")
+	tb.gone("#open-refund")
+	tb.gone("#refund")
+	// What differs is in words.
+	tb.visit("orders/" + id + "/history?version=11&compare=now")
+	tb.see("#moment .diff")
+	if says := tb.text("#moment .diff"); !strings.Contains(says, "24.90 EUR, ") || strings.ContainsAny(says, `{}"`) {
+		t.Errorf("the difference is %s", says)
+	}
 }

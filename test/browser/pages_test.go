@@ -3,10 +3,13 @@
 package browser
 
 import (
+	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -74,6 +77,53 @@ func TestEveryPage(t *testing.T) {
 			tb.picture(name, s)
 		}
 	}
+}
+
+// A page that keeps itself current can be asked to show what has happened at least: what
+// has not happened yet is refused, so that the page asks again and shows nothing older.
+func TestEveryLivePageWaitsForWhatItIsToShow(t *testing.T) {
+	shop(t)
+	settle(open(t))
+	asked := 0
+	var wait sync.WaitGroup
+	for name, p := range pages() {
+		page := get(t, p[0])
+		if !strings.Contains(page.body, `data-stream="`) || name == "projections" { // which says how far each view is, and waits for none
+			continue
+		}
+		asked++
+		wait.Go(func() {
+			at := p[0] + map[bool]string{true: "&", false: "?"}[strings.Contains(p[0], "?")] + "after=1-99999999"
+			if later := get(t, at); later.StatusCode != http.StatusConflict || !strings.Contains(later.body, "not_yet") {
+				t.Errorf("%s shows %s as %d: %.2000s", name, at, later.StatusCode, later.body)
+			}
+		})
+	}
+	wait.Wait()
+	if asked < 15 {
+		t.Errorf("only %d pages keep themselves current", asked)
+	}
+}
+
+// got is a page as it is served.
+type got struct {
+	*http.Response
+	body string
+}
+
+func get(t *testing.T, path string) got {
+	t.Helper()
+	resp, err := http.Get(site + "/console/" + path)
+	if err != nil {
+		t.Error(err)
+		return got{Response: &http.Response{}}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return got{resp, string(body)}
 }
 
 // check computes what a page must be. The script answers with what is wrong.

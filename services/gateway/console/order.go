@@ -1,9 +1,11 @@
 package console
 
 import (
+	"encoding/json"
 	"net/url"
 	"slices"
 
+	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/b144f99b/orderflow/services/gateway/signin"
 )
@@ -20,6 +22,19 @@ type orderData struct {
 	Products queries.ProductPage // that can be ordered; none when nobody tells
 	Oversees bool                // the visitor sees what is not the order's alone
 	May      may
+	Refund   refundable
+}
+
+// refundable is what can still be given back of an order.
+type refundable struct {
+	Left  events.Money
+	Lines []refundLine
+}
+
+// refundLine is a line of which Left can still be given back.
+type refundLine struct {
+	queries.OrderLine
+	Left int
 }
 
 // may is what the visitor can do with an order as it is.
@@ -40,7 +55,8 @@ func orderPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	data := orderData{Order: order, More: more, May: v.may(order), Oversees: v.oversees(), Only: v.URL.Query().Get("only")}
+	data := orderData{Order: order, More: more, May: v.may(order), Refund: refundableOf(order, entries), Oversees: v.oversees(), Only: v.URL.Query().Get("only")}
+	data.May.Refund = data.May.Refund && data.Refund.Left.Sign() > 0
 	data.Stories = slices.DeleteFunc(stories(entries), func(s story) bool { return data.Only != "" && s.Category != data.Only })
 	passed := passedBy(entries, order.Version)
 	data.Machines = machines(order.State, passed)
@@ -80,6 +96,36 @@ func (v *visit) may(o queries.Order) may {
 		Restock:       v.operates(),
 		ChoosePayment: o.State == queries.Reserved && !o.PaymentMethodUntil.IsZero(),
 	}
+}
+
+// refundableOf is what was captured less what was asked back, and of each line what is
+// neither asked back nor dearer than what is left.
+func refundableOf(o queries.Order, entries []queries.TimelineEntry) refundable {
+	left, err := o.Captured.Sub(o.RefundRequested)
+	if err != nil || left.Sign() <= 0 {
+		return refundable{}
+	}
+	back := map[string]int{}
+	for _, e := range entries {
+		var requested events.OrderRefundRequested
+		if e.Type != requested.EventType() || json.Unmarshal(e.Data, &requested) != nil {
+			continue
+		}
+		for _, l := range requested.Lines {
+			back[l.LineID] += l.Quantity
+		}
+	}
+	of := refundable{Left: left}
+	for _, l := range o.Lines {
+		n := l.Quantity - back[l.LineID]
+		if price := l.UnitPrice.Minor(); price > 0 {
+			n = min(n, int(left.Minor()/price))
+		}
+		if n > 0 {
+			of.Lines = append(of.Lines, refundLine{l, n})
+		}
+	}
+	return of
 }
 
 // timeline reads what happened to an order.
