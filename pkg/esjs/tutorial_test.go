@@ -43,6 +43,21 @@ func TestTheTutorialIsAProgram(t *testing.T) {
 	}
 }
 
+// What README shows of the library is the tutorial's, which is run.
+func TestREADMEShowsTheTutorialsCode(t *testing.T) {
+	t.Parallel()
+	tutorial := read(t, docs+"/tutorial.md")
+	blocks := blocksOf(read(t, "../../README.md"), "go")
+	if len(blocks) == 0 {
+		t.Error("README shows no code")
+	}
+	for _, block := range blocks {
+		if !strings.Contains(tutorial, block) {
+			t.Errorf("this is not in the tutorial:\n%s", block)
+		}
+	}
+}
+
 // blocksOf returns the fenced blocks of a language.
 func blocksOf(page, language string) (blocks []string) {
 	for _, found := range regexp.MustCompile("(?s)\n```"+language+"\n(.*?)```").FindAllStringSubmatch(page, -1) {
