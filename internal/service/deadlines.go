@@ -56,7 +56,7 @@ func (d Deadlines[E]) Keep(ctx context.Context, env *Env) error {
 			return timers.Subscribe(ctx, esjs.TimerSubscriptionConfig{
 				Name: fired, Category: d.Category, Bucket: d.Bucket, Workers: 1, Lease: d.Lease,
 				Owner: env.Owner, ExclusiveOwner: env.Owner != "", Observer: env.Observer(),
-				Lost: func(ctx context.Context, id esjs.StreamID) error { return d.lost(ctx, env.Store, id) },
+				Lost: func(ctx context.Context, id esjs.StreamID) error { return d.lost(ctx, env.Store, timers, id) },
 			}, d.Due)
 		}),
 	)
@@ -67,8 +67,9 @@ func (d Deadlines[E]) query() esjs.Query {
 }
 
 // lost does what was due of a stream whose timers were not handled for so long
-// that they are gone, or of every stream when id is zero.
-func (d Deadlines[E]) lost(ctx context.Context, store *esjs.Store, id esjs.StreamID) error {
+// that they are gone, or of every stream when id is zero. What cannot be done yet gets
+// its timer again, so that it holds up no other stream.
+func (d Deadlines[E]) lost(ctx context.Context, store *esjs.Store, timers *esjs.Timers, id esjs.StreamID) error {
 	query := d.query()
 	if id != (esjs.StreamID{}) {
 		query.Categories, query.Streams = nil, []esjs.StreamID{id}
@@ -86,7 +87,10 @@ func (d Deadlines[E]) lost(ctx context.Context, store *esjs.Store, id esjs.Strea
 		if at.IsZero() || at.After(now) {
 			continue
 		}
-		if err := d.Due(ctx, esjs.Fired{Stream: e.Stream, Name: d.Name, Version: e.Version, At: at, FiredAt: now}); err != nil {
+		if d.Due(ctx, esjs.Fired{Stream: e.Stream, Name: d.Name, Version: e.Version, At: at, FiredAt: now}) == nil {
+			continue
+		}
+		if err := timers.Set(ctx, e.Stream, esjs.Timer{Name: d.Name, At: at, Version: e.Version}); err != nil {
 			return err
 		}
 	}

@@ -3,8 +3,13 @@ package service_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/internal/service/servicetest"
@@ -73,4 +78,45 @@ func TestADeadlineOutlivesItsTimer(t *testing.T) {
 	if len(met) > 0 {
 		t.Errorf("met as well: %+v", <-met)
 	}
+}
+
+// Of the deadlines whose timers are gone, one that cannot be met yet holds up no other,
+// and is tried on.
+func TestALostDeadlineThatCannotBeMetHoldsUpNoOther(t *testing.T) {
+	const bucket = "SUBSCRIPTIONS_test"
+	h := servicetest.New(t, []esjs.EventType[esjs.Event]{esjs.TypeOf[esjs.Event, lent]()}, bucket)
+	h.Check(esjs.ProvisionTimers(t.Context(), h.Server.Dial(), 1))
+	_, fired := service.DeadlineSubscriptions("jar")
+	for _, jar := range []string{"stuck", "well"} {
+		h.Append("jar", jar, lent{Until: time.Now()})
+	}
+	// Nobody was here for 8 days.
+	js, err := jetstream.New(h.NC)
+	h.Check(err)
+	kv, err := js.KeyValue(t.Context(), bucket)
+	h.Check(err)
+	left := fmt.Sprintf(`{"subscription":%q,"stream":"TIMERS","floor":"0-0","renewed":%q}`, fired, time.Now().Add(-8*24*time.Hour).Format(time.RFC3339))
+	_, err = kv.Put(t.Context(), "sub."+fired, []byte(left))
+	h.Check(err)
+	tried, met := make(chan struct{}), make(chan struct{})
+	var tries atomic.Int32
+	once := sync.OnceFunc(func() { close(met) })
+	h.Run(func(ctx context.Context) error {
+		return service.Deadlines[esjs.Event]{
+			Codec: h.Codec, Category: "jar", Types: []string{"Lent"}, Name: "end", Bucket: bucket,
+			At: func(e esjs.Event) time.Time { return e.(lent).Until },
+			Due: func(_ context.Context, f esjs.Fired) error {
+				if f.Stream.Key == "well" {
+					once()
+					return nil
+				}
+				if tries.Add(1) == 3 {
+					close(tried)
+				}
+				return esjs.RetryAfter(time.Millisecond, errors.New("not yet"))
+			},
+		}.Keep(ctx, h.Env("test"))
+	})
+	<-met
+	<-tried
 }

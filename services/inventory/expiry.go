@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
@@ -20,19 +19,15 @@ type Due struct {
 // EventType names what is never stored.
 func (Due) EventType() string { return "due" }
 
-// lookAgain is the default of [Config].LookAgain.
-const lookAgain = 10 * time.Minute
-
-// capturing tells of a fulfilment that it asked for the money and has neither given up
-// nor taken the goods: whoever pays keeps what is held for him, however long it takes
-// to learn whether he did.
+// capturing tells of a fulfilment that it asked for the money and has not ended: who
+// pays keeps what is held for him, however long it takes to learn whether he did.
 type capturing bool
 
 func applyCapturing(c capturing, e events.Event) capturing {
 	switch e.(type) {
 	case events.CaptureRequested:
 		return true
-	case events.CompensationStarted, events.StockCommitConfirmed, events.FulfilmentCompleted:
+	case events.FulfilmentCompleted, events.FulfilmentCompensated:
 		return false
 	}
 	return c
@@ -46,12 +41,10 @@ func fulfilmentAggregate(codec *esjs.Codec[events.Event]) esjs.Aggregate[capturi
 	}
 }
 
-// errCapturing is why a hold whose time has ended is kept.
-var errCapturing = errors.New("its order is being paid, so the goods stay held until that is known")
-
 // expiry releases what is still held when a reservation's time ends: that of the
 // whole order and a margin, so it is met only where fulfilment fell silent, or waits to
-// learn whether the money was captured. Then the goods stay.
+// learn whether the money was captured. Then the goods stay; what is still held when
+// fulfilment has ended all the same is due by [ended].
 func (s *Service) expiry(
 	codec *esjs.Codec[events.Event], g group, fulfilments *esjs.CommandHandler[capturing, struct{}, events.Event],
 ) service.Deadlines[events.Event] {
@@ -74,11 +67,8 @@ func (s *Service) expiry(
 				return err
 			}
 			order, err := fulfilments.Load(ctx, fired.Stream.Key, esjs.Fresh())
-			if err != nil {
+			if err != nil || bool(order.State) {
 				return err
-			}
-			if order.State {
-				return esjs.RetryAfter(s.cfg.LookAgain, errCapturing)
 			}
 			ask := esjs.Recorded[events.Event]{
 				Record: esjs.Record{ID: fired.ID(), Stream: fired.Stream},
@@ -89,6 +79,18 @@ func (s *Service) expiry(
 			return results[0]
 		},
 	}
+}
+
+// ended is what the end of a fulfilment asks for: nothing is held any more whose time
+// has ended before. The second result tells whether it is one.
+func ended(e esjs.Recorded[events.Event]) (Due, bool) {
+	switch end := e.Event.(type) {
+	case events.FulfilmentCompleted:
+		return Due{OrderID: end.OrderID, At: e.Time}, true
+	case events.FulfilmentCompensated:
+		return Due{OrderID: end.OrderID, At: e.Time}, true
+	}
+	return Due{}, false
 }
 
 // due tells that goods are held and their time has ended.

@@ -62,6 +62,9 @@ func (g group) handle(ctx context.Context, deliveries []esjs.Delivery[events.Eve
 	}
 	for i, d := range deliveries {
 		for _, e := range d.Events {
+			if due, is := ended(e); is {
+				e.Event = due
+			}
 			order := asks(e.Event)
 			if order == "" {
 				continue

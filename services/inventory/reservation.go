@@ -121,6 +121,8 @@ func asks(e events.Event) (order string) {
 		return e.OrderID
 	case events.RestockRequested:
 		return e.OrderID
+	case Due:
+		return e.OrderID
 	}
 	return ""
 }
@@ -133,6 +135,10 @@ func (r Reservation) skus(request events.Event) []string {
 		lines = e.Lines
 	case events.RestockRequested:
 		lines = e.Lines
+	case Due:
+		if !r.due(e.At) {
+			return nil
+		}
 	}
 	skus := make([]string, len(lines))
 	for i, l := range lines {

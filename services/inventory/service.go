@@ -28,9 +28,6 @@ type Config struct {
 	Lease       time.Duration // see [esjs.SubscriptionConfig]
 	Concurrency int           // commands handled at once; default 256
 	Batch       int           // orders whose requests are decided together, at most; default 256
-	// LookAgain is the pause before a hold whose time has ended, and which is kept as its
-	// order is being paid, is looked at again; default 10 min.
-	LookAgain time.Duration
 }
 
 // Service is the inventory service.
@@ -47,9 +44,6 @@ func New(env *service.Env, cfg Config) *Service {
 	env.Health.AwaitSubscriptions(requests, set, fired)
 	if cfg.Batch == 0 {
 		cfg.Batch = batchSize
-	}
-	if cfg.LookAgain == 0 {
-		cfg.LookAgain = lookAgain
 	}
 	return &Service{env: env, cfg: cfg}
 }
