@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"slices"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/events"
@@ -43,6 +44,19 @@ type Account struct {
 // holdsNothing tells that the PSP let go of the authorisation, or never gave it.
 func (a Account) holdsNothing() bool { return a.Status == "voided" || a.Status == "declined" }
 
+// settles tells that a capture, a void or a refund was done, or can never be done.
+func (a Account) settles(op events.PaymentOperation, refundID string) bool {
+	switch op {
+	case events.OperationCapture:
+		return a.Captured.Sign() > 0 || a.Status == "voided"
+	case events.OperationVoid:
+		return a.Captured.Sign() > 0 || a.holdsNothing()
+	case events.OperationRefund:
+		return slices.ContainsFunc(a.Refunds, func(r Refund) bool { return r.ID == refundID })
+	}
+	return false
+}
+
 // Tell is the PSP's answer to a request.
 type Tell struct {
 	Ask
@@ -58,15 +72,15 @@ func (t Tell) decide(s State) []events.Event {
 	case Done:
 		return t.done(s)
 	case Refused:
+		if t.Answer.Account.settles(t.Op, t.RefundID) { // it refuses to do again what it did
+			return t.done(s)
+		}
 		switch t.Op {
 		case events.OperationAuthorize:
 			return []events.Event{t.declined(t.Answer.Code, t.Answer.Class)}
 		case events.OperationCapture:
 			return []events.Event{t.captureFailed(t.Answer.Code)}
 		case events.OperationVoid:
-			if t.Answer.Account.Captured.Sign() > 0 {
-				return t.captured(s)
-			}
 			return []events.Event{events.PaymentVoidFailed{OrderID: t.OrderID, RequestID: t.RequestID, Code: t.Answer.Code}}
 		case events.OperationRefund:
 			return []events.Event{t.refundFailed(t.Answer.Code)}

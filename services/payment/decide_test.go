@@ -156,6 +156,8 @@ func TestDecisions(t *testing.T) {
 				OrderID: "o", RequestID: "c1", Op: events.OperationCapture, Error: "the provider's account does not tell: it is authorised"}}},
 		"the provider voided what was to be captured": {
 			capturing, Tell{capture, Answer{Kind: Done, Account: voidedAccount}}, []events.Event{events.PaymentCaptureFailed{OrderID: "o", RequestID: "c1", Code: "voided"}}},
+		"the provider refuses to capture what it has captured": {
+			capturing, Tell{capture, Answer{Kind: Refused, Code: "already_captured", Account: paidAccount}}, []events.Event{captured}},
 		"nobody knows of the capture": {
 			capturing, Tell{capture, timeout}, []events.Event{events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "c1", Op: events.OperationCapture, Error: "timeout"}}},
 		"a check of a capture asks again for the same": {
@@ -186,6 +188,8 @@ func TestDecisions(t *testing.T) {
 			append(slices.Clone(asked), voidAttempted), Tell{void, Answer{Kind: Missing}}, []events.Event{nothingHeld}},
 		"the provider refuses to void": {
 			voiding, Tell{void, Answer{Kind: Refused, Code: "no", Account: heldAccount}}, []events.Event{events.PaymentVoidFailed{OrderID: "o", RequestID: "v1", Code: "no"}}},
+		"the provider refuses to void what it has voided": {
+			voiding, Tell{void, Answer{Kind: Refused, Code: "already_voided", Account: voidedAccount}}, []events.Event{voided}},
 		"a void finds a capture that nobody knew of": {
 			append(slices.Clone(asked), voidAttempted), Tell{void, Answer{Kind: Refused, Code: "already_captured", Account: paidAccount}},
 			[]events.Event{
@@ -234,6 +238,8 @@ func TestDecisions(t *testing.T) {
 		"a refund that the provider counts and has yet to tell of is not counted": {
 			refunding, Tell{Ask{PaymentID: "p", OrderID: "o", RequestID: "r2", Op: events.OperationRefund, RefundID: "rf2", Amount: four}, Answer{Kind: Done, Account: twiceRefunded}},
 			[]events.Event{events.PaymentRefunded{OrderID: "o", RequestID: "r2", RefundID: "rf2", Amount: four, TotalRefunded: four}}},
+		"the provider refuses to refund what it has refunded": {
+			refunding, Tell{refund, Answer{Kind: Refused, Code: "refund_id_reused", Account: refundedAccount}}, []events.Event{refunded}},
 		"a refund again is answered": {
 			append(slices.Clone(refunding), refunded), again(refund),
 			[]events.Event{events.PaymentRefunded{OrderID: "o", RequestID: "r1-again", RefundID: "rf1", Amount: six, TotalRefunded: six}}},

@@ -90,24 +90,7 @@ func (p psp) look(ctx context.Context, c Call) (Answer, error) {
 // settledBy tells that the operation was done, or can never be done, so that
 // it needs not be asked for again.
 func (c Call) settledBy(a Answer) bool {
-	if a.Kind != Done {
-		return false
-	}
-	switch c.Op {
-	case events.OperationAuthorize:
-		return true
-	case events.OperationVoid:
-		return a.Account.Captured.Sign() > 0 || a.Account.holdsNothing()
-	case events.OperationCapture:
-		return a.Account.Captured.Sign() > 0 || a.Account.Status == "voided"
-	case events.OperationRefund:
-		for _, r := range a.Account.Refunds {
-			if r.ID == c.RefundID {
-				return true
-			}
-		}
-	}
-	return false
+	return a.Kind == Done && (c.Op == events.OperationAuthorize || a.Account.settles(c.Op, c.RefundID))
 }
 
 func (c Call) path() string { return "/payments/" + url.PathEscape(c.PaymentID) }
