@@ -33,7 +33,7 @@ measured where initdb is found, on a server that the command starts and removes.
 Nothing else should run meanwhile. A million aggregates take about 2 GB in --dir, and
 everything some ten minutes on two cores.
 
-Exit status: 0 also when a bar is missed, which the table tells.`,
+A bar that is missed is told by the table, and is no failure of the command.`,
 		Example: "  orderflow bench --quick               # does it work?\n  orderflow bench --only append,replay  # or numbers of bars: --only 1,10\n  orderflow bench --json > bench.json",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/services/projector"
 )
 
-// Exit statuses of a start that failed; those below 10 are [service.ExitStatus]'s.
+// Exit statuses of the program's own; those below 10 are [service.ExitStatus]'s.
 const (
 	exitAddressInUse  = 10
 	exitBadDirectory  = 11
@@ -20,15 +22,58 @@ const (
 	exitNoServer      = 15
 	exitConfiguration = 16 // the store on the server is not as it must be
 	exitDemoFailed    = 20
-	exitUnsound       = 21 // "verify" found something
+	exitUnsound       = 21 // what was checked is not as it must be
 )
 
-const exitHelp = `Exit status: 0 stopped as asked, 2 wrong usage, 6 a server that is needed cannot be
-reached or went away, 10 an address is in use, 11 the data directory cannot be used, 12 it, or the projector's
-database in it, is in use by another process, 13 the NATS server is too old, 14 it has no JetStream, 15 it
-cannot be reached, 16 the store on it is not configured as it must be, or needs
---policies that are not given, 20 a scenario of the demo did not end as it should,
-1 anything else.`
+// exit is an exit status and what it means.
+type exit struct {
+	status int
+	means  string
+}
+
+// exits is the one table of exit statuses; help is made of it.
+func exits() []exit {
+	return []exit{
+		{service.ExitOK, "done, or stopped as asked"},
+		{service.ExitFailure, "any other failure"},
+		{service.ExitUsage, "wrong usage: of the command line, or of a variable or file that it names"},
+		{service.ExitRefused, "refused, as things are; the message says why"},
+		{service.ExitConflict, "another writer was faster, or the expected version is not the current one: look, and decide again"},
+		{service.ExitNotFound, "there is no such thing"},
+		{service.ExitUnavailable, "what is needed is not ready, cannot be reached or went away: try again"},
+		{service.ExitUnknown, "it may or may not have happened: repeat it with the same --command-id"},
+		{exitAddressInUse, "an address is in use"},
+		{exitBadDirectory, "a directory, or what is in it, cannot be used"},
+		{exitLocked, "the data directory, or the projector's database, is in use by another process"},
+		{exitServerTooOld, "the NATS server is too old"},
+		{exitNoJetStream, "the NATS server has no JetStream"},
+		{exitNoServer, "the NATS server cannot be reached, or does not accept who connects"},
+		{exitConfiguration, "the store on the NATS server is not configured as it must be, or needs --policies that are not given"},
+		{exitDemoFailed, "a scenario of the demo did not end as it should"},
+		{exitUnsound, "what was checked is not as it must be: what is stored, a backup, or payments beside the provider's list"},
+	}
+}
+
+// exitHelp explains exit statuses, all of them when none is given.
+func exitHelp(only ...int) string {
+	var b strings.Builder
+	b.WriteString("Exit status:\n")
+	for _, e := range exits() {
+		if len(only) == 0 || slices.Contains(only, e.status) {
+			fmt.Fprintf(&b, "  %2d  %s\n", e.status, e.means)
+		}
+	}
+	if len(only) > 0 {
+		b.WriteString("and those of every command, which \"orderflow --help\" lists.")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// startHelp explains how the start of what runs until it is stopped fails.
+func startHelp(more ...int) string {
+	return exitHelp(append(more, service.ExitOK, service.ExitUsage, service.ExitUnavailable, exitAddressInUse, exitBadDirectory, exitLocked,
+		exitServerTooOld, exitNoJetStream, exitNoServer, exitConfiguration)...)
+}
 
 // exitError is an error that knows how the process ends.
 type exitError struct {

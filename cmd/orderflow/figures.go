@@ -75,7 +75,8 @@ func newSales() *cobra.Command {
 	}.command()
 }
 
-func newPayments() *cobra.Command {
+// newPaymentLists are commands beside those of the payment service.
+func newPaymentLists() []*cobra.Command {
 	list := asking[queries.PaymentFilter, queries.PaymentPage]{
 		use: "list", short: "List payments, newest first", question: queries.PaymentList,
 		flags: func(f *pflag.FlagSet, q *queries.PaymentFilter) {
@@ -110,7 +111,7 @@ func newPayments() *cobra.Command {
 			row(w, "disputed", s.Disputed)
 		},
 	}.command()
-	return group("payments", "Look at payments", list, summary)
+	return []*cobra.Command{list, summary}
 }
 
 func newCustomers() *cobra.Command {

@@ -20,8 +20,8 @@ func newHealthcheck() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
-		Short: "Ask a running process whether it is ready; exit status 0 if it is, 6 if not",
-		Long:  "Ask a running process whether it is ready, for containers without a shell. Exit status 0 if it is, 6 if not.",
+		Short: "Ask a running process whether it is ready",
+		Long:  "Ask a running process whether it is ready, for containers without a shell.\n\n" + exitHelp(service.ExitOK, service.ExitUnavailable),
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/spf13/cobra"
 )
@@ -28,7 +29,7 @@ what became of an attempt is not known, a payment may differ: it is counted as p
 until a second scheduled comparison finds the same. The payment service compares now and
 then by itself; --last prints what it found last.
 
-Exit status: 0 all payments agree, 21 some differ, others as for "orderflow up".`,
+` + exitHelp(service.ExitOK, exitUnsound),
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.ask(cmd, func(ctx context.Context, c client) error {

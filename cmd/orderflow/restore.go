@@ -38,8 +38,7 @@ something fails, what was brought back so far is removed again.
 A projector whose database knows more than the backup refuses to run: give it an empty one
 (another --data or --database-url), and it makes its views of the events.
 
-Exit status: 0 it is all there, 3 the server is not empty, 21 the file, or what came of
-it, is not as it should be, others as for "orderflow up".`,
+` + exitHelp(service.ExitOK, service.ExitRefused, exitUnsound),
 		Args: exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("replicas") {

@@ -41,7 +41,9 @@ func newRoot() *cobra.Command {
 
 "orderflow up" runs everything in one process, with an embedded nats-server: no
 installation. Every flag can also be set by the environment variable that its
-help names; a flag wins over its variable.`,
+help names; a flag wins over its variable.
+
+` + exitHelp(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArguments,
@@ -51,19 +53,23 @@ help names; a flag wins over its variable.`,
 	for _, s := range services() {
 		cmd := newService(s)
 		if s.name == "payment" {
-			cmd.AddCommand(newReconcile())
+			cmd.AddCommand(append(newPaymentLists(), newReconcile())...)
 		}
 		root.AddCommand(cmd)
 	}
 	for _, n := range nouns() {
 		addNoun(root, n)
 	}
-	root.AddCommand(newEvents(), newSales(), newPayments(), newCustomers(), newProjections(), newSubscriptions(), newQueue(), newVerify(), newBackup(), newRestore(), newBench())
+	root.AddCommand(newEvents(), newSales(), newCustomers(), newProjections(), newSubscriptions(), newQueue(), newVerify(), newBackup(), newRestore(), newBench())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w; see %s --help", badValue(err), cmd.CommandPath())
 	})
 	walk(root, func(cmd *cobra.Command) { bindEnvironment(cmd.LocalNonPersistentFlags()) })
 	walk(root, addCompletion)
+	addOtherWords(root)
+	root.SetUsageTemplate(root.UsageTemplate() + `{{if .HasParent}}
+"orderflow --help" lists exit statuses.
+{{end}}`)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return readEnvironment(cmd.Flags()) }
 	return root
 }
@@ -102,13 +108,21 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if !cmd.HasSubCommands() {
 		return usageError("%s takes no arguments, got %q", cmd.CommandPath(), args[0])
 	}
-	var names []string
+	meant := ""
+	if names := suggestions(cmd, args[0]); len(names) > 0 {
+		meant = fmt.Sprintf(" Did you mean %s?", strings.Join(names, " or "))
+	}
+	return usageError("%s has no command %q; it has %s.%s", cmd.CommandPath(), args[0], strings.Join(commandNames(cmd), ", "), meant)
+}
+
+// commandNames are those of the commands below one.
+func commandNames(cmd *cobra.Command) (names []string) {
 	for _, sub := range cmd.Commands() {
 		if sub.IsAvailableCommand() {
 			names = append(names, sub.Name())
 		}
 	}
-	return usageError("%s has no command %q; it has %s", cmd.CommandPath(), args[0], strings.Join(names, ", "))
+	return names
 }
 
 // variable is the environment variable of a flag: ORDERFLOW_NATS_URL for --nats-url.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
@@ -26,9 +27,12 @@ It runs until it is told to stop (SIGINT, SIGTERM) and then finishes what it has
 begun. Its HTTP server answers /livez, /readyz and, unless --metrics says
 otherwise, /metrics.
 
-` + exitHelp,
+` + startHelp(),
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if as := cmd.CalledAs(); as != sp.name { // "sagas" are not something that runs
+				return usageError("%s needs a command; it has %s. \"orderflow %s\" runs the service", "orderflow "+as, strings.Join(commandNames(cmd), ", "), sp.name)
+			}
 			log, err := s.logger(cmd.ErrOrStderr())
 			if err != nil {
 				return err

@@ -48,7 +48,7 @@ Everything is stored in --data. Ctrl-C finishes what was begun and stops; a
 second one ends at once. Started again it goes on where it was, also after a
 crash: an order in flight completes.
 
-` + exitHelp,
+` + startHelp(exitDemoFailed),
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			external := cmd.Flags().Changed("nats-url")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"text/tabwriter"
 
+	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/inventory"
@@ -36,8 +37,7 @@ With --each-replica the replicas of a cluster are read one after the other, each
 the leader, which stops commands for a moment at each change. A replica whose disk has
 damaged something is found in no other way before it leads.
 
-Exit status: 0 all is as it was written, 21 something is not, others as for
-"orderflow up".`,
+` + exitHelp(service.ExitOK, exitUnsound),
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			shell := shellFlags{settings: s}

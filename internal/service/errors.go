@@ -30,9 +30,9 @@ const (
 	ExitOK          = 0
 	ExitFailure     = 1
 	ExitUsage       = 2
-	ExitRefused     = 3 // the request cannot be granted as it is: 4xx
+	ExitRefused     = 3 // the request cannot be granted as it is: 4xx but for 404
 	ExitConflict    = 4 // another writer was faster: read and decide again
-	ExitNotFound    = 5
+	ExitNotFound    = 5 // there is no such thing: 404
 	ExitUnavailable = 6 // busy, stopping, not running: try again
 	ExitUnknown     = 7 // it may or may not have happened: repeat with the same command id
 )
@@ -132,16 +132,28 @@ func ExitStatus(err error) int {
 	)
 	switch {
 	case errors.As(err, &r):
-		return ExitRefused
+		return exitOfRefusal(r.Status)
 	case errors.As(err, &p):
 		for _, m := range meanings() {
 			if m.code == p.Code {
 				return m.exit
 			}
 		}
-		if p.Status < http.StatusInternalServerError {
-			return ExitRefused
-		}
+		return exitOfRefusal(p.Status)
+	}
+	return ExitFailure
+}
+
+// exitOfRefusal is the exit status of what was refused with a status of HTTP, by a code
+// that is the domain's own.
+func exitOfRefusal(status int) int {
+	switch {
+	case status == http.StatusNotFound:
+		return ExitNotFound
+	case status == http.StatusServiceUnavailable:
+		return ExitUnavailable
+	case status < http.StatusInternalServerError:
+		return ExitRefused
 	}
 	return ExitFailure
 }

@@ -83,6 +83,11 @@ func TestExitStatus(t *testing.T) {
 		{&service.Problem{Status: 503, Code: "busy"}, service.ExitUnavailable},
 		{&service.Problem{Status: 409, Code: "conflict"}, service.ExitConflict},
 		{&service.Problem{Status: 409, Code: "too_late"}, service.ExitRefused},
+		{&service.Problem{Status: 404, Code: "jar_not_found"}, service.ExitNotFound},
+		{&esjs.Rejection{Status: 404, Code: "jar_not_found"}, service.ExitNotFound},
+		{&service.Problem{Status: 503, Code: "view_building"}, service.ExitUnavailable},
+		{&esjs.Rejection{Status: 503, Code: "view_building"}, service.ExitUnavailable},
+		{&service.Problem{Status: 500, Code: "broken"}, service.ExitFailure},
 		{&service.Problem{Status: 504, Code: "timeout"}, service.ExitUnknown},
 		{&service.Problem{Status: 500, Code: "internal"}, service.ExitFailure},
 	} {
