@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"reflect"
 	"time"
 
+	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/b144f99b/orderflow/services/gateway/desk"
@@ -87,7 +89,19 @@ func (s *Service) order(w http.ResponseWriter, r *http.Request) error {
 	if then {
 		return askAs(s, w, r, queries.OrderAt, queries.OrderAtRequest{OrderID: request.OrderID, Version: request.AtVersion, AsOf: request.AsOf})
 	}
-	return askAs(s, w, r, queries.OrderGet, queries.OrderRequest{
+	return notALive(request.OrderID, askAs(s, w, r, queries.OrderGet, queries.OrderRequest{
 		OrderID: request.OrderID, ReadYourWrites: queries.ReadYourWrites{MinRevision: request.MinRevision},
-	})
+	}))
+}
+
+// notALive adds to why there is no order "live" where the streams are: who asks for it
+// mostly wants those.
+func notALive(orderID string, err error) error {
+	var p *service.Problem
+	if orderID != "live" || !errors.As(err, &p) || p.Status != http.StatusNotFound {
+		return err
+	}
+	said := *p
+	said.Detail += "; what happens to an order is told at /v1/orders/{order_id}/live, to those of a customer at /v1/customers/{customer_id}/live, and everything at /v1/events/live"
+	return &said
 }

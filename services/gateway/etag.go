@@ -47,8 +47,8 @@ func ifMatch(text string, verb desk.Verb) (*uint64, error) {
 			`the header If-Match is %.60q: a weak ETag never matches; send a strong one, such as "3"`, text)
 	}
 	bare := text
-	if unquoted, err := strconv.Unquote(text); err == nil {
-		bare = unquoted
+	if len(text) >= 2 && strings.HasPrefix(text, `"`) && strings.HasSuffix(text, `"`) {
+		bare = text[1 : len(text)-1]
 	}
 	version, err := strconv.ParseUint(bare, 10, 63)
 	if err != nil {

@@ -82,7 +82,10 @@ func (r *rig) serveOrders(t *testing.T, answer func(service.Command) (service.Re
 				if err := service.Decode(body, &q); err != nil {
 					return nil, err
 				}
-				if q.OrderID == "none" {
+				if q.MinRevision == "9-99" {
+					return nil, &esjs.Rejection{Code: "not_yet", Message: "ask again", Status: http.StatusConflict}
+				}
+				if q.OrderID == "none" || q.OrderID == "live" {
 					return nil, &esjs.Rejection{Code: "order_not_found", Message: "there is no order", Status: http.StatusNotFound}
 				}
 				return map[string]any{"order_id": q.OrderID, "version": 7, "min_revision": q.MinRevision}, nil
@@ -238,6 +241,7 @@ func TestRefusals(t *testing.T) {
 		code, says               string
 	}{
 		{name: "no order", method: "GET", path: "/v1/orders/none", status: 404, code: "order_not_found"},
+		{name: "a stream where there is none", method: "GET", path: "/v1/orders/live", status: 404, code: "order_not_found", says: "/v1/orders/{order_id}/live"},
 		{name: "no verb", method: "POST", path: "/v1/orders/o-1/fly", status: 404, code: "unknown_verb", says: "it has create, add-item"},
 		{name: "a verb that no subject carries", method: "POST", path: "/v1/orders/o-1/a%20b.c", status: 404, code: "unknown_verb", says: `"a b.c"`},
 		{name: "a verb that is too long", method: "POST", path: "/v1/orders/o-1/" + strings.Repeat("v", 9000), status: 404, code: "unknown_verb"},

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math"
 	"net/http"
 
 	"github.com/b144f99b/orderflow/services/gateway/signin"
@@ -24,7 +25,7 @@ func newLimits(r rate.Limit, burst int) *limits {
 		r = 200
 	}
 	if burst == 0 {
-		burst = int(2 * r)
+		burst = int(math.Ceil(2 * float64(r))) // one at least, or nothing would ever be let through
 	}
 	subjects, _ := lru.New[string, *rate.Limiter](rememberedSubjects) // fails only for a size below 1
 	return &limits{rate: r, burst: burst, subjects: subjects}

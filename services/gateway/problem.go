@@ -35,7 +35,7 @@ func (s *Service) answer(h func(http.ResponseWriter, *http.Request) error) http.
 // retryAfter is how many seconds a client should wait before it asks again; ""
 // where that does not help, or nobody knows.
 func retryAfter(p *service.Problem) string {
-	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
+	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable || p.Code == "not_yet" {
 		return "1"
 	}
 	return ""

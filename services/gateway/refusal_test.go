@@ -28,6 +28,8 @@ func TestPreconditions(t *testing.T) {
 		{name: "whatever is there", verb: "add-item", header: []string{"If-Match", "*"}, status: 200},
 		{name: "a weak one never matches", verb: "add-item", header: []string{"If-Match", `W/"2"`}, status: 412, code: "weak_etag"},
 		{name: "several", verb: "add-item", header: []string{"If-Match", `"2", "3"`}, status: 400, code: "bad_request"},
+		{name: "in backquotes", verb: "add-item", header: []string{"If-Match", "`2`"}, status: 400, code: "bad_request"},
+		{name: "in Go's spelling", verb: "add-item", header: []string{"If-Match", `"\x32"`}, status: 400, code: "bad_request"},
 		{name: "below nothing", verb: "add-item", header: []string{"If-Match", `"-1"`}, status: 400, code: "bad_request"},
 		{name: "of another kind", verb: "add-item", header: []string{"If-Match", `"33a64df5"`}, status: 400, code: "bad_request"},
 		{name: "nothing may be there", verb: "create", header: []string{"If-None-Match", "*"}, status: 200, expected: version(0)},
@@ -99,6 +101,26 @@ func TestParameters(t *testing.T) {
 	} {
 		if a := r.do(t, "GET", c.path, ""); a.StatusCode != 400 || a.problem.Code != c.code || !strings.Contains(a.problem.Detail, c.says) {
 			t.Errorf("%s: %d %s, want 400 %s saying %s", c.path, a.StatusCode, a.body, c.code, c.says)
+		}
+	}
+}
+
+// Who asks for what a view does not show yet is told to come again, and when.
+func TestWhoIsTooEarlyComesAgain(t *testing.T) {
+	r := newRig(t, gateway.Config{})
+	r.serveOrders(t, created)
+	if a := r.do(t, "GET", "/v1/orders/o-1?min_revision=9-99", ""); a.StatusCode != http.StatusConflict || a.problem.Code != "not_yet" || a.Header.Get("Retry-After") != "1" {
+		t.Errorf("%d %s, with Retry-After %q", a.StatusCode, a.body, a.Header.Get("Retry-After"))
+	}
+}
+
+// A rate of less than one request in two seconds lets one through all the same.
+func TestALowRateLetsSomethingThrough(t *testing.T) {
+	r := newRig(t, gateway.Config{Rate: 0.001})
+	r.serveOrders(t, created)
+	for _, want := range []int{http.StatusOK, http.StatusTooManyRequests} {
+		if a := r.do(t, "GET", "/v1/orders/o-1", ""); a.StatusCode != want {
+			t.Errorf("%d %s, want %d", a.StatusCode, a.body, want)
 		}
 	}
 }

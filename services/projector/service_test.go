@@ -131,6 +131,8 @@ func TestBadQueriesAreRefusedInWords(t *testing.T) {
 		{"list", `{"cursor":"b24gMQ"}`, 400, "bad_request", "next_cursor"},
 		{"list", `{"cursor":"WyIyMDI2LTExLTI5VDE3OjA0OjEwLjQyMTM5MDMzN1oiLCJcdTAwMDAiXQ"}`, 400, "bad_request", "next_cursor"}, // of a place with U+0000, which PostgreSQL cannot hold
 		{"timeline", `{"order_id":"o-1","cursor":"5"}`, 400, "bad_request", "next_cursor"},
+		{"timeline", `{"order_id":"o-1","limit":501}`, 400, "bad_request", "from 1 to 500"},
+		{"timeline", `{"order_id":"o-1","limit":-1}`, 400, "bad_request", "from 1 to 500"},
 		{"query.sagas.get", `{}`, 400, "bad_request", "either"},
 		{"query.sagas.get", `{"order_id":"o-1","refund_id":"f-1"}`, 400, "bad_request", "either"},
 		{"query.sagas.get", `{"order_id":"o-404"}`, 404, "saga_not_found", `fulfilment "o-404"`},
@@ -293,6 +295,11 @@ func TestALongTimelineComesInPages(t *testing.T) {
 			batch = append(batch, events.StepRetried{OrderID: "o-1", Step: events.StepReserve, Attempt: n + i + 1, Code: "busy"})
 		}
 		last = r.append(t, "fulfilment", "o-1", esjs.Metadata{}, batch...)
+	}
+	var few queries.Timeline
+	r.ask(t, "query.orders.timeline", fmt.Sprintf(`{"order_id":"o-1","limit":2,"min_revision":%q}`, last), &few)
+	if len(few.Entries) != 2 || few.NextCursor == "" {
+		t.Errorf("of at most 2 entries there are %d, and the next ones at %q", len(few.Entries), few.NextCursor)
 	}
 	seen := uint64(0)
 	for cursor := ""; ; {

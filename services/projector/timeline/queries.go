@@ -1,6 +1,7 @@
 package timeline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +23,10 @@ func get(ctx context.Context, rows view.Reader, request queries.TimelineRequest)
 	if request.OrderID == "" {
 		return page, view.Required("order_id", "names the order")
 	}
+	limit := cmp.Or(request.Limit, maxEntries)
+	if limit < 1 || limit > maxEntries {
+		return page, view.BadRequest(`"limit" is %d; it must be from 1 to %d`, request.Limit, maxEntries)
+	}
 	last, err := view.ParseSequence(request.Cursor)
 	if err != nil {
 		return page, err
@@ -30,7 +35,7 @@ func get(ctx context.Context, rows view.Reader, request queries.TimelineRequest)
 	err = rows.Each(ctx, `
 		SELECT sequence, version, category, key, type, time, event_id, causation_id, actor, what, data FROM {view}
 		WHERE order_id = $1 AND (sequence, version) > ($2, $3) ORDER BY sequence, version LIMIT $4`,
-		[]any{request.OrderID, last.Commit, last.Version, maxEntries + 1}, func(scan func(...any) error) error {
+		[]any{request.OrderID, last.Commit, last.Version, limit + 1}, func(scan func(...any) error) error {
 			var (
 				at         view.Sequence
 				e          queries.TimelineEntry
@@ -40,7 +45,7 @@ func get(ctx context.Context, rows view.Reader, request queries.TimelineRequest)
 			if err != nil {
 				return err
 			}
-			if size += len(data); len(page.Entries) == maxEntries || size > maxData && len(page.Entries) > 0 {
+			if size += len(data); len(page.Entries) == limit || size > maxData && len(page.Entries) > 0 {
 				page.NextCursor = last.Cursor()
 				return view.Enough
 			}
