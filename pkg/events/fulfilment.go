@@ -104,6 +104,7 @@ type AttentionRequired struct {
 	Detail   string    `json:"detail,omitzero"`
 	RetryAt  time.Time `json:"retry_at,omitzero"`
 	Captured Money     `json:"captured,omitzero"`
+	Lost     bool      `json:"lost,omitzero"` // the parcel's goods are gone
 }
 
 // AttentionCleared says that nobody has to look any more: what was awaited came

@@ -161,10 +161,13 @@ type DispatchConfirmed struct {
 	By         string   `json:"by,omitzero"` // the operator who resolved it
 }
 
-// StockCommitRequested asks inventory to take the reserved goods out of stock.
+// StockCommitRequested asks inventory to take the reserved goods out of stock; with
+// ShipmentID, that the same quantities leave it once more, for the parcel that takes the
+// place of a lost one.
 type StockCommitRequested struct {
 	Request
 	ReservationID string `json:"reservation_id"`
+	ShipmentID    string `json:"shipment_id,omitzero"`
 }
 
 // StockCommitConfirmed says that the goods are out of stock.

@@ -55,18 +55,22 @@ type ReservationReleased struct {
 	NothingHeld bool   `json:"nothing_held,omitzero"`
 }
 
-// ReservationCommitted is appended by inventory: the held goods left the house.
+// ReservationCommitted is appended by inventory: the held goods left the house, or, with
+// ShipmentID, as many once more.
 type ReservationCommitted struct {
-	OrderID   string `json:"order_id"`
-	RequestID string `json:"request_id"`
+	OrderID    string `json:"order_id"`
+	RequestID  string `json:"request_id"`
+	ShipmentID string `json:"shipment_id,omitzero"`
 }
 
 // ReservationCommitFailed is appended by inventory: the goods could not be
-// committed, because the reservation no longer holds them.
+// committed, because the reservation no longer holds them, or, with ShipmentID, because there
+// are too few for another parcel.
 type ReservationCommitFailed struct {
-	OrderID   string `json:"order_id"`
-	RequestID string `json:"request_id"`
-	Code      string `json:"code"`
+	OrderID    string `json:"order_id"`
+	RequestID  string `json:"request_id"`
+	Code       string `json:"code"`
+	ShipmentID string `json:"shipment_id,omitzero"`
 }
 
 // ReservationExpired is appended by inventory: the reservation's time ended, and it was released.

@@ -229,9 +229,7 @@ func (d *desk) decide(r request) {
 	}
 	w.metadata = r.caused()
 	for _, a := range answer {
-		if r, ok := a.(events.ReservationRejected); ok && r.Code == events.ReservationOutOfStock {
-			d.refused = true
-		}
+		d.refused = d.refused || outOfStock(a)
 		w.state = ApplyReservation(w.state, a)
 		w.events = append(w.events, a)
 	}
@@ -240,6 +238,17 @@ func (d *desk) decide(r request) {
 		s.state = ApplyStock(s.state, m.Event)
 		s.events = append(s.events, m.Event)
 	}
+}
+
+// outOfStock tells the refusals that hang on the levels.
+func outOfStock(answer events.Event) bool {
+	switch e := answer.(type) {
+	case events.ReservationRejected:
+		return e.Code == events.ReservationOutOfStock
+	case events.ReservationCommitFailed:
+		return e.Code == events.ReservationOutOfStock
+	}
+	return false
 }
 
 // busy refuses a reservation for now.

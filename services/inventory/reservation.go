@@ -27,6 +27,8 @@ type Reservation struct {
 	ExpiresAt time.Time          `json:"expires_at,omitzero"`
 	Answered  []string           `json:"answered,omitzero"` // the newest request ids
 	Restocks  []Restock          `json:"restocks,omitzero"`
+	// Parcels are the shipments for which the lines left the house once more, each in the place of a lost one.
+	Parcels []string `json:"parcels,omitzero"`
 }
 
 // Restock is what a refund put back of a committed reservation.
@@ -57,6 +59,9 @@ func ApplyReservation(r Reservation, e events.Event) Reservation {
 		return r.answered(e.RequestID)
 	case events.ReservationCommitted:
 		r.Status = Committed
+		if e.ShipmentID != "" && !slices.Contains(r.Parcels, e.ShipmentID) {
+			r.Parcels = append(slices.Clip(r.Parcels), e.ShipmentID)
+		}
 		return r.answered(e.RequestID)
 	case events.ReservationCommitFailed:
 		return r.answered(e.RequestID)
@@ -228,20 +233,35 @@ func (r Reservation) commit(e events.StockCommitRequested, levels func(string) S
 	if slices.Contains(r.Answered, e.RequestID) {
 		return nil, nil
 	}
-	committed := events.ReservationCommitted{OrderID: e.OrderID, RequestID: e.RequestID}
-	switch r.Status {
-	case Committed:
-		return []events.Event{committed}, nil
-	case Held:
-		moves := make([]Move, len(r.Lines))
-		for i, l := range r.Lines {
-			s := levels(l.SKU)
-			moves[i] = Move{l.SKU, events.StockCommitted{
-				OrderID: e.OrderID, RequestID: e.RequestID, ReservationID: e.OrderID, Quantity: l.Quantity,
-				OnHandAfter: s.OnHand - l.Quantity, ReservedAfter: s.Reserved - l.Quantity,
-			}}
+	committed := events.ReservationCommitted{OrderID: e.OrderID, RequestID: e.RequestID, ShipmentID: e.ShipmentID}
+	failed := events.ReservationCommitFailed{OrderID: e.OrderID, RequestID: e.RequestID, Code: events.ReservationGone, ShipmentID: e.ShipmentID}
+	switch {
+	case r.Status == Committed && e.ShipmentID != "" && !slices.Contains(r.Parcels, e.ShipmentID):
+		for _, l := range r.Lines {
+			if levels(l.SKU).Available() < l.Quantity {
+				failed.Code = events.ReservationOutOfStock
+				return []events.Event{failed}, nil
+			}
 		}
-		return []events.Event{committed}, moves
+		return []events.Event{committed}, r.leave(e, levels, 0)
+	case r.Status == Committed:
+		return []events.Event{committed}, nil
+	case r.Status == Held && e.ShipmentID == "":
+		return []events.Event{committed}, r.leave(e, levels, 1)
 	}
-	return []events.Event{events.ReservationCommitFailed{OrderID: e.OrderID, RequestID: e.RequestID, Code: events.ReservationGone}}, nil
+	return []events.Event{failed}, nil
+}
+
+// leave are the moves by which the lines leave the house; held is 1 when they were
+// held until now, 0 when they are others.
+func (r Reservation) leave(e events.StockCommitRequested, levels func(string) Stock, held int) []Move {
+	moves := make([]Move, len(r.Lines))
+	for i, l := range r.Lines {
+		s := levels(l.SKU)
+		moves[i] = Move{l.SKU, events.StockCommitted{
+			OrderID: e.OrderID, RequestID: e.RequestID, ReservationID: e.OrderID, Quantity: l.Quantity,
+			OnHandAfter: s.OnHand - l.Quantity, ReservedAfter: s.Reserved - held*l.Quantity,
+		}}
+	}
+	return moves
 }

@@ -45,7 +45,7 @@ func (w *world) wantsFulfilment(f fulfilment.State, books truth.Ledger) bool {
 	case f.Attention == "refunded_twice":
 		return f.RefundedBy != "" && len(books.Payments[f.PaymentID].Refunds) > 0
 	case f.Attention == "paid_without_stock":
-		return w.reservations.states[f.OrderID].Status == inventory.Expired
+		return w.reservations.states[f.OrderID].Status == inventory.Expired || f.TakesFor != "" && !w.taken(f.OrderID)
 	}
 	return false
 }

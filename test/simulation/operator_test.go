@@ -164,7 +164,7 @@ func (w *world) evidence(ctx context.Context, i instance, step events.Step) stri
 	switch i.status {
 	case string(fulfilment.Dispatching):
 		gone, _ := w.partners.server.Shipment(i.shipment)
-		dispatched, committed := gone.Dispatches > 0 && gone.Status != "lost", w.reservations.states[i.order].Status == inventory.Committed
+		dispatched, committed := gone.Dispatches > 0 && gone.Status != "lost", w.taken(i.order)
 		switch {
 		case (step == events.StepDispatch || step == "" && f.Committed) && dispatched:
 			return "the carrier has it"
@@ -196,6 +196,12 @@ func (w *world) evidence(ctx context.Context, i instance, step events.Step) stri
 		return "it was taken care of"
 	}
 	return ""
+}
+
+// taken tells that the goods of an order's present parcel left the stock.
+func (w *world) taken(order string) bool {
+	r, parcel := w.reservations.states[order], w.shop.Fulfilments[order].TakesFor
+	return r.Status == inventory.Committed && (parcel == "" || slices.Contains(r.Parcels, parcel))
 }
 
 // byHand lets a person ask a partner, and tells whether it was done.

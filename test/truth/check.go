@@ -73,7 +73,7 @@ func (s *Shop) CheckStock(sku string) {
 			case r.Status == inventory.Held:
 				reserved += l.Quantity
 			case r.Status == inventory.Committed:
-				onHand -= l.Quantity
+				onHand -= l.Quantity * (1 + len(r.Parcels))
 			}
 		}
 		for _, back := range r.Restocks {
@@ -205,6 +205,9 @@ func (s *Shop) checkOrder(id string, a account) {
 			s.violated("P3", "order %s was never submitted: %+v, stock %s, fulfilment %s", id, a, stock.Status, saga.Status)
 		}
 	case o.Status == order.Completed:
+		if left := 1 + len(stock.Parcels); left != a.moving+a.lost {
+			s.violated("P1", "order %s is completed: goods left the house %d times, for %d parcels that moved and %d that are lost", id, left, a.moving, a.lost)
+		}
 		lostLater := a.moving == 0 && a.lost > 0 && (saga.Attention != "" || s.Resolved[id])
 		if saga.Status != fulfilment.Completed || a.captures != 1 || a.captured != o.Total.Minor() || a.astray != 0 ||
 			a.held != 0 && !s.refundWaits(id) || a.booked != 0 ||

@@ -85,6 +85,9 @@ func reservation(e events.Event) string {
 		}
 		return sentence("Inventory released what it held%s", because(e.Cause))
 	case events.ReservationCommitted:
+		if e.ShipmentID != "" {
+			return "Other goods left the stock, in the place of lost ones."
+		}
 		return "The goods left the stock."
 	case events.ReservationCommitFailed:
 		return sentence("The goods could not be taken out of stock%s", because(e.Code))

@@ -66,6 +66,9 @@ func requests(e events.Event) string {
 	case events.DispatchRequested:
 		return sentence("Shipping is asked to send the goods%s", attempt(e.Attempt))
 	case events.StockCommitRequested:
+		if e.ShipmentID != "" {
+			return sentence("Inventory is asked to take other goods out of stock, in the place of lost ones%s", attempt(e.Attempt))
+		}
 		return sentence("Inventory is asked to take the goods out of stock%s", attempt(e.Attempt))
 	case events.CompletionRequested:
 		return sentence("The order is asked to complete%s", attempt(e.Attempt))

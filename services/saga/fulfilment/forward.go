@@ -186,8 +186,13 @@ var (
 		return requestRebooking(c, c.State.ShipmentID, identity(c.State.OrderID, "shipment", c.State.Shipments-1))
 	})
 	stockCommitRequested = fact(func(c Case) events.StockCommitRequested {
-		return events.StockCommitRequested{Request: c.request(commit), ReservationID: c.State.ReservationID}
+		return events.StockCommitRequested{Request: c.request(commit), ReservationID: c.State.ReservationID, ShipmentID: c.State.TakesFor}
 	})
+	// otherGoodsRequested is for the parcel that is booked next: those of the lost one are gone.
+	otherGoodsRequested = noted("for the new shipment", fact(func(c Case) events.StockCommitRequested {
+		return events.StockCommitRequested{Request: c.request(commit), ReservationID: c.State.ReservationID,
+			ShipmentID: identity(c.State.OrderID, "shipment", c.State.Shipments+1)}
+	}))
 	stockCommitConfirmed = fact(func(c Case) events.StockCommitConfirmed {
 		return events.StockCommitConfirmed{OrderID: c.State.OrderID, RequestID: the[events.ReservationCommitted](c).RequestID, By: c.Operator.By}
 	})

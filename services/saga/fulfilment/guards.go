@@ -123,12 +123,18 @@ var (
 	}}
 	carrierWillNot = not(carrierMayTakeIt, "permanent")
 
-	dispatchPending  = Guard{"dispatch pending", func(c Case) bool { return !c.State.Dispatched && !c.State.Rebooking && !c.State.Lost }}
-	commitPending    = Guard{"commit pending", func(c Case) bool { return !c.State.Committed }}
-	rebooking        = Guard{"rebooking", func(c Case) bool { return c.State.Rebooking }}
-	dispatched       = Guard{"already dispatched", func(c Case) bool { return c.State.Dispatched }}
-	notDispatched    = not(dispatched, "not dispatched yet")
-	lost             = Guard{"the parcel is lost", func(c Case) bool { return c.State.Lost }}
+	dispatchPending = Guard{"dispatch pending", func(c Case) bool { return !c.State.Dispatched && !c.State.Rebooking && !c.State.Lost }}
+	commitPending   = Guard{"commit pending", func(c Case) bool { return !c.State.Committed }}
+	rebooking       = Guard{"rebooking", func(c Case) bool { return c.State.Rebooking }}
+	dispatched      = Guard{"already dispatched", func(c Case) bool { return c.State.Dispatched }}
+	notDispatched   = not(dispatched, "not dispatched yet")
+	lost            = Guard{"the parcel is lost", func(c Case) bool { return c.State.Lost }}
+	goodsLost       = Guard{"the goods are lost", func(c Case) bool { return c.Input == events.ShipmentLost{}.EventType() || c.State.GoodsLost }}
+	goodsUnasked    = Guard{"not asked for", func(c Case) bool { return c.State.TakesFor != c.State.ShipmentID }}
+	ofThisParcel    = Guard{"of this parcel's goods", Case.ofThisParcel}
+	// Goods that are not held for the order may be missing.
+	goodsThere       = Guard{"the goods are there", func(c Case) bool { return c.State.hasGoods() }}
+	parcelWaits      = Guard{"the parcel waits for them", func(c Case) bool { return c.State.TakesFor != "" && dispatchPending.Holds(c) }}
 	committed        = Guard{"already committed", func(c Case) bool { return c.State.Committed }}
 	rebookingsLeft   = Guard{"rebookings left", func(c Case) bool { return c.State.counted(rebook) < c.Policy.Book.Attempts }}
 	noRebookingsLeft = not(rebookingsLeft, "no rebookings left")
@@ -154,4 +160,16 @@ func notUndone(step events.Step) Guard {
 	return Guard{"the step " + string(step) + " was not undone", func(c Case) bool {
 		return c.State.Compensation == nil || !slices.Contains(c.State.Compensation.Undone, step)
 	}}
+}
+
+// ofThisParcel tells the inventory's answers about the goods that are to leave now from
+// those about the goods of a parcel that is lost.
+func (c Case) ofThisParcel() bool {
+	switch e := c.Event.(type) {
+	case events.ReservationCommitted:
+		return e.ShipmentID == c.State.TakesFor
+	case events.ReservationCommitFailed:
+		return e.ShipmentID == c.State.TakesFor
+	}
+	return true
 }

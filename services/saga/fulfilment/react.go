@@ -198,6 +198,6 @@ func (m *Machine) Timers(s State) []esjs.Timer {
 // warns tells that the state has a deadline of which people are warned before.
 func (m *Machine) warns(s State) bool {
 	p := m.policies[s.PolicyVersion]
-	return s.Status == Dispatching && s.Attention == "" && !s.Rebooking && !s.Step.At.IsZero() &&
+	return s.Status == Dispatching && s.Attention == "" && !s.Rebooking && s.hasGoods() && !s.Step.At.IsZero() &&
 		p.DispatchWarning > 0 && p.DispatchWarning < p.Dispatch.First
 }

@@ -201,8 +201,11 @@ func (w *world) checkWitnesses(fail func(string, ...any)) {
 			held++
 		}
 	}
+	lost := 0
 	for _, s := range w.shipments {
-		if (s.booked || s.dispatched) && !s.lost {
+		if s.lost {
+			lost++
+		} else if s.booked || s.dispatched {
 			moving++
 		}
 	}
@@ -214,6 +217,9 @@ func (w *world) checkWitnesses(fail func(string, ...any)) {
 	}
 	switch w.saga.Status {
 	case Completed:
+		if len(w.stock.left) != moving+lost {
+			fail("completed: goods left for %v, and %d parcels are lost", w.stock.left, lost)
+		}
 		if kept != 1 || held != 0 || moving != 1 || !w.stock.committed || !w.order.completed || w.order.ended != nil {
 			fail("completed: payments kept %d, held %d, shipments %d, stock %+v, order %+v", kept, held, moving, w.stock, w.order)
 		}

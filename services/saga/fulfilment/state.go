@@ -39,7 +39,12 @@ type State struct {
 	Lost             bool         `json:"lost,omitzero"`      // the parcel is lost, and no other carrier is asked
 	Dispatched       bool         `json:"dispatched,omitzero"`
 	Committed        bool         `json:"committed,omitzero"`
-	Refund           events.Money `json:"refund,omitzero"` // requested back while undoing
+	// GoodsLost: those of the present parcel are gone, and no other one has its place yet.
+	GoodsLost bool `json:"goods_lost,omitzero"`
+	// TakesFor is the shipment for which goods leave the stock beside the reserved ones, because a lost
+	// parcel had those; "" when none was lost. Committed is about these goods.
+	TakesFor string       `json:"takes_for,omitzero"`
+	Refund   events.Money `json:"refund,omitzero"` // requested back while undoing
 
 	Cancellation *Cancellation `json:"cancellation,omitzero"`
 	Compensation *Compensation `json:"compensation,omitzero"`
@@ -122,7 +127,7 @@ func Apply(s State, e events.Event) State {
 	case events.ShipmentBookingRequested:
 		return s.shipping(e.ShipmentID).asked(book, e.Request, Booking)
 	case events.ShipmentRebookRequested:
-		s.Rebooking, s.Lost, s.Dispatched = true, false, false
+		s.Rebooking, s.Lost, s.Dispatched, s.GoodsLost = true, false, false, false
 		return s.shipping(e.ShipmentID).asked(rebook, e.Request, Dispatching)
 	case events.ShipmentSecured:
 		s.Rebooking = false
@@ -139,6 +144,9 @@ func Apply(s State, e events.Event) State {
 	case events.DispatchConfirmed:
 		s.Rebooking, s.Lost, s.Dispatched = false, false, true
 	case events.StockCommitRequested:
+		if e.ShipmentID != s.TakesFor {
+			s.TakesFor, s.Committed = e.ShipmentID, false
+		}
 		return s.asked(commit, e.Request, Dispatching)
 	case events.StockCommitConfirmed:
 		s.Committed = true
@@ -190,7 +198,7 @@ func Apply(s State, e events.Event) State {
 			s.Captured = e.Captured
 		}
 		if e.Code == attentionRebooking {
-			s.Lost, s.Dispatched = true, false
+			s.Lost, s.Dispatched, s.GoodsLost = true, false, e.Lost
 		}
 	case events.AttentionCleared:
 		s.Attention = ""
@@ -252,6 +260,9 @@ func givenUp(before []string, id string) []string {
 	}
 	return append(slices.Clip(before), id)
 }
+
+// hasGoods tells that those of the present parcel are held for the order, or have left the stock for it.
+func (s State) hasGoods() bool { return s.TakesFor == "" || s.Committed }
 
 // undone notes that a step of the plan is confirmed.
 func (s State) undone(step events.Step) State {

@@ -198,18 +198,19 @@ func forwardRows() []Row {
 		// Dispatch and commit, in any order.
 		{ID: "F35", States: in(Dispatching), Inputs: on("ShipmentDispatched"), Guard: both(dispatchPending, commitPending),
 			Facts: facts(dispatchConfirmed)},
-		{ID: "F36", States: in(Dispatching), Inputs: on("ReservationCommitted"), Guard: both(commitPending, not(dispatched, "dispatch pending")),
-			Facts: facts(stockCommitConfirmed)},
+		{ID: "F36", States: in(Dispatching), Inputs: on("ReservationCommitted"), Guard: both(ofThisParcel, both(commitPending, not(dispatched, "dispatch pending"))),
+			Facts: facts(stockCommitConfirmed, when(parcelWaits, dispatchRequested)), Remark: "a parcel in the place of a lost one leaves when its goods are there"},
 		{ID: "F37a", States: in(Dispatching), Inputs: on("ShipmentDispatched"), Guard: both(dispatchPending, committed),
 			Facts: facts(dispatchConfirmed, completionRequested), Next: Completing},
-		{ID: "F37b", States: in(Dispatching), Inputs: on("ReservationCommitted"), Guard: both(commitPending, dispatched),
+		{ID: "F37b", States: in(Dispatching), Inputs: on("ReservationCommitted"), Guard: both(ofThisParcel, both(commitPending, dispatched)),
 			Facts: facts(stockCommitConfirmed, completionRequested), Next: Completing},
 		{ID: "F38", States: in(Dispatching), Inputs: on("ShipmentLost", "ShipmentCancelled"), Guard: rebookingsLeft,
-			Facts: facts(shipmentRebookRequested), Remark: "forward recovery"},
+			Facts:  facts(when(goodsLost, otherGoodsRequested), shipmentRebookRequested),
+			Remark: "forward recovery; for a lost parcel other goods leave the stock"},
 		{ID: "F38a", States: in(Dispatching), Inputs: on("ShipmentLost", "ShipmentCancelled"), Guard: both(noRebookingsLeft, unseen(attentionRebooking)),
 			Facts: facts(attentionRequired(attentionRebooking))},
 		{ID: "F38b", States: in(Dispatching), Inputs: on("ShipmentBooked"), Guard: rebooking,
-			Facts: facts(shipmentSecured, dispatchRequested)},
+			Facts: facts(shipmentSecured, when(goodsThere, dispatchRequested))},
 		{ID: "F38c", States: in(Dispatching), Inputs: on("ShipmentBookingFailed"), Guard: rebooking, Remark: "the step timer asks again"},
 		{ID: "F39a", States: in(Dispatching), Inputs: on(TimerStep), Guard: attemptsLeft, Facts: slices.Concat(facts(stepTimedOut), askForWhatIsOpen)},
 		{ID: "F39b", States: in(Dispatching), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, peopleUnasked),
@@ -244,11 +245,11 @@ func forwardRows() []Row {
 			Facts: facts(compensationStarted(causeReservationLost, fromPayment), voidRequested), Next: CompPayment},
 		{ID: "F45c", States: in(Booking), Inputs: on("ReservationExpired"),
 			Facts: facts(compensationStarted(causeReservationLost, fromShipment), shipmentCancellationRequested), Next: CompShipment},
-		{ID: "F46", States: in(Dispatching), Inputs: on("ReservationCommitFailed"), Guard: both(commitPending, unseen(attentionPaidNoStock)),
-			Facts: facts(attentionRequired(attentionPaidNoStock)), Remark: "an operator restocks, or refunds"},
+		{ID: "F46", States: in(Dispatching), Inputs: on("ReservationCommitFailed"), Guard: both(ofThisParcel, both(commitPending, unseen(attentionPaidNoStock))),
+			Facts: facts(attentionRequired(attentionPaidNoStock)), Remark: "an operator brings goods in and asks again, or takes them out by hand and resolves, or refunds"},
 	}
 }
 
 // askForWhatIsOpen repeats every request that DISPATCHING waits for.
 var askForWhatIsOpen = facts(
-	when(dispatchPending, dispatchRequested), when(rebooking, shipmentRebookRepeated), when(commitPending, stockCommitRequested))
+	when(both(dispatchPending, goodsThere), dispatchRequested), when(rebooking, shipmentRebookRepeated), when(commitPending, stockCommitRequested))

@@ -57,7 +57,9 @@ func nothingRows() []Row {
 		{ID: "N12", States: paid, Inputs: on("PaymentDeclined", "PaymentNotFound", "PaymentVoided", "PaymentVoidFailed", "AuthorizationExpired",
 			"PaymentCaptureFailed"), Remark: "the capture came first, and stands"},
 		{ID: "N13", States: in(Dispatching), Inputs: on("ShipmentDispatched", "ShipmentBookingFailed"), Remark: "asked again to dispatch, the carrier says it again"},
-		{ID: "N14", States: in(Dispatching), Inputs: on("ShipmentLost", "ShipmentCancelled", "ReservationCommitFailed"), Remark: "people know"},
+		{ID: "N14", States: in(Dispatching), Inputs: on("ShipmentLost", "ShipmentCancelled"), Remark: "people know"},
+		{ID: "N33", States: in(Dispatching), Inputs: on("ReservationCommitted", "ReservationCommitFailed"),
+			Remark: "people know, or it is about the goods of a parcel that is lost"},
 		{ID: "N15", States: in(Completing, Completed), Inputs: on("ReservationCommitFailed", "ShipmentBookingFailed"),
 			Remark: "an answer to an older request: it is done since, or an operator resolved it"},
 

@@ -37,7 +37,7 @@ func retryRows() []Row {
 		{ID: "A1b", States: in(Capturing), Facts: facts(captureCheckRequested), Next: CaptureUnknown},
 		{ID: "A1c", States: in(CaptureUnknown), Facts: facts(captureCheckRequested)},
 		{ID: "A1d", States: in(Dispatching), Guard: both(asksPeople, lost),
-			Facts: facts(shipmentRebookRequested, when(commitPending, stockCommitRequested))},
+			Facts: facts(when(goodsLost, otherGoodsRequested), shipmentRebookRequested, when(both(commitPending, goodsUnasked), stockCommitRequested))},
 		{ID: "A1e", States: in(Dispatching), Facts: askForWhatIsOpen},
 		{ID: "A1f", States: in(CompShipment), Facts: stepsBack[CompShipment]},
 		{ID: "A1g", States: in(CompPayment), Facts: stepsBack[CompPayment]},

@@ -182,7 +182,7 @@ var refundedTwiceSeen = noted(attentionTwice, fact(func(c Case) events.Attention
 func attentionRequired(code string) Fact {
 	return noted(code, fact(func(c Case) events.AttentionRequired {
 		return events.AttentionRequired{OrderID: c.State.OrderID, Step: c.concerned(), Code: code, Detail: c.detail(),
-			Captured: the[events.PaymentCaptured](c).Amount}
+			Captured: the[events.PaymentCaptured](c).Amount, Lost: code == attentionRebooking && goodsLost.Holds(c)}
 	}))
 }
 

@@ -73,10 +73,16 @@ func words(t rapid.TB) map[string]func(State) events.Event {
 		},
 		"reservation-expired": func(State) events.Event { return events.ReservationExpired{OrderID: orderID} },
 		"committed": func(s State) events.Event {
-			return events.ReservationCommitted{OrderID: orderID, RequestID: s.requestOf(commit)}
+			return events.ReservationCommitted{OrderID: orderID, RequestID: s.requestOf(commit), ShipmentID: s.TakesFor}
+		},
+		"first-committed": func(s State) events.Event {
+			return events.ReservationCommitted{OrderID: orderID, RequestID: requestID(orderID, commit, 1)}
 		},
 		"commit-failed": func(s State) events.Event {
-			return events.ReservationCommitFailed{OrderID: orderID, RequestID: s.requestOf(commit), Code: events.ReservationGone}
+			return events.ReservationCommitFailed{OrderID: orderID, RequestID: s.requestOf(commit), Code: events.ReservationGone, ShipmentID: s.TakesFor}
+		},
+		"commit-out-of-stock": func(s State) events.Event {
+			return events.ReservationCommitFailed{OrderID: orderID, RequestID: s.requestOf(commit), Code: events.ReservationOutOfStock, ShipmentID: s.TakesFor}
 		},
 
 		"authorized": func(s State) events.Event {

@@ -68,12 +68,13 @@ func (w *world) inventoryReads(e events.Event) {
 		}
 		w.stock.reserved, w.stock.released = false, true
 	case events.StockCommitRequested:
-		if !w.stock.reserved && !w.stock.committed {
-			say(events.ReservationCommitFailed{OrderID: orderID, RequestID: e.RequestID, Code: events.ReservationGone})
+		if !w.stock.committed && (!w.stock.reserved || e.ShipmentID != "") {
+			say(events.ReservationCommitFailed{OrderID: orderID, RequestID: e.RequestID, Code: events.ReservationGone, ShipmentID: e.ShipmentID})
 			return
 		}
 		w.stock.committed = true
-		say(events.ReservationCommitted{OrderID: orderID, RequestID: e.RequestID})
+		w.stock.left[e.ShipmentID] = true
+		say(events.ReservationCommitted{OrderID: orderID, RequestID: e.RequestID, ShipmentID: e.ShipmentID})
 	}
 }
 

@@ -57,6 +57,7 @@ type orderWitness struct {
 type stockWitness struct {
 	reserved, released, rejected, committed, expired bool
 	expires                                          time.Time
+	left                                             map[string]bool // goods that left, by the shipment in whose place; "": the reserved ones
 }
 
 // paymentWitness is the provider's book: what it says happened, whoever knows of it.
@@ -71,7 +72,7 @@ func newWorld(t rapid.TB, patient, impatient *Machine, chance func(string, int) 
 	w := &world{
 		t: t, machine: patient, impatient: impatient, chance: chance, now: submittedAt, rows: map[string]bool{},
 		read: map[string]int{}, caused: map[string]bool{}, fired: map[esjs.Timer]bool{},
-		payments: map[string]*paymentWitness{}, shipments: map[string]*shipmentWitness{},
+		stock: stockWitness{left: map[string]bool{}}, payments: map[string]*paymentWitness{}, shipments: map[string]*shipmentWitness{},
 	}
 	w.says(events.CategoryOrder, orderID, events.PaymentMethodSet{MethodRef: "card-0"})
 	w.says(events.CategoryOrder, orderID, submitted(t))
@@ -240,7 +241,7 @@ func (w *world) isDone(step events.Step) bool {
 	case events.StepDispatch:
 		return parcel.dispatched && !parcel.lost
 	case events.StepCommit:
-		return w.stock.committed
+		return w.stock.left[w.saga.TakesFor]
 	case events.StepUndoShipment:
 		return parcel.cancelled
 	case events.StepUndoPayment:
