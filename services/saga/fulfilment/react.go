@@ -115,7 +115,8 @@ func (r Row) clears() bool {
 // whose is what the table puts before the name of an input: news of a payment or a
 // shipment that is not the one which the fulfilment goes on with have rows of their own.
 func (c Case) whose() string {
-	present, before := "", []string(nil)
+	var present string
+	var before []string
 	switch c.Stream.Category {
 	case events.CategoryPayment:
 		present, before = c.State.PaymentID, c.State.PaymentsGivenUp
