@@ -155,6 +155,10 @@ func (p psp) all(ctx context.Context) iter.Seq2[account, error] {
 					return
 				}
 			}
+			if page.Next != "" && page.Next == after {
+				yield(account{}, fmt.Errorf("the list of payments does not go on after %q", after))
+				return
+			}
 			after, more = page.Next, page.Next != ""
 		}
 	}

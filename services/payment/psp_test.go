@@ -47,3 +47,25 @@ func TestOnlyAWordAboutThePaymentIsAnAnswer(t *testing.T) {
 		}
 	}
 }
+
+// A list that comes back to where it was is not read for ever.
+func TestAListThatDoesNotGoOnIsAnError(t *testing.T) {
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if _, err := w.Write([]byte(`{"payments":[{"reference":"p"}],"next":"p"}`)); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer h.Close()
+	read := 0
+	for _, err := range (psp{service.NewPartner(service.PartnerConfig{URL: h.URL})}).all(t.Context()) {
+		if read++; err != nil {
+			break
+		}
+		if read > 2 {
+			t.Fatal("the list is read for ever")
+		}
+	}
+	if read != 3 {
+		t.Errorf("it ended after %d", read)
+	}
+}

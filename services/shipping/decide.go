@@ -1,6 +1,7 @@
 package shipping
 
 import (
+	"slices"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -128,6 +129,11 @@ type Account struct {
 	NothingBooked bool // of a cancellation: there was no booking
 }
 
+// tookParcel tells that the parcel is, or was, booked and not cancelled.
+func (a Account) tookParcel() bool {
+	return slices.Contains([]string{"booked", "dispatched", "delivered", "lost"}, a.Status)
+}
+
 // Tell is the carrier's answer to a request.
 type Tell struct {
 	Ask
@@ -144,13 +150,17 @@ func (t Tell) decide(s State) []events.Event {
 	account := t.Answer.Account
 	switch t.Op {
 	case Book:
-		switch t.Answer.Kind {
-		case Done:
+		switch {
+		case t.Answer.Kind == Done && account.tookParcel():
 			return []events.Event{events.ShipmentBooked{
 				OrderID: t.OrderID, RequestID: t.RequestID,
 				Carrier: account.Carrier, Tracking: account.Tracking, Cost: account.Cost, ETA: account.ETA,
 			}}
-		case Unknown:
+		case t.Answer.Kind == Done && account.Status == "cancelled":
+			return []events.Event{t.bookingFailed(account.Status, false)}
+		case t.Answer.Kind == Done: // money is captured for a booking, so it has to be told
+			return []events.Event{t.bookingFailed("not_told", true)}
+		case t.Answer.Kind == Unknown:
 			return []events.Event{t.bookingFailed("carrier_unreachable", true)}
 		default:
 			return []events.Event{t.bookingFailed(t.Answer.Code, false)}

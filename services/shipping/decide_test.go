@@ -57,6 +57,8 @@ func TestDecisions(t *testing.T) {
 	}{
 		"a booking is for the carrier to answer":           {nil, nil, book},
 		"the carrier books":                                {nil, history{booked}, Tell{book, done("booked")}},
+		"a booking that is accepted and not told is none":  {nil, history{events.ShipmentBookingFailed{OrderID: "o", RequestID: "b1", Code: "not_told", Transient: true}}, Tell{book, done("requested")}},
+		"the carrier had cancelled what is to be booked":   {nil, history{events.ShipmentBookingFailed{OrderID: "o", RequestID: "b1", Code: "cancelled"}}, Tell{book, done("cancelled")}},
 		"the same booking again is silent":                 {history{booked}, nil, book},
 		"news of a booking whose answers were lost":        {history{transient}, history{dispatched}, news("dispatched")},
 		"an answer that comes twice is stored once":        {history{booked}, nil, Tell{book, done("booked")}},
