@@ -33,6 +33,7 @@ func pages() map[string][2]string {
 		"causes-evil":   {evilPath + "/causes", ".leaf"},
 		"sagas":         {"sagas", `[data-saga="o-stuck-2"]`},
 		"sagas-state":   {"sagas?state=COMPLETED", `[data-saga="o-done"]`},
+		"board":         {"sagas?order=o-stuck-1", `[data-saga="o-stuck-1"]`},
 		"payments":      {"payments", `tr[data-state="captured"]`},
 		"payments-none": {"payments?order=nothing-like-that", "#list .empty"},
 		"customers":     {"customers", `tr[data-customer="c-anna"]`},

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/pkg/queries"
 )
 
@@ -89,7 +90,12 @@ func TestPlot(t *testing.T) {
 	if len(points) != 30 || points[29].Value != 370 || points[28].Value != 0 || points[27].Value != 100 {
 		t.Fatalf("the days are %+v", points[26:])
 	}
-	p := columns(points)
+	p := plots(points)[0]
+	for _, drawn := range plots(points) {
+		if drawn.Columns[29].Label == "" || drawn.Columns[29].Middle()+20 > float64(drawn.Width) {
+			t.Errorf("of the %s plot the last day's label %q stands at %.1f of %d", drawn.Name, drawn.Columns[29].Label, drawn.Columns[29].Middle(), drawn.Width)
+		}
+	}
 	last, before := p.Columns[29], p.Columns[27]
 	if last.Y+last.H != float64(p.Base) || before.Y+before.H != float64(p.Base) || last.H <= 3.6*before.H || last.H >= 3.8*before.H {
 		t.Errorf("370 is %.1f high and 100 is %.1f, from %d", last.H, before.H, p.Base)
@@ -100,18 +106,19 @@ func TestPlot(t *testing.T) {
 	if top := p.Lines[len(p.Lines)-1]; top.Text != "400" || top.Y > last.Y {
 		t.Errorf("the axis ends at %+v", top)
 	}
-	if none := columns(nil); len(none.Columns) != 0 || len(none.Lines) == 0 {
+	if none := columns("none", 760, nil); len(none.Columns) != 0 || len(none.Lines) == 0 {
 		t.Errorf("of nothing is drawn %+v", none)
 	}
 }
 
 func TestWords(t *testing.T) {
 	for want, got := range map[string]string{
+		"24\u202f875.10 EUR": grouped(money("24875.10")), "−1\u202f000.00 EUR": grouped(money("-1000.00")), "0.50 EUR": grouped(money("0.50")), "0": grouped(events.Money{}),
 		"0 ms": span(0), "999 ms": span(999 * time.Millisecond), "1.5 s": span(1500 * time.Millisecond), "59 s": span(59 * time.Second),
 		"1 min": span(time.Minute), "2 h 5 min": span(2*time.Hour + 5*time.Minute), "3 d 1 h": span(73 * time.Hour),
 		"out of stock": human("out_of_stock"), "Order paid": human("OrderPaid"), "auth unknown": human("AUTH_UNKNOWN"),
 		"undoing the payment": stateName("COMP_PAYMENT"), "12 345": strings.ReplaceAll(group(12345), "\u202f", " "), "−1 000": strings.ReplaceAll(group(-1000), "\u202f", " "),
-		"line l1 quantity": pathInWords("/lines/l1/quantity"), "total": pathInWords("/total/amount"), "payment method": pathInWords("/method_ref"),
+		"line l1 quantity": pathInWords("/lines/l1/quantity", nil), "total": pathInWords("/total/amount", nil), "payment method": pathInWords("/method_ref", nil),
 		"49.80 EUR":                      valueInWords(map[string]any{"amount": "49.80", "currency": "EUR"}),
 		"2 × Beans (beans) at 24.90 EUR": valueInWords(map[string]any{"sku": "beans", "name": "Beans", "quantity": 2.0, "unit_price": map[string]any{"amount": "24.90", "currency": "EUR"}}),
 		`<a>`:                            valueInWords([]any{"<a>"}),

@@ -108,8 +108,12 @@ func (v *visit) history(id string, newest uint64, entries []queries.TimelineEntr
 	if err != nil {
 		return data, err
 	}
+	names := map[string]string{}
+	for _, l := range slices.Concat(difference.From.State.Lines, difference.To.State.Lines) {
+		names[l.LineID] = l.Name
+	}
 	for _, c := range difference.Changes {
-		data.Changes = append(data.Changes, inWords(c))
+		data.Changes = append(data.Changes, inWords(c, names))
 	}
 	return data, nil
 }
@@ -130,17 +134,17 @@ func field(t time.Time) string {
 	return t.UTC().Add(time.Millisecond - time.Nanosecond).Truncate(time.Millisecond).Format("2006-01-02T15:04:05.000")
 }
 
-// inWords says a change of an order's state as people do.
-func inWords(c queries.OrderChange) change {
+// inWords says a change of an order's state as people do, with the names of its lines.
+func inWords(c queries.OrderChange, names map[string]string) change {
 	old, now := c.Old, c.New
 	if strings.HasSuffix(c.Path, "_until") {
 		old, now = timeInWords(old), timeInWords(now)
 	}
-	return change{pathInWords(c.Path), valueInWords(old), valueInWords(now)}
+	return change{pathInWords(c.Path, names), valueInWords(old), valueInWords(now)}
 }
 
 // pathInWords says which value of an order a JSON pointer names.
-func pathInWords(path string) string {
+func pathInWords(path string, names map[string]string) string {
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	if last := len(parts) - 1; last > 0 && parts[last] == "amount" && !(parts[0] == "refunds" && last == 2) { // of money
 		parts = parts[:last]
@@ -148,6 +152,9 @@ func pathInWords(path string) string {
 	rest := human(strings.Join(parts[1:], " "))
 	switch parts[0] {
 	case "lines":
+		if len(parts) > 1 && names[parts[1]] != "" {
+			return listed(names[parts[1]], human(strings.Join(parts[2:], " ")))
+		}
 		return strings.TrimSpace("line " + rest)
 	case "refunds":
 		return refundInWords(parts)

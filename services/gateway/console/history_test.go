@@ -15,6 +15,7 @@ func TestDifferencesAreWords(t *testing.T) {
 		{"/total/amount", `"24.90"`, `"49.80"`, "total: 24.90 → 49.80"},
 		{"/total", ``, `{"amount":"24.90","currency":"EUR"}`, "total:  → 24.90 EUR"},
 		{"/lines/l1/quantity", `1`, `2`, "line l1 quantity: 1 → 2"},
+		{"/lines/l2/quantity", `1`, `2`, "Cup, quantity: 1 → 2"},
 		{"/lines/l1", ``, `{"line_id":"l1","sku":"cup","name":"Cup","quantity":2,"unit_price":{"amount":"3.00","currency":"EUR"}}`, "line l1:  → 2 × Cup (cup) at 3.00 EUR"},
 		{"/refunds", ``, `[{"refund_id":"r-1","amount":{"amount":"1.50","currency":"EUR"},"reason":"one broke","done":false}]`, "refund:  → 1.50 EUR, one broke, not paid back yet"},
 		{"/refunds/1", ``, `{"refund_id":"r-2","amount":{"amount":"2.00","currency":"EUR"},"done":true}`, "refund 2:  → 2.00 EUR, paid back"},
@@ -38,7 +39,7 @@ func TestDifferencesAreWords(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		said := inWords(change)
+		said := inWords(change, map[string]string{"l2": "Cup"})
 		if got := said.What + ": " + said.Old + " → " + said.New; got != c.want || strings.ContainsAny(got, `{}[]"`) {
 			t.Errorf("%s is said as %q, want %q", c.path, got, c.want)
 		}

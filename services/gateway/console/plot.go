@@ -29,6 +29,7 @@ func scale(bars []bar) []bar {
 
 // plot is columns over time, in the drawing's own coordinates.
 type plot struct {
+	Name                      string // of its shape
 	Width, Height, Left, Base int
 	Columns                   []column
 	Lines                     []gridline
@@ -56,10 +57,16 @@ type point struct {
 	Value, Lost    float64
 }
 
-// columns draws points as columns from zero.
-func columns(points []point) plot {
-	const width, height, left, top, bottom = 760, 260, 64, 12, 28
-	p := plot{Width: width, Height: height, Left: left, Base: height - bottom}
+// plots draws points as columns for wide and for narrow screens.
+func plots(points []point) [2]plot {
+	return [2]plot{columns("broad", 760, points), columns("slim", 340, points)}
+}
+
+// columns draws points as columns from zero. The last one has a label, and of the others
+// as many as there is room for.
+func columns(name string, width int, points []point) plot {
+	const height, left, right, top, bottom = 260, 48, 20, 12, 28
+	p := plot{Name: name, Width: width, Height: height, Left: left, Base: height - bottom}
 	most := 0.0
 	for _, pt := range points {
 		most = max(most, pt.Value)
@@ -72,7 +79,7 @@ func columns(points []point) plot {
 		value := step * float64(i)
 		p.Lines = append(p.Lines, gridline{Y: round(float64(height-bottom) - value/full*high), Text: strconv.FormatFloat(value, 'f', -1, 64)})
 	}
-	room := float64(width-left) / float64(max(len(points), 1))
+	room := float64(width-left-right) / float64(max(len(points), 1))
 	w := min(room*0.7, 56)
 	every := int(math.Ceil(56 / room))
 	for i, pt := range points {
@@ -82,7 +89,7 @@ func columns(points []point) plot {
 			X: round(float64(left) + room*float64(i) + (room-w)/2), W: round(w), Caption: pt.Caption,
 			Y: round(float64(height-bottom) - h), H: round(h), LostY: round(float64(height-bottom) - h), LostH: round(lost),
 		}
-		if i%every == 0 {
+		if (len(points)-1-i)%every == 0 {
 			c.Label = pt.Label
 		}
 		p.Columns = append(p.Columns, c)

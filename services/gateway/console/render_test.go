@@ -100,7 +100,7 @@ func evilPages() map[string]any {
 		"products":    productsData{Filter: queries.ProductFilter{Text: evil}, Products: []queries.Product{product}, Buys: true},
 		"stock":       stockData{Filter: queries.StockFilter{Text: evil}, Stock: []stockRow{{Stock: stock}}, Operates: true},
 		"movements":   movementsData{Stock: stock, Operates: true, Movements: []queries.Movement{{Type: evil, EventID: evil, OnHandDelta: 5, Reference: evil, Time: began}}},
-		"sales":       salesData{Currencies: []queries.Sale{sale}, Sum: sale, Days: []queries.Sale{sale}, Table: []queries.Sale{sale}, Plot: columns(everyDay([]queries.Sale{sale}, began)), Products: []bar{{Label: evil, Note: evil}}},
+		"sales":       salesData{Currencies: []queries.Sale{sale}, Sum: sale, Days: []queries.Sale{sale}, Table: []queries.Sale{sale}, Plots: plots(everyDay([]queries.Sale{sale}, began)), Products: []bar{{Label: evil, Note: evil}}},
 		"payments":    paymentsData{Filter: queries.PaymentFilter{OrderID: evil}, Payments: []queries.Payment{payment}, Compared: &compared, Sums: queries.PaymentSums{Unknown: 1, Disputed: 1}},
 		"payment":     paymentData{Payment: payment, Calls: []call{{TimelineEntry: entries[0], Reference: evil, Key: evil}}, Compared: &compared, Mismatches: compared.Mismatches},
 		"customers":   customersData{Filter: queries.CustomerFilter{Text: evil}, Customers: []queries.Customer{customer}},

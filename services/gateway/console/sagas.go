@@ -83,6 +83,7 @@ func sagaBoard(v *visit) error {
 	}
 	data.Pager = pagerOf(v.URL, "cursor", open.NextCursor)
 	data.sort(open.Sagas)
+	slices.SortStableFunc(data.Summary.States, func(a, b queries.SagaStateCount) int { return cmp.Compare(rank(a.State), rank(b.State)) })
 	for _, s := range data.Summary.States {
 		data.Waiting += s.Attention
 	}

@@ -14,7 +14,7 @@ type salesData struct {
 	Currencies []queries.Sale // each with its sums over everything
 	Sum        queries.Sale
 	Days       []queries.Sale // of the last [plotted] days
-	Plot       plot
+	Plots      [2]plot
 	Products   []bar
 	Table      []queries.Sale // by product
 	Cut        bool           // there are more products than [maxSales]
@@ -45,14 +45,14 @@ func salesPage(v *visit) error {
 	if data.Table, data.Cut, err = v.sales(queries.SaleFilter{By: queries.SalesByProduct, Currency: data.Sum.Currency}); err != nil {
 		return err
 	}
-	data.Plot = columns(everyDay(data.Days, today))
+	data.Plots = plots(everyDay(data.Days, today))
 	slices.SortStableFunc(data.Table, func(a, b queries.Sale) int { return compare(amount(b.Net), amount(a.Net)) })
 	for _, s := range data.Table {
 		name := s.Name
 		if name == "" {
 			name = s.SKU
 		}
-		data.Products = append(data.Products, bar{Label: name, Note: s.SKU, Value: amount(s.Net), Text: s.Net.String()})
+		data.Products = append(data.Products, bar{Label: name, Note: s.SKU, Value: amount(s.Net), Text: grouped(s.Net)})
 	}
 	data.Products = scale(data.Products[:min(len(data.Products), 12)])
 	return v.show("sales", "Sales", v.everything(), data)

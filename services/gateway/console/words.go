@@ -33,6 +33,7 @@ func words() template.FuncMap {
 		"pretty":      pretty,
 		"command":     uuid.NewString,
 		"has":         func(m events.Money) bool { return m != events.Money{} },
+		"grouped":     grouped,
 		"add":         func(a, b int) int { return a + b },
 		"short":       short,
 		"group":       group,
@@ -180,6 +181,15 @@ func group(n any) string {
 		b.WriteRune(r)
 	}
 	return sign + b.String()
+}
+
+// grouped writes money with narrow spaces between thousands.
+func grouped(m events.Money) string {
+	whole, decimals, found := strings.Cut(m.Amount(), ".")
+	if found {
+		decimals = "." + decimals
+	}
+	return strings.TrimSpace(group(whole) + decimals + " " + m.Currency())
 }
 
 // dict gives a part of a page several things by name.
