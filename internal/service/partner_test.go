@@ -48,7 +48,7 @@ func TestAPartnersAnswerIsASuccessARefusalOrUnknown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := httptest.NewServer(c.handler)
 			defer h.Close()
-			p := service.NewPartner(service.PartnerConfig{URL: h.URL, Timeout: 200 * time.Millisecond})
+			p := service.NewPartner(service.PartnerConfig{URL: h.URL, Timeout: time.Second})
 			var answer struct {
 				Name string `json:"name"`
 			}
