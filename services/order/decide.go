@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
@@ -151,6 +152,7 @@ func (c SetShipping) decide(s State) ([]events.Event, error) {
 // of a card is refused: what is stored stays for ever.
 type SetPaymentMethod struct {
 	MethodRef string
+	At        time.Time // when it is asked for
 }
 
 func (c SetPaymentMethod) decide(s State) ([]events.Event, error) {
@@ -161,6 +163,10 @@ func (c SetPaymentMethod) decide(s State) ([]events.Event, error) {
 	if s.Status != Draft && !awaited {
 		return nil, reject(http.StatusConflict, "not_draft", "order %s is %s; its payment method can be set while it is a Draft, or Reserved and awaiting another method", s.OrderID, s.Status)
 	}
+	if awaited && c.At.After(s.MethodAwaited) {
+		return nil, reject(http.StatusConflict, "payment_window_over", "order %s awaited another payment method until %s; it ends without one, so place a new order",
+			s.OrderID, s.MethodAwaited.UTC().Format(time.RFC3339))
+	}
 	if err := text("method_ref", c.MethodRef); err != nil {
 		return nil, err
 	}
@@ -170,7 +176,7 @@ func (c SetPaymentMethod) decide(s State) ([]events.Event, error) {
 	if s.MethodRef == c.MethodRef && !awaited { // while awaited, the same method may be tried again
 		return nil, nil
 	}
-	return one(events.PaymentMethodSet(c))
+	return one(events.PaymentMethodSet{MethodRef: c.MethodRef})
 }
 
 // Submit orders: the lines are frozen and fulfilment starts.

@@ -2,6 +2,7 @@ package order
 
 import (
 	"context"
+	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -54,7 +55,7 @@ func (d desk) verbs() map[string]service.Answer {
 		"set-payment-method": verb(d, func(_ context.Context, _ service.Command, body struct {
 			MethodRef string `json:"method_ref" required:"of 1 to 200 bytes"`
 		}) (Command, error) {
-			return SetPaymentMethod(body), nil
+			return SetPaymentMethod{MethodRef: body.MethodRef, At: time.Now()}, nil
 		}),
 		"submit": verb(d, func(context.Context, service.Command, struct{}) (Command, error) {
 			return Submit{}, nil

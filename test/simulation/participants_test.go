@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
@@ -218,7 +219,7 @@ func (c *customer) wish() {
 		c.command(order.Cancel{Reason: "changed my mind", By: "c-1"})
 	case 2, 3, 4:
 		if !o.MethodAwaited.IsZero() {
-			c.command(order.SetPaymentMethod{MethodRef: c.method()})
+			c.command(order.SetPaymentMethod{MethodRef: c.method(), At: time.Now()})
 			if w.rand.IntN(2) == 0 {
 				w.partners.changesItsMind(c.id, pick(w, "authorised", "captured"))
 			}

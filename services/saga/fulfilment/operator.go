@@ -87,41 +87,47 @@ func Place(status, attention, quarantined string) string {
 // where the process named by what stands, open are the steps that it waits for, and
 // allowed says whether another command would be possible.
 func (o Operator) Refuse(what, place string, open []events.Step, allowed func(Operator) bool) error {
-	refuse := func(status int, code, format string, args ...any) error {
-		return &esjs.Rejection{Code: code, Status: status, Message: fmt.Sprintf(format, args...)}
+	if o.Action == Resolve && o.might(Resolve, open, allowed) {
+		return o.refuseStep(what+" is in "+place, open)
 	}
-	steps := make([]string, len(open))
-	possible := func(a Action) bool {
-		for _, step := range append([]events.Step{""}, open...) {
-			if o.Action, o.Step = a, step; allowed(o) {
-				return true
-			}
-		}
-		return false
-	}
-	for i, step := range open {
-		steps[i] = string(step)
-	}
-	if asked := o; o.Action == Resolve && possible(Resolve) {
-		if asked.Step == "" {
-			return refuse(http.StatusUnprocessableEntity, "step_required",
-				"%s is in %s, where the steps %s are open; say in \"step\" which one is done", what, place, strings.Join(steps, " and "))
-		}
-		return refuse(http.StatusConflict, "step_not_open",
-			"%s is in %s, where the step %s cannot be resolved; it may be %s", what, place, asked.Step, strings.Join(steps, " or "))
-	}
-	var names []string
-	action := o.Action
+	var possible []string
 	for _, a := range Actions() {
-		if possible(a) {
-			names = append(names, string(a))
+		if o.might(a, open, allowed) {
+			possible = append(possible, string(a))
 		}
 	}
 	end := "an operator has nothing to decide there"
-	if len(names) > 0 {
-		end = "an operator may " + strings.Join(names, " or ") + " there"
+	if len(possible) > 0 {
+		end = "an operator may " + strings.Join(possible, " or ") + " there"
 	}
-	return refuse(http.StatusConflict, "wrong_state", "%s is in %s, where %s is not possible; %s", what, place, action, end)
+	return refusal(http.StatusConflict, "wrong_state", "%s is in %s, where %s is not possible; %s", what, place, o.Action, end)
+}
+
+// might tells that an action would be possible, for one of the open steps or without one.
+func (o Operator) might(a Action, open []events.Step, allowed func(Operator) bool) bool {
+	o.Action = a
+	return slices.ContainsFunc(append([]events.Step{""}, open...), func(step events.Step) bool {
+		o.Step = step
+		return allowed(o)
+	})
+}
+
+// refuseStep says which of the open steps could be resolved.
+func (o Operator) refuseStep(where string, open []events.Step) error {
+	steps := make([]string, len(open))
+	for i, step := range open {
+		steps[i] = string(step)
+	}
+	if o.Step == "" {
+		return refusal(http.StatusUnprocessableEntity, "step_required",
+			"%s, where the steps %s are open; say in \"step\" which one is done", where, strings.Join(steps, " and "))
+	}
+	return refusal(http.StatusConflict, "step_not_open",
+		"%s, where the step %s cannot be resolved; it may be %s", where, o.Step, strings.Join(steps, " or "))
+}
+
+func refusal(status int, code, format string, args ...any) error {
+	return &esjs.Rejection{Code: code, Status: status, Message: fmt.Sprintf(format, args...)}
 }
 
 // refuse says why an operator's command has no row.
