@@ -119,7 +119,20 @@ func TestEveryRoleHasItsConsole(t *testing.T) {
 		if !evaluate[bool](list, `window.sameDocument === true`) {
 			t.Error("his list was loaded again")
 		}
+		// What an operator says of his order is not for him to read, and what a provider calls it.
+		const word = "he complains all the time"
+		if err := operator.send("orders", "o-mine", "request-refund", body{"amount": "1.00", "reason": word}); err != nil {
+			t.Fatal(err)
+		}
+		tb.see("#refunded")
 		pages := tb.crawl()
+		for _, page := range pages {
+			for _, of := range []string{word, "op-1", "auth_id", "capture_id", "Fulfilment"} {
+				if strings.Contains(page.Text, of) {
+					t.Errorf("%s tells a customer %q", page.Path, of)
+				}
+			}
+		}
 		if !slices.ContainsFunc(pages, func(p crawled) bool { return p.Path == "/console/orders/o-mine" }) {
 			t.Error("no link leads to his order")
 		}

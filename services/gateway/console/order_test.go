@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -61,5 +62,25 @@ func TestWhatIsLeftToRefund(t *testing.T) {
 	data.Order, data.May, data.Refund = order, may{Refund: true}, refundableOf(order, nil)
 	if body := rendered(t, "order", signin.Customer, data); !strings.Contains(body, `max="4"`) || !strings.Contains(body, "up to 100.00 EUR") {
 		t.Errorf("the form says no limit: %s", body)
+	}
+}
+
+// A timeline says why something happened as far as it is known to who reads it.
+func TestATimelineSaysWhy(t *testing.T) {
+	data := evilPages()["order"].(orderData)
+	data.Stories = stories([]queries.TimelineEntry{
+		{Category: "order", Version: 1, Type: "OrderCreated", EventID: "e-1", Actor: "ann", Time: began},
+		{Category: "order", Version: 2, Type: "OrderSubmitted", EventID: "e-2", Time: began},
+		{Category: "order", Version: 3, Type: "OrderReserved", EventID: "e-3", CausationID: "not shown", Time: began},
+		{Category: "shipment", Version: 1, Type: "ShipmentDispatched", EventID: "e-4", Time: began},
+		{Category: "order", Version: 4, Type: "OrderDispatched", EventID: "e-5", CausationID: "e-4", Time: began},
+	})
+	var said []string
+	for _, m := range regexp.MustCompile(`<p class="why">(.*?)</p>`).FindAllStringSubmatch(rendered(t, "order", signin.Operator, data), -1) {
+		said = append(said, m[1])
+	}
+	want := []string{"asked for by ann", "asked for", "in the course of things", "told from outside", `because of <a href="#e-e-4">Shipment dispatched</a>`}
+	if !slices.Equal(said, want) {
+		t.Errorf("it says %q, want %q", said, want)
 	}
 }
