@@ -1,6 +1,6 @@
 // Package refund is the process that gives money back: what an order asked to
 // refund after it was paid, and what took effect at the payment provider after
-// an order had been undone.
+// an order had been undone, or after another card took the payment's place.
 //
 //	NEW ─┬─ REFUNDING ─┬────────────── SETTLED
 //	     │             └─ RESTOCKING ─ SETTLED
