@@ -77,6 +77,9 @@ var (
 	}}
 	amountDiffers = not(amountIsTotal, "amount ≠ total")
 
+	capturedBefore = Guard{"the capture that is known", Case.capturedBefore}
+	capturedAgain  = not(capturedBefore, "another capture")
+
 	mayChangeMethod = Guard{"soft, and the policy has a window", func(c Case) bool {
 		return the[events.PaymentDeclined](c).Class == events.DeclineSoft && c.Policy.MethodWindow > 0
 	}}
@@ -172,4 +175,10 @@ func (c Case) ofThisParcel() bool {
 		return e.ShipmentID == c.State.TakesFor
 	}
 	return true
+}
+
+// capturedBefore tells the capture that paid the order from another one of the same payment.
+func (c Case) capturedBefore() bool {
+	e := the[events.PaymentCaptured](c)
+	return e.Amount == c.State.Total && (e.CaptureID == c.State.CaptureID || c.State.CaptureID == "")
 }

@@ -33,6 +33,7 @@ type State struct {
 	PaymentsGivenUp  []string     `json:"payments_given_up,omitzero"`
 	ShipmentsGivenUp []string     `json:"shipments_given_up,omitzero"`
 	Captured         events.Money `json:"captured,omitzero"`
+	CaptureID        string       `json:"capture_id,omitzero"` // of the capture that paid the order
 	ShipmentID       string       `json:"shipment_id,omitzero"`
 	Shipments        int          `json:"shipments,omitzero"` // carriers booked, the first and its replacements
 	Rebooking        bool         `json:"rebooking,omitzero"` // a replacement is requested and not yet secured
@@ -137,7 +138,7 @@ func Apply(s State, e events.Event) State {
 	case events.CaptureCheckRequested:
 		return s.asked(checkCapture, e.Request, CaptureUnknown)
 	case events.CaptureSucceeded:
-		s.Status, s.Captured = Dispatching, e.Amount
+		s.Status, s.Captured, s.CaptureID = Dispatching, e.Amount, e.CaptureID
 
 	case events.DispatchRequested:
 		return s.asked(dispatch, e.Request, Dispatching)

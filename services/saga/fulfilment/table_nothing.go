@@ -10,7 +10,7 @@ func echoRows() []Row {
 			Inputs: on("ReservationConfirmed"), Remark: twice},
 		{ID: "E2", States: with(with(paying, Confirming, Booking), paid...), Inputs: on("PaymentAuthorized"), Remark: twice},
 		{ID: "E3", States: with(paying, paid...), Inputs: on("ShipmentBooked"), Remark: twice},
-		{ID: "E4", States: paid, Inputs: on("PaymentCaptured"), Guard: amountIsTotal, Remark: twice},
+		{ID: "E4", States: paid, Inputs: on("PaymentCaptured"), Guard: capturedBefore, Remark: twice},
 		{ID: "E5", States: in(Dispatching), Inputs: on("ShipmentDispatched"), Guard: dispatched, Remark: twice},
 		{ID: "E6", States: in(Completing, Completed), Inputs: on("ShipmentDispatched", "ReservationCommitted"), Remark: twice},
 		{ID: "E7", States: in(CompPayment, CompStock, CompOrder, Compensated), Inputs: on("ShipmentCancelled", "ShipmentVoided"), Remark: twice},

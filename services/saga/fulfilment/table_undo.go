@@ -85,9 +85,9 @@ func lateRows() []Row {
 			Remark: "F41 asks for attention"},
 		{ID: "L2c", States: in(Dispatching), Inputs: on("PaymentDisputed"), Facts: facts(lateEffectDetected), Remark: "F41 asks for attention"},
 		{ID: "L2b", States: in(Completed), Inputs: on("PaymentDisputed", "ShipmentLost", "ShipmentCancelled"), Facts: lateEffectAfterTheEnd},
-		{ID: "L2d", States: in(Dispatching, Completing), Inputs: on("PaymentCaptured"), Guard: amountDiffers, Facts: facts(lateEffectDetected),
+		{ID: "L2d", States: in(Dispatching, Completing), Inputs: on("PaymentCaptured"), Guard: capturedAgain, Facts: facts(lateEffectDetected),
 			Remark: "captured twice: F41 asks for attention"},
-		{ID: "L2e", States: in(Completed), Inputs: on("PaymentCaptured"), Guard: amountDiffers, Facts: lateEffectAfterTheEnd, Remark: "captured twice"},
+		{ID: "L2e", States: in(Completed), Inputs: on("PaymentCaptured"), Guard: capturedAgain, Facts: lateEffectAfterTheEnd, Remark: "captured twice"},
 
 		// News of money and goods that were thought not to move, or to be undone.
 		{ID: "L5a", States: with(with(authorizing, AwaitingMethod, Confirming, Booking, Capturing, CaptureUnknown), CompShipment),

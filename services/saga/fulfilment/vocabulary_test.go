@@ -113,6 +113,9 @@ func words(t rapid.TB) map[string]func(State) events.Event {
 		"captured": func(s State) events.Event {
 			return events.PaymentCaptured{OrderID: orderID, RequestID: s.requestOf(capture), CaptureID: "cp-1", Amount: euros("24.90")}
 		},
+		"captured-again": func(State) events.Event {
+			return events.PaymentCaptured{OrderID: orderID, CaptureID: "cp-2", Amount: euros("24.90"), PSPEventID: "evt-8"}
+		},
 		"captured-other-amount": func(s State) events.Event {
 			return events.PaymentCaptured{OrderID: orderID, RequestID: s.requestOf(capture), CaptureID: "cp-1", Amount: euros("20.00")}
 		},
