@@ -19,7 +19,7 @@ ARGS         ?=
 FUZZTIME         ?= 60s
 FUZZMINIMIZETIME ?= 2s
 
-.PHONY: help build run demo keys test crash fuzz test-postgres test-browser lint bench bench-json fmt clean
+.PHONY: help build run demo keys test crash fuzz test-postgres test-compose test-browser lint bench bench-json fmt clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ fuzz: ## fuzz every decoder, one after the other, and tell how often each ran (F
 
 test-postgres: ## test SQL sinks and views on a PostgreSQL server that the tests start; needs an installed PostgreSQL
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout $(TEST_TIMEOUT) -tags postgres ./pkg/esjs/sqlsink/... ./services/projector/...
+
+test-compose: ## test docker-compose.yml with a Docker engine, as root: each container is killed (a quarter of an hour)
+	deploy/local/images
+	$(GO) test -timeout 60m -count 1 -v -tags compose ./test/compose
 
 test-browser: ## test the web console in headless Chromium; needs an installed Chromium
 	$(GO) test -timeout $(TEST_TIMEOUT) -tags browser ./test/browser

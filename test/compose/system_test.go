@@ -1,0 +1,281 @@
+//go:build compose
+
+package compose
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait: much longer than anything takes on a loaded machine.
+const patience = 3 * time.Minute
+
+// system is the containers of one project, made of a copy of the repository.
+type system struct {
+	dir, project   string
+	args           []string // of Compose, before its command
+	http, partners string   // URLs
+	env            []string
+}
+
+// cloned copies what a clone would have, creates the keys, and builds and starts the project
+// until everything is healthy.
+func cloned(t *testing.T, project string, args ...string) *system {
+	t.Helper()
+	s := &system{dir: t.TempDir(), project: project, args: args}
+	root := filepath.Join("..", "..")
+	shell(t, root, "git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "+s.dir)
+	ports := freePorts(t, 3)
+	s.http, s.partners = "http://127.0.0.1:"+ports[1], "http://127.0.0.1:"+ports[2]
+	s.env = append(os.Environ(), "NATS_PORT="+ports[0], "HTTP_PORT="+ports[1], "PARTNERS_PORT="+ports[2], "COMPOSE_PROJECT_NAME="+project)
+	if _, set := os.LookupEnv("DOCKER_BUILDKIT"); !set {
+		s.env = append(s.env, "DOCKER_BUILDKIT=0") // the builder that takes images from this machine alone
+	}
+	shell(t, s.dir, "make keys")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(s.try("ps", "-a"))
+			t.Log(s.try("logs", "--tail=30"))
+		}
+		s.compose(t, "down", "--volumes", "--timeout", "5")
+	})
+	s.compose(t, "up", "--build", "--detach")
+	s.healthy(t)
+	return s
+}
+
+func shell(t *testing.T, dir, command string) {
+	t.Helper()
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", command)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+}
+
+func freePorts(t *testing.T, n int) (ports []string) {
+	t.Helper()
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		ports = append(ports, fmt.Sprint(ln.Addr().(*net.TCPAddr).Port))
+	}
+	return ports
+}
+
+// command is Compose as it is installed: v2, or docker-compose.
+func (s *system) command(args ...string) *exec.Cmd {
+	all := append(append([]string{}, s.args...), args...)
+	cmd := exec.Command("docker", append([]string{"compose"}, all...)...)
+	if exec.Command("docker", "compose", "version").Run() != nil {
+		cmd = exec.Command("docker-compose", all...)
+	}
+	cmd.Dir, cmd.Env = s.dir, s.env
+	return cmd
+}
+
+func (s *system) try(args ...string) string {
+	out, _ := s.command(args...).CombinedOutput() // what it says of an error is in it
+	return string(out)
+}
+
+// compose runs a command of Compose that has to succeed, and returns what it prints.
+func (s *system) compose(t *testing.T, args ...string) string {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	cmd := s.command(args...)
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("compose %q: %v\n%s%s", args, err, &out, &errOut)
+	}
+	return out.String()
+}
+
+// containers are those of the project that run on: by service.
+func (s *system) containers(t *testing.T) map[string]string {
+	t.Helper()
+	out, err := exec.Command("docker", "ps", "--all", "--filter", "label=com.docker.compose.project="+s.project,
+		"--format", `{{.Label "com.docker.compose.service"}} {{.ID}}`).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		if service, id, _ := strings.Cut(strings.TrimSpace(line), " "); service != "provision" && !strings.HasSuffix(service, "-volume") {
+			all[service] = id
+		}
+	}
+	return all
+}
+
+type state struct {
+	Pid    int
+	Status string
+	Health struct{ Status string }
+}
+
+func inspect(t *testing.T, id string) (s state) {
+	t.Helper()
+	out, err := exec.Command("docker", "inspect", "--format", "{{json .State}}", id).Output()
+	if err == nil {
+		err = json.Unmarshal(out, &s)
+	}
+	if err != nil {
+		t.Fatalf("docker inspect %s: %v", id, err)
+	}
+	return s
+}
+
+// healthy waits until every container says that it is.
+func (s *system) healthy(t *testing.T) {
+	t.Helper()
+	for service, id := range s.containers(t) {
+		until(t, service+" is healthy", func() bool { return inspect(t, id).Health.Status == "healthy" })
+	}
+}
+
+// kill ends a container's process as a crash does. Docker restarts it: what it is told to
+// kill it would leave alone.
+func kill(t *testing.T, id string) {
+	t.Helper()
+	before := inspect(t, id).Pid
+	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
+		t.Fatalf("kill -9 %d: %v (needs to be root on the machine of the Docker engine)", before, err)
+	}
+	until(t, "it runs again", func() bool { s := inspect(t, id); return s.Status == "running" && s.Pid != before })
+}
+
+// until waits for what nothing announces.
+func until(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); <-time.After(200 * time.Millisecond) { // it is asked again
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
+// ask sends a request and returns the answer's status and body; status 0 when there was none.
+func ask(method, url, body string, header ...string) (int, []byte) {
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		return 0, nil
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := (&http.Client{Timeout: 15 * time.Second}).Do(req)
+	if err != nil {
+		return 0, nil
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, nil
+	}
+	return resp.StatusCode, data
+}
+
+// carryOut sends a command until it is carried out, always with the same id: while a container is away nobody
+// answers, or the gateway says so.
+func (s *system) carryOut(t *testing.T, path, body string) {
+	t.Helper()
+	until(t, path, func() bool {
+		header := []string{"Content-Type", "application/json", "Idempotency-Key", path}
+		if !strings.HasSuffix(path, "/create") {
+			header = append(header, "If-Match", "*") // the tests are the only ones who write
+		}
+		status, answer := ask(http.MethodPost, s.http+"/v1/"+path, body, header...)
+		if status >= 400 && status < 500 {
+			t.Fatalf("%s: %d %s", path, status, answer)
+		}
+		return status == http.StatusOK
+	})
+}
+
+// place places an order of two bags.
+func (s *system) place(t *testing.T, id string) {
+	t.Helper()
+	for _, step := range [][2]string{
+		{"create", `{"customer_id":"c-1","currency":"EUR"}`},
+		{"add-item", `{"sku":"beans-1kg","quantity":2}`},
+		{"set-shipping", `{"address_ref":"addr-1","country":"DE"}`},
+		{"set-payment-method", `{"method_ref":"card-ok"}`},
+		{"submit", `{}`},
+	} {
+		s.carryOut(t, "orders/"+id+"/"+step[0], step[1])
+	}
+}
+
+func (s *system) completed(t *testing.T, id string) {
+	t.Helper()
+	until(t, "order "+id+" is completed", func() bool {
+		var o struct {
+			State string `json:"state"`
+		}
+		status, answer := ask(http.MethodGet, s.http+"/v1/orders/"+id, "")
+		return status == http.StatusOK && json.Unmarshal(answer, &o) == nil && o.State == "Completed"
+	})
+}
+
+// paidOnce checks that the provider's own ledger has so many payments of two bags, each captured.
+func (s *system) paidOnce(t *testing.T, orders int) {
+	t.Helper()
+	var page struct {
+		Payments []struct {
+			Captured struct {
+				Amount string `json:"amount"`
+			} `json:"captured"`
+		} `json:"payments"`
+	}
+	status, answer := ask(http.MethodGet, s.partners+"/psp/v1/payments", "")
+	if status != http.StatusOK || json.Unmarshal(answer, &page) != nil {
+		t.Fatalf("the provider's ledger: %d %s", status, answer)
+	}
+	if len(page.Payments) != orders {
+		t.Errorf("the provider has %d payments, want %d", len(page.Payments), orders)
+	}
+	for _, p := range page.Payments {
+		if p.Captured.Amount != "49.80" {
+			t.Errorf("the provider captured %q, want 49.80", p.Captured.Amount)
+		}
+	}
+}
+
+// sound checks that each replica of the store is as it was written, and the stock what orders left.
+func (s *system) sound(t *testing.T, orders, replicas int) {
+	t.Helper()
+	s.paidOnce(t, orders)
+	if out := s.compose(t, "run", "--rm", "-T", "cli", "verify", "--each-replica"); strings.Count(out, "All is as it was written.") != replicas {
+		t.Errorf("verify, of %d replicas: %s", replicas, out)
+	}
+	var level struct {
+		OnHand   int `json:"on_hand"`
+		Reserved int `json:"reserved"`
+	}
+	status, answer := ask(http.MethodGet, s.http+"/v1/stock/beans-1kg", "")
+	if status != http.StatusOK || json.Unmarshal(answer, &level) != nil || level.OnHand != 1000-2*orders || level.Reserved != 0 {
+		t.Errorf("the stock after %d orders of 2 from 1000: %d %s", orders, status, answer)
+	}
+}
+
+// stocked opens the shop.
+func (s *system) stocked(t *testing.T) {
+	t.Helper()
+	s.carryOut(t, "products/beans-1kg/list", `{"name":"Espresso beans 1 kg","price":"24.90","currency":"EUR"}`)
+	s.carryOut(t, "stock/beans-1kg/receive", `{"quantity":1000,"reference":"PO-1"}`)
+}
