@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/google/uuid"
 )
 
@@ -128,5 +129,25 @@ func TestManyTabsOfManyPages(t *testing.T) {
 	}
 	for _, tb := range waiting {
 		tb.live()
+	}
+}
+
+// On a page that came neither by https nor from this machine there are no locks: a tab
+// has a stream of its own then.
+func TestATabWithoutLocksIsLive(t *testing.T) {
+	id := drafts(t, 1)[0]
+	for range 2 {
+		tb := openBeside(t)
+		call(tb, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+			Source: `Object.defineProperty(navigator, "locks", {value: undefined});`,
+		})
+		tb.visit("orders/" + id)
+		tb.live()
+		before := evaluate[int](tb, `Number(document.getElementById("top").dataset.version)`)
+		add(t, id)
+		tb.see(fmt.Sprintf(`#top[data-version="%d"]`, before+1))
+		if evaluate[bool](tb, `"locks" in navigator && navigator.locks !== undefined`) {
+			t.Error("there are locks")
+		}
 	}
 }
