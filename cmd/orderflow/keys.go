@@ -84,6 +84,7 @@ func createKeys(dir string) (created int, err error) {
 	if isNew {
 		created++
 	}
+	removeMountPoint(filepath.Join(dir, keysFile))
 	if err := os.WriteFile(filepath.Join(dir, keysFile), []byte(public.String()), 0o644); err != nil { //nolint:gosec // public keys
 		return created, fail(exitBadDirectory, "%w", err)
 	}
@@ -101,6 +102,7 @@ func newSeed() (string, error) {
 
 // secret reads a secret, or makes it when there is none.
 func secret(path string, create func() (string, error)) (text string, isNew bool, err error) {
+	removeMountPoint(path)
 	data, err := os.ReadFile(path)
 	if err == nil {
 		return strings.TrimSpace(string(data)), false, nil
@@ -120,4 +122,12 @@ func secret(path string, create func() (string, error)) (text string, isNew bool
 		return "", false, fail(exitBadDirectory, "%w", err)
 	}
 	return text, true, nil
+}
+
+// removeMountPoint removes an empty directory in the place of a file: docker-compose makes one of
+// each file that it is to mount and that is not there yet.
+func removeMountPoint(path string) {
+	if info, err := os.Lstat(path); err == nil && info.IsDir() {
+		_ = os.Remove(path) // one that is not empty stays, and is refused as no file
+	}
 }

@@ -11,6 +11,11 @@ import (
 // of the accounts.
 func TestKeysAreMadeOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "secrets")
+	for _, mountPoint := range []string{keysFile, "order.nk", webhookSecretFile} { // docker-compose was faster
+		if err := os.MkdirAll(filepath.Join(dir, mountPoint), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if created, err := createKeys(dir); err != nil || created != len(keyUsers())+1 {
 		t.Fatalf("%d secrets created, %v", created, err)
 	}
