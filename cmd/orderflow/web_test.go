@@ -36,7 +36,7 @@ func TestMetricsAreNotWhereCallersSignIn(t *testing.T) {
 			if err != nil || at.Path != "/metrics" || at.Hostname() != "127.0.0.1" || (api != "http://"+at.Host) != c.alone {
 				t.Errorf("the API is at %s and the metrics are at %s, %v", api, metrics, err)
 			}
-			const told = "esjs_subscription_lag_seconds{"
+			const told = "esjs_connection_losses_total " // which is there from the beginning
 			if status, body := get(t, metrics, ""); status != 200 || !strings.Contains(body, told) {
 				t.Errorf("the metrics are answered %d %.200s", status, body)
 			}
