@@ -17,8 +17,8 @@ import (
 const (
 	// batchSize is the default of [Config].Batch.
 	batchSize = 256
-	// maxTouched keeps one append below the server's limit of 1000 messages in a
-	// batch, with room for the order that is added last.
+	// maxTouched bounds the aggregates of one append, of which the server takes 1000. An
+	// order alone touches its lines, of which it has at most 200, and its reservation.
 	maxTouched = 700
 	// attempts bounds how often a group is decided again because someone else
 	// changed one of its levels.
@@ -117,7 +117,7 @@ func (g group) answer(ctx context.Context, requests []request, results []error) 
 }
 
 // tryAnswer is one attempt. Whatever it changes is stored together or not at
-// all. What a request needs and cannot be read is the result of its delivery, and
+// all, unless it is more than one append takes. What a request needs and cannot be read is the result of its delivery, and
 // the others go on. A refusal changes no level, so no expectation protects it from
 // an old one: it is decided again on what the leader has.
 func (g group) tryAnswer(ctx context.Context, requests []request, results []error, fresh bool) error {
@@ -146,6 +146,14 @@ func (g group) tryAnswer(ctx context.Context, requests []request, results []erro
 		if w := d.stocks[sku]; len(w.events) > 0 {
 			writes = append(writes, g.stocks.Write(w.loaded, w.metadata, time.Time{}, w.events...))
 		}
+	}
+	if half := len(requests) / 2; half > 0 && len(writes) > maxTouched {
+		// How much a request touches that names its order alone is known only now. What
+		// the first half stores is answered when both are tried again.
+		if err := g.tryAnswer(ctx, requests[:half], results, false); err != nil {
+			return err
+		}
+		return g.tryAnswer(ctx, requests[half:], results, false)
 	}
 	_, err := g.store.AppendAll(ctx, writes...)
 	return err

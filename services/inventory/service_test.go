@@ -364,3 +364,63 @@ func (h *house) refused(subject, body, want string) {
 		h.T.Errorf("%s %s is answered %s, want %s", subject, body, answer.Data, want)
 	}
 }
+
+// What waits together is stored together as far as an append takes it: requests that
+// name an order alone, such as those to commit, touch more than that.
+func TestRequestsOfManySKUsAreAnsweredHoweverManyWait(t *testing.T) {
+	h := newHouse(t)
+	const orders, lines = 6, 200 // 1206 aggregates; an append takes 1000
+	sku := func(order, line int) string { return fmt.Sprintf("s-%d-%d", order, line) }
+	for order := range orders {
+		var all []events.StockLine
+		for line := range lines {
+			h.receive(sku(order, line), 1)
+			all = append(all, events.StockLine{SKU: sku(order, line), Quantity: 1})
+		}
+		h.reserve(fmt.Sprint("o-", order), 1, all...)
+	}
+	stop := h.run()
+	h.answers(orders)
+	stop()
+	for order := range orders {
+		id := fmt.Sprint("o-", order)
+		h.request(id, events.StockCommitRequested{Request: ask(id, 2), ReservationID: id})
+	}
+	env := h.Env("inventory")
+	h.Run(inventory.New(env, inventory.Config{}).Run)
+	for _, answers := range h.answers(2 * orders) {
+		servicetest.As[events.ReservationCommitted](t, answers[1])
+	}
+	for order := range orders {
+		for line := range lines {
+			if s := h.level(sku(order, line)); s.OnHand != 0 || s.Reserved != 0 {
+				t.Fatalf("%s: %+v", sku(order, line), s)
+			}
+		}
+	}
+	if n := failures(t, env); n > 0 {
+		t.Errorf("%v requests were not answered at once", n)
+	}
+}
+
+// failures are the deliveries that an instance could not handle.
+func failures(t *testing.T, env *service.Env) (n float64) {
+	t.Helper()
+	families, err := env.Metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "esjs_deliveries_total" {
+			continue
+		}
+		for _, one := range f.GetMetric() {
+			for _, label := range one.GetLabel() {
+				if label.GetName() == "outcome" && label.GetValue() != "ok" {
+					n += one.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return n
+}

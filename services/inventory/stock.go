@@ -39,8 +39,9 @@ type Adjust struct {
 	Reason, By string
 }
 
-// ApplyStock folds one event of a stock: each carries the levels after it.
-func ApplyStock(_ Stock, e events.Event) Stock {
+// ApplyStock folds one event of a stock: each carries the levels after it. What it does
+// not know changes nothing.
+func ApplyStock(s Stock, e events.Event) Stock {
 	at := func(onHand, reserved int) Stock { return Stock{Registered: true, OnHand: onHand, Reserved: reserved} }
 	switch e := e.(type) {
 	case events.StockRegistered:
@@ -56,7 +57,7 @@ func ApplyStock(_ Stock, e events.Event) Stock {
 	case events.StockAdjusted:
 		return at(e.OnHandAfter, e.ReservedAfter)
 	}
-	return Stock{}
+	return s
 }
 
 // DecideStock decides a command to one sku's stock.
