@@ -113,7 +113,8 @@ type OrderPaid struct {
 	Captured  Money  `json:"captured"`
 }
 
-// OrderDispatched is appended by the order service: the goods are on their way.
+// OrderDispatched is appended by the order service: the goods are on their way. It comes
+// again for a parcel in the place of a lost one.
 type OrderDispatched struct {
 	Tracking []string `json:"tracking"`
 }

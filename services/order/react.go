@@ -45,7 +45,11 @@ func (c Reaction) decide(s State) ([]events.Event, error) {
 	case events.CaptureSucceeded:
 		return s.when(Confirmed, e, events.OrderPaid{PaymentID: e.PaymentID, Captured: e.Amount})
 	case events.DispatchConfirmed:
-		return s.when(Paid, e, events.OrderDispatched{Tracking: e.Tracking})
+		dispatched := events.OrderDispatched{Tracking: e.Tracking}
+		if s.Status == Dispatched && len(e.Tracking) > 0 && !slices.Equal(e.Tracking, s.Tracking) {
+			return one(dispatched) // a parcel in the place of a lost one
+		}
+		return s.when(Paid, e, dispatched)
 	case events.CompletionRequested:
 		completed := events.OrderCompleted{RequestID: e.RequestID}
 		if s.Status == Completed {

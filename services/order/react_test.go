@@ -25,6 +25,11 @@ func TestReactionsCarryWhatFulfilmentSaid(t *testing.T) {
 		{name: "confirmed", given: toAuthorized, when: Reaction{events.ConfirmationRequested{Request: request("confirm-1")}}, then: only(confirmed)},
 		{name: "paid", given: toConfirmed, when: Reaction{events.CaptureSucceeded{PaymentID: "p-1", Amount: eur("52.80")}}, then: only(paid)},
 		{name: "dispatched", given: toPaid, when: Reaction{events.DispatchConfirmed{Tracking: []string{"T1"}}}, then: only(dispatched)},
+		{
+			name: "another parcel", given: toDispatched, when: Reaction{events.DispatchConfirmed{Tracking: []string{"T2"}}},
+			then: only(events.OrderDispatched{Tracking: []string{"T2"}}),
+		},
+		{name: "another parcel, told by an operator", given: toDispatched, when: Reaction{events.DispatchConfirmed{By: "ada"}}},
 		{name: "completed", given: toDispatched, when: Reaction{events.CompletionRequested{Request: request("complete-1")}}, then: only(completed)},
 		{
 			name: "rejected", given: toSubmitted,
