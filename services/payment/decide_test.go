@@ -417,3 +417,29 @@ func TestAPaymentRemembersABoundedNumberOfRequests(t *testing.T) {
 		t.Errorf("remembers %d", len(s.Answered))
 	}
 }
+
+// People may ask for a void or a refund that is refused each hour for as long as they
+// like: what a payment remembers of it does not grow.
+func TestWhatIsRefusedForEverTakesNoRoom(t *testing.T) {
+	s := Apply(State{}, events.PaymentInitiated{OrderID: "o", RequestID: "a", Amount: eur("10.00")})
+	s = Apply(s, events.AuthorizationAttempted{OrderID: "o", RequestID: "a", Key: "p:authorize", Attempt: 1})
+	s = Apply(s, events.PaymentAuthorized{OrderID: "o", RequestID: "a", AuthID: "auth", Amount: eur("10.00")})
+	const asked = 1000
+	for n := range asked {
+		void := Ask{PaymentID: "p", OrderID: "o", RequestID: "v" + strconv.Itoa(n), Op: events.OperationVoid}
+		for _, c := range []Command{void, Tell{void, Answer{Kind: Refused, Code: "no"}}} {
+			caused, err := Decide(s, c)
+			if err != nil || len(caused) != 1 {
+				t.Fatalf("%+v caused %+v, %v", c, caused, err)
+			}
+			s = Apply(s, caused[0])
+		}
+	}
+	if len(s.Attempts) != 1 || len(s.Open) != 0 || len(s.Answered) > maxAnswered {
+		t.Errorf("%d attempts, %d of them open, %d answers", len(s.Attempts), len(s.Open), len(s.Answered))
+	}
+	next := Ask{PaymentID: "p", RequestID: "last", Op: events.OperationVoid}
+	if key := next.key(s); key != "p:void:"+strconv.Itoa(asked+1) {
+		t.Errorf("the next key is %s", key)
+	}
+}

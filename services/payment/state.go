@@ -42,7 +42,7 @@ type State struct {
 	// authorisation are old. After a void of nothing they are not.
 	Released bool `json:"released"`
 
-	Attempts map[string]int `json:"attempts"` // by idempotency key
+	Attempts map[string]int `json:"attempts"` // by idempotency key that was not refused
 	Open     []Attempt      `json:"open"`     // attempted and not answered
 	Answered []string       `json:"answered"` // request ids, the newest maxAnswered
 	// Refused counts the PSP's definite noes to a void and to each refund, by [effect].
@@ -73,7 +73,7 @@ type Attempt struct {
 const maxAnswered = 128
 
 // stateVersion changes when snapshots of [State] must not be read any more.
-const stateVersion = 4
+const stateVersion = 5
 
 // Apply folds one event into the state.
 func Apply(s State, e events.Event) State {
@@ -190,6 +190,8 @@ func (s State) refused(requestID string) State {
 		s.Refused = map[string]int{}
 	}
 	s.Refused[effect(a.Op, a.RefundID)]++
+	s.Attempts = maps.Clone(s.Attempts)
+	delete(s.Attempts, a.Key)
 	return s
 }
 
