@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -69,8 +70,9 @@ func (s *settings) reach(ctx context.Context, dial esjs.Dial, patience time.Dura
 	for waiting := false; ; waiting = true {
 		nc, err := dial("check")
 		if err == nil {
+			err = checkInbox(nc)
 			nc.Close()
-			return nil
+			return err
 		}
 		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
 			return fail(exitNoServer, "the NATS server at %s does not accept the credentials: %w", url, err)
@@ -88,3 +90,24 @@ func (s *settings) reach(ctx context.Context, dial esjs.Dial, patience time.Dura
 		}
 	}
 }
+
+// checkInbox refuses a user who may not receive answers where this program waits for them: it is another's
+// key, and every request would wait in vain.
+func checkInbox(nc *nats.Conn) error {
+	inbox := nc.NewInbox()
+	if _, err := nc.SubscribeSync(inbox); err != nil {
+		return err
+	}
+	if err := nc.FlushTimeout(inboxPatience); err != nil {
+		return nil //nolint:nilerr // the connection was lost again: what needs it will say so
+	}
+	// The server's refusal comes before its answer to the flush.
+	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) {
+		prefix, _, _ := strings.Cut(strings.TrimPrefix(inbox, "_INBOX."), ".")
+		return fail(exitNoServer, "the NATS server at %s does not take who connects for the user %s: is it another user's key? %w", nc.ConnectedUrlRedacted(), prefix, err)
+	}
+	return nil
+}
+
+// inboxPatience bounds the check of an inbox.
+const inboxPatience = 10 * time.Second

@@ -88,6 +88,7 @@ func (g *guarded) violations() (lines []string) {
 // Each service is allowed all that it needs and nothing that is another's.
 func TestEachServiceIsAUserOfItsOwn(t *testing.T) {
 	g := guard(t)
+	t.Run("with its own key", g.mistaken)
 	t.Run("and may do its work", g.work)
 	if t.Failed() {
 		return
@@ -95,8 +96,19 @@ func TestEachServiceIsAUserOfItsOwn(t *testing.T) {
 	t.Run("and nothing else", g.trespass)
 }
 
+// mistaken is a process that is given another's key: it says so at once.
+func (g *guarded) mistaken(t *testing.T) {
+	for command, user := range map[string]string{"provision": "order", "saga": "payment", "verify": "backup"} {
+		r := g.tool(t, "orderflow", command, "--nats-nkey", g.key(user))
+		if r.status != 15 || !strings.Contains(r.stderr, "another user's key?") {
+			t.Errorf("%s with the key of %s: %+v", command, user, r)
+		}
+	}
+}
+
 // work is an order with a refund, a queued command, and what operators look at and decide.
 func (g *guarded) work(t *testing.T) {
+	mistaken := len(g.violations())
 	shell := func(args ...string) string {
 		t.Helper()
 		r := g.tool(t, "orderflow", args...)
@@ -156,7 +168,7 @@ func (g *guarded) work(t *testing.T) {
 	if r := g.tool(t, "orderflow", "provision", "--nats-nkey", g.key("provision")); r.status != 0 { // again
 		t.Errorf("provision again: %+v", r)
 	}
-	for _, line := range g.violations() {
+	for _, line := range g.violations()[mistaken:] {
 		t.Errorf("the server refused what is needed: %s", line)
 	}
 }
