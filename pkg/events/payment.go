@@ -141,7 +141,7 @@ type RefundAttempted struct {
 }
 
 // PaymentRefunded is appended by payment: Amount went back to the customer,
-// TotalRefunded in all.
+// TotalRefunded in all. Unasked tells that we never asked the PSP for it.
 type PaymentRefunded struct {
 	OrderID       string `json:"order_id"`
 	RequestID     string `json:"request_id,omitzero"`
@@ -149,6 +149,7 @@ type PaymentRefunded struct {
 	Amount        Money  `json:"amount"`
 	TotalRefunded Money  `json:"total_refunded"`
 	PSPEventID    string `json:"psp_event_id,omitzero"`
+	Unasked       bool   `json:"unasked,omitzero"`
 }
 
 // PaymentRefundFailed is appended by payment: the PSP refused to refund.

@@ -259,7 +259,7 @@ func learn(s State, a Account, c cause) []events.Event {
 		}
 		add(events.PaymentRefunded{
 			OrderID: c.orderID, RequestID: c.request(s, events.OperationRefund, r.ID),
-			RefundID: r.ID, Amount: r.Amount, TotalRefunded: total, PSPEventID: c.eventID,
+			RefundID: r.ID, Amount: r.Amount, TotalRefunded: total, PSPEventID: c.eventID, Unasked: !s.askedToRefund(r.ID),
 		})
 	}
 	switch {

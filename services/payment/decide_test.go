@@ -288,6 +288,9 @@ func TestDecisions(t *testing.T) {
 			[]events.Event{captured}},
 		"a webhook tells a refund made by hand": {
 			paid, News{PaymentID: "p", EventID: "e", Account: refundedAccount},
+			[]events.Event{events.PaymentRefunded{OrderID: "o", RefundID: "rf1", Amount: six, TotalRefunded: six, PSPEventID: "e", Unasked: true}}},
+		"a webhook tells a refund that was refused": {
+			append(slices.Clone(refunding), events.Event(refundFailed)), News{PaymentID: "p", EventID: "e", Account: refundedAccount},
 			[]events.Event{events.PaymentRefunded{OrderID: "o", RefundID: "rf1", Amount: six, TotalRefunded: six, PSPEventID: "e"}}},
 		"a webhook tells a decline": {
 			asked, News{PaymentID: "p", EventID: "e", Account: Account{Status: "declined", DeclineCode: "no", Class: events.DeclineSoft}},

@@ -217,6 +217,11 @@ func (s State) refund(r Refund) State {
 	return s
 }
 
+// askedToRefund tells that the PSP was asked for a refund, also when it said no.
+func (s State) askedToRefund(id string) bool {
+	return s.Refused[effect(events.OperationRefund, id)] > 0 || slices.ContainsFunc(s.Refunds, func(r Refund) bool { return r.ID == id })
+}
+
 // isAnswered tells that a request has its answer.
 func (s State) isAnswered(requestID string) bool { return slices.Contains(s.Answered, requestID) }
 

@@ -102,6 +102,7 @@ var (
 	captured    = Guard{"captured", func(c Case) bool { return c.State.Captured.Sign() > 0 }}
 	notCaptured = not(captured, "not captured")
 
+	unasked       = Guard{"nobody asked for it", func(c Case) bool { return the[events.PaymentRefunded](c).Unasked }}
 	refundOpen    = Guard{"refund requested", func(c Case) bool { return c.State.Asked[refund] > 0 }}
 	refundUnasked = not(refundOpen, "no refund requested yet")
 	voidTooLate   = Guard{"captured, no refund requested yet", func(c Case) bool {

@@ -88,6 +88,10 @@ func lateRows() []Row {
 		{ID: "L2d", States: in(Dispatching, Completing), Inputs: on("PaymentCaptured"), Guard: capturedAgain, Facts: facts(lateEffectDetected),
 			Remark: "captured twice: F41 asks for attention"},
 		{ID: "L2e", States: in(Completed), Inputs: on("PaymentCaptured"), Guard: capturedAgain, Facts: lateEffectAfterTheEnd, Remark: "captured twice"},
+		{ID: "L2f", States: in(Dispatching, Completing), Inputs: on("PaymentRefunded"), Guard: unasked, Facts: facts(lateEffectDetected),
+			Remark: "somebody gave it back at the provider: F41 asks for attention"},
+		{ID: "L2g", States: in(Completed), Inputs: on("PaymentRefunded"), Guard: unasked, Facts: lateEffectAfterTheEnd,
+			Remark: "somebody gave it back at the provider"},
 
 		// News of money and goods that were thought not to move, or to be undone.
 		{ID: "L5a", States: with(with(authorizing, AwaitingMethod, Confirming, Booking, Capturing, CaptureUnknown), CompShipment),

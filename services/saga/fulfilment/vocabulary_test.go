@@ -131,6 +131,9 @@ func words(t rapid.TB) map[string]func(State) events.Event {
 		"void-failed": func(s State) events.Event {
 			return events.PaymentVoidFailed{OrderID: orderID, RequestID: s.requestOf(void), Code: "busy"}
 		},
+		"refunded-unasked": func(State) events.Event {
+			return events.PaymentRefunded{OrderID: orderID, RefundID: "by-hand", Amount: euros("5.00"), TotalRefunded: euros("5.00"), Unasked: true, PSPEventID: "evt-9"}
+		},
 		"refunded": func(s State) events.Event {
 			return events.PaymentRefunded{OrderID: orderID, RequestID: s.requestOf(refund), RefundID: identity(orderID, "refund", 1), Amount: s.Refund, TotalRefunded: s.Refund}
 		},

@@ -131,7 +131,7 @@ func Table() []Row {
 		// What participants tell twice.
 		{ID: "R16", States: in(Restocking, Settled), Inputs: on("PaymentRefunded", "PaymentRefundFailed", "PaymentOutcomeUnknown"), Remark: "told twice"},
 		{ID: "R17", States: in(Settled), Inputs: on("PaymentVoided", "PaymentVoidFailed", "ReservationRestocked", "ReservationRestockFailed"), Remark: "told twice"},
-		{ID: "R0", States: in(New), Inputs: on("PaymentRefunded"), Remark: "fulfilment gave money back"},
+		{ID: "R0", States: in(New), Inputs: on("PaymentRefunded"), Remark: "fulfilment gave money back, or asks people who did"},
 	}
 
 	// Every step is repeated, at first often and then slowly.
