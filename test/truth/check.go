@@ -120,6 +120,7 @@ type account struct {
 	captures, held int
 	booked, moving int // parcels that wait, and that are on their way or arrived
 	lost           int
+	tracking       string // of a parcel that is on its way or arrived
 	// astray is kept of payments that are not the order's, such as of a first card that is charged
 	// although a second one took its place, and that no refund has yet, asks for, or says is paid by hand.
 	astray int64
@@ -155,6 +156,7 @@ func (s *Shop) accounts(l Ledger, now time.Time) map[string]account {
 			a.booked++
 		case "dispatched", "delivered":
 			a.moving++
+			a.tracking = parcel.Tracking
 		case "lost":
 			a.lost++
 		}
@@ -213,6 +215,9 @@ func (s *Shop) checkOrder(id string, a account) {
 			a.held != 0 && !s.refundWaits(id) || a.booked != 0 ||
 			a.moving != 1 && !lostLater || stock.Status != inventory.Committed {
 			s.violated("P3", "order %s is completed, total %s: %+v, stock %s, fulfilment %s", id, o.Total, a, stock.Status, saga.Status)
+		}
+		if a.moving == 1 && !s.Resolved[id] && !slices.Equal(o.Tracking, []string{a.tracking}) {
+			s.violated("P3", "order %s is completed: it names the parcel %v, and %s is the one that moved", id, o.Tracking, a.tracking)
 		}
 	case o.Ended():
 		undone := (a.kept == 0 || a.kept == s.paidByHand(id)) && a.held == 0 || s.refundWaits(id)
