@@ -32,6 +32,21 @@ func (r *rig) serveOwners(owners map[string]string) {
 	r.Ready(env)
 }
 
+// Who signs in after another one in the same browser is not shown what it has kept for that one.
+func TestWhatIsKeptIsForWhoAsked(t *testing.T) {
+	issuer := signintest.New(t)
+	r := newRig(t, gateway.Config{SignIn: issuer.Config()})
+	r.serveOwners(map[string]string{"mine": "c-1"})
+	for _, token := range []string{issuer.Token("op-1", signin.Operator), issuer.Token("c-1", signin.Customer)} {
+		for _, known := range []string{`"0"`, `"1"`} {
+			a := r.do(t, "GET", "/v1/orders/mine?at_version=1", "", "Authorization", "Bearer "+token, "If-None-Match", known)
+			if a.Header.Get("Etag") != `"1"` || a.Header.Get("Vary") != "Authorization, Cookie" {
+				t.Errorf("%d %v", a.StatusCode, a.Header)
+			}
+		}
+	}
+}
+
 // What has become of an id that somebody else has taken is not told to who tries it.
 func TestACustomerLearnsNothingOfOthersByCreating(t *testing.T) {
 	issuer := signintest.New(t)

@@ -65,5 +65,7 @@ func askAs[Q, A any](s *Service, w http.ResponseWriter, r *http.Request, questio
 		return err
 	}
 	w.Header().Set("Cache-Control", "private, no-cache") // keep it, and ask whether it is still so
+	// At the same version another one sees another part of it: what is kept is not for him.
+	w.Header().Set("Vary", "Authorization, Cookie")
 	return s.send(w, r, body, endpoint{answer: reflect.TypeFor[A]()}.versioned())
 }

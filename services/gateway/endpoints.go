@@ -83,6 +83,9 @@ func (s *Service) order(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	then := request.AtVersion != nil || !request.AsOf.IsZero()
+	if request.AtVersion != nil && !request.AsOf.IsZero() {
+		return problem(http.StatusBadRequest, "bad_request", `"at_version" and "as_of" both say when; give one of them`)
+	}
 	if then && request.MinRevision != "" {
 		return problem(http.StatusBadRequest, "bad_request", `"min_revision" is for an order as it is now; leave it out, or "at_version" and "as_of"`)
 	}

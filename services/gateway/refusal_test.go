@@ -95,6 +95,7 @@ func TestParameters(t *testing.T) {
 		{"/v1/orders?customer_id=%FF", "bad_request", "UTF-8"},
 		{"/v1/orders/o-1?at_version=-1", "bad_request", "0 or more"},
 		{"/v1/orders/o-1?at_version=1&min_revision=1-1", "bad_request", "leave it out"},
+		{"/v1/orders/o-1?at_version=1&as_of=2026-11-23T04:02:50Z", "bad_request", `"at_version" and "as_of"`},
 		{"/v1/orders/o-1/diff?from=1", "parameter_required", `"to" is missing`},
 		{"/v1/sagas?open=perhaps", "bad_request", "true or false"},
 		{"/v1/orders/%FF/timeline", "bad_key", "UTF-8"},

@@ -144,10 +144,11 @@ func (h *Hub) write(ctx context.Context, out *writer, topic Topic, c *commit) er
 	if err != nil || !shows {
 		return err
 	}
-	text, err := c.all.of(c.records, everything)
+	shown, seen := &c.all, everything
 	if topic.asCustomer {
-		text, err = c.customer.of(c.records, h.cfg.ForCustomer)
+		shown, seen = &c.customer, h.cfg.ForCustomer
 	}
+	text, err := shown.of(c.records, seen)
 	if err != nil || len(text) == 0 {
 		return err
 	}
