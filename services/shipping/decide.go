@@ -200,9 +200,14 @@ type News struct {
 }
 
 // decide stores what is new. Webhooks come late and in any order: a parcel
-// that was delivered, or lost, had been dispatched.
+// that was delivered, or lost, had been dispatched, and booked before that.
 func (n News) decide(s State) []events.Event {
 	var news []events.Event
+	if s.Status == "" && n.Account.tookParcel() && n.Account.Status != "booked" {
+		news = append(news, events.ShipmentBooked{
+			OrderID: s.OrderID, Carrier: n.Account.Carrier, Tracking: n.Account.Tracking, Cost: n.Account.Cost, ETA: n.Account.ETA,
+		})
+	}
 	dispatched := events.ShipmentDispatched{
 		OrderID: s.OrderID, RequestID: n.RequestID, Tracking: []string{n.Account.Tracking}, CarrierEventID: n.EventID,
 	}

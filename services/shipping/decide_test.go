@@ -42,6 +42,8 @@ func TestDecisions(t *testing.T) {
 	}
 
 	booked := events.ShipmentBooked{OrderID: "o", RequestID: "b1", Carrier: "post", Tracking: "PP1", Cost: cost, ETA: eta}
+	bookedUnheard := booked
+	bookedUnheard.RequestID = ""
 	dispatched := events.ShipmentDispatched{OrderID: "o", RequestID: "d1", Tracking: []string{"PP1"}, CarrierEventID: "e"}
 	delivered := events.ShipmentDelivered{OrderID: "o", CarrierEventID: "e"}
 	lost := events.ShipmentLost{OrderID: "o", CarrierEventID: "e"}
@@ -60,7 +62,8 @@ func TestDecisions(t *testing.T) {
 		"a booking that is accepted and not told is none":  {nil, history{events.ShipmentBookingFailed{OrderID: "o", RequestID: "b1", Code: "not_told", Transient: true}}, Tell{book, done("requested")}},
 		"the carrier had cancelled what is to be booked":   {nil, history{events.ShipmentBookingFailed{OrderID: "o", RequestID: "b1", Code: "cancelled"}}, Tell{book, done("cancelled")}},
 		"the same booking again is silent":                 {history{booked}, nil, book},
-		"news of a booking whose answers were lost":        {history{transient}, history{dispatched}, news("dispatched")},
+		"news of a booking whose answers were lost":        {history{transient}, history{bookedUnheard, dispatched}, news("dispatched")},
+		"the next request for it names its parcel":         {history{transient, bookedUnheard, dispatched}, history{events.ShipmentBooked{OrderID: "o", RequestID: "b1-again", Carrier: "post", Tracking: "PP1", Cost: cost, ETA: eta}}, again(book)},
 		"an answer that comes twice is stored once":        {history{booked}, nil, Tell{book, done("booked")}},
 		"another booking request is answered":              {history{booked}, history{events.ShipmentBooked{OrderID: "o", RequestID: "b1-again", Carrier: "post", Tracking: "PP1", Cost: cost, ETA: eta}}, again(book)},
 		"the carrier refuses":                              {nil, history{events.ShipmentBookingFailed{OrderID: "o", RequestID: "b1", Code: "no_carrier"}}, Tell{book, Answer{Kind: Refused, Code: "no_carrier"}}},
