@@ -33,7 +33,6 @@ type keeper struct {
 	codec    *esjs.Codec[events.Event]
 	views    []view.View
 
-	end     esjs.Position   // of the store when this program started
 	changed chan struct{}   // a version has caught up, or ended
 	asked   chan chan error // who wants to know that the record is carried out
 
@@ -44,9 +43,10 @@ type keeper struct {
 // version is one version of a view.
 type version struct {
 	entry
-	view      *view.View // nil: this program has no code for its form
-	projector *projector // knows where the version is, whether it runs or not
-	sample    *sample    // that is compared before it takes over; used by the projector alone
+	end       esjs.Position // of the store when this instance came to know of the version
+	view      *view.View    // nil: this program has no code for its form
+	projector *projector    // knows where the version is, whether it runs or not
+	sample    *sample       // that is compared before it takes over; used by the projector alone
 	cancel    context.CancelFunc
 	ended     chan struct{} // closed when it has ended, with err; nil when it was not started
 	err       error
@@ -67,9 +67,6 @@ func newKeeper(env *service.Env, cfg Config, db *sql.DB, codec *esjs.Codec[event
 func (k *keeper) run(ctx context.Context) (err error) {
 	defer k.stopAll()
 	if err := k.registry.create(ctx); err != nil {
-		return err
-	}
-	if k.end, err = k.env.Store.Last(ctx); err != nil {
 		return err
 	}
 	tick := time.NewTicker(settleEvery)
@@ -123,14 +120,21 @@ func (k *keeper) settle(ctx context.Context) (fatal, err error) {
 	if err != nil {
 		return nil, err
 	}
+	isNew := func(e entry) bool { v := k.version(e.Name); return v == nil || v.entry != e }
+	var end esjs.Position
+	if slices.ContainsFunc(entries, isNew) {
+		if end, err = k.env.Store.Last(ctx); err != nil {
+			return nil, err
+		}
+	}
 	var kept []*version
 	for _, e := range entries {
 		v := k.version(e.Name)
-		if v == nil || v.entry != e {
+		if isNew(e) {
 			if v != nil {
 				v.stop()
 			}
-			v = k.make(e)
+			v = k.make(e, end)
 			if v.view != nil && !e.Paused {
 				k.start(ctx, v)
 			}
@@ -221,8 +225,8 @@ func next(entries []entry) int {
 	return highest + 1
 }
 
-func (k *keeper) make(e entry) *version {
-	v := &version{entry: e, gone: make(chan struct{})}
+func (k *keeper) make(e entry, end esjs.Position) *version {
+	v := &version{entry: e, end: end, gone: make(chan struct{})}
 	if i := slices.IndexFunc(k.views, func(known view.View) bool { return known.Name == e.View && known.Form == e.Form }); i >= 0 {
 		v.view = &k.views[i]
 	}
@@ -332,7 +336,7 @@ func (k *keeper) version(name string) *version {
 }
 
 // inspect looks how the versions are: a view is ready when its live version has
-// come to where the store ended when this program started. A view cannot go on without
+// come to where the store ended when this instance came to know of it. A view cannot go on without
 // its live version, nor begin without its first one.
 func (k *keeper) inspect(ctx context.Context, versions []*version) (fatal, err error) {
 	for _, known := range k.views {
@@ -362,5 +366,5 @@ func (k *keeper) hasCaughtUp(ctx context.Context, v *version) bool {
 		return progress.CaughtUp
 	}
 	stored, err := k.sink.Load(ctx, v.Name)
-	return err == nil && !stored.Position.Before(k.end)
+	return err == nil && !stored.Position.Before(v.end)
 }

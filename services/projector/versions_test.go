@@ -124,6 +124,22 @@ func TestAViewIsRebuiltBesideTheLiveOne(t *testing.T) {
 	r.ask(t, "query.orders.get", fmt.Sprintf(`{"order_id":"o-new","min_revision":%q}`, last), nil)
 }
 
+// A version that nobody has begun yet has not caught up, however little there was when the
+// program started.
+func TestAVersionThatIsNotBegunHasNotCaughtUp(t *testing.T) {
+	r := newRig(t)
+	r.run(t)
+	last := r.append(t, "order", "o-1", esjs.Metadata{}, events.OrderCreated{OrderID: "o-1", CustomerID: "c-1", Currency: "EUR"})
+	r.ask(t, "query.orders.get", fmt.Sprintf(`{"order_id":"o-1","min_revision":%q}`, last), nil)
+	_, err := look(t, r.config).ExecContext(t.Context(), `
+		INSERT INTO projector_versions (name, view, version, form, by_hand, paused, tables, created_at)
+		SELECT 'orders_v2', view, 2, form, 1, 1, 'orders_v2', created_at FROM projector_versions WHERE name = 'orders_v1'`)
+	r.Check(err)
+	if v := r.version(t, "orders_v2", queries.ProjectionPaused); v.CaughtUp || v.Progress != 0 {
+		t.Errorf("it is %+v", v)
+	}
+}
+
 func TestAVersionIsPromotedByHandAndGoneBackFrom(t *testing.T) {
 	r := newRig(t)
 	r.run(t)
