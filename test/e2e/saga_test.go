@@ -64,8 +64,8 @@ func TestOperatorsDecideAboutOrdersThatAskForAttention(t *testing.T) {
 		{"saga retry o-1 --all --reason x", 2, `takes no arguments, got "o-1"`},
 		{"saga retry --all --reason x --refund r-1", 2, "--refund is for one saga"},
 		{"saga resolve o-1 --reason x --evidence y", 3, "wrong_state: the fulfilment of order o-1 is in ATTENTION(CAPTURE_UNKNOWN) no_answer"},
-		{"saga retry o-9 --reason x", 3, "saga_not_found"},
-		{"saga show o-9", 3, "saga_not_found"},
+		{"saga retry o-9 --reason x", 5, "saga_not_found"},
+		{"saga show o-9", 5, "saga_not_found"},
 	} {
 		if r := s.tool(t, "orderflow", strings.Fields(c.line)...); r.status != c.status || !strings.Contains(r.stderr, c.says) || strings.Count(r.stderr, "\n") != 1 {
 			t.Errorf("%s: %+v, want %d …%s…", c.line, r, c.status, c.says)
