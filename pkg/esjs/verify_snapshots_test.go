@@ -46,17 +46,13 @@ func TestVerifyComparesSnapshotsWithAFold(t *testing.T) {
 		}
 		change := func(key, as, old, new string) {
 			t.Helper()
-			entry, err := kv.Get(ctx, "account."+key)
-			if err != nil {
-				t.Fatal(err)
-			}
+			var entry jetstream.KeyValueEntry
+			answered(t, func() (err error) { entry, err = kv.Get(ctx, "account."+key); return err })
 			body := bytes.ReplaceAll(entry.Value(), []byte(old), []byte(new))
 			if old != new && bytes.Equal(body, entry.Value()) {
 				t.Fatalf("%s has no %s", body, old)
 			}
-			if _, err := kv.Put(ctx, "account."+as, body); err != nil {
-				t.Fatal(err)
-			}
+			answered(t, func() error { _, err := kv.Put(ctx, "account."+as, body); return err })
 		}
 		change("wrong", "wrong", `"total":`, `"total":9`)
 		change("of=20version=209", "of=20version=209", `"state_version":0`, `"state_version":9`)
