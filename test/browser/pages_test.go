@@ -19,7 +19,7 @@ import (
 func pages() map[string][2]string {
 	evilPath := "orders/" + url.PathEscape(evil)
 	return map[string][2]string{
-		"orders":        {"orders", `tr[data-order="o-done"][data-state="Completed"]`},
+		"orders":        {"orders", `#list tr[data-order]`},
 		"orders-none":   {"orders?q=nothing-like-that", ".empty"},
 		"new":           {"orders/new", `input[name="order_id"]`},
 		"order":         {"orders/o-done", `#top[data-state="Completed"]`},

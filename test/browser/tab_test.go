@@ -233,11 +233,12 @@ func (tb *tab) mouse(what input.DispatchMouseEventType, x, y float64) {
 	})
 }
 
-// fill writes text into a field in place of what was in it.
+// fill writes text into a field in place of what was in it, and stays there, as who writes
+// does: a form that nobody is in may be drawn anew.
 func (tb *tab) fill(selector, text string) {
 	tb.Helper()
 	tb.see(selector)
-	evaluate[bool](tb, `(() => { document.querySelector(`+asJSON(selector)+`).value = `+asJSON(text)+`; return true; })()`)
+	evaluate[bool](tb, `(() => { const e = document.querySelector(`+asJSON(selector)+`); e.focus(); e.value = `+asJSON(text)+`; return true; })()`)
 }
 
 // write types text where the focus is.
