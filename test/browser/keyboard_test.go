@@ -55,8 +55,9 @@ func TestKeyboardOnly(t *testing.T) {
 	tb.press(kb.Enter)
 	tb.see(`input[name="order_id"]`)
 	id := "k-" + uuid.NewString()[:8]
-	tb.fill(`input[name="order_id"]`, id)
 	tb.until(`document.activeElement.name === "customer_id"`)
+	tb.fill(`input[name="order_id"]`, id)
+	tb.tabTo(`input[name="customer_id"]`)
 	tb.write("c-keys")
 	tb.press(kb.Enter)
 	tb.see(`#top[data-version="1"]`)
