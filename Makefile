@@ -14,6 +14,10 @@ BENCH        ?= .
 BENCHTIME    ?= 1s
 PKG          ?= ./...
 ARGS         ?=
+# RERUN=1 runs a test that failed once more, for CI alone: .ci/test says what is final all the same.
+RERUN        ?=
+# The tests of packages, with flags of "go test".
+go-test       = $(if $(RERUN),.ci/test "$(1)" $(2),$(GO) test $(2) $(1))
 # How long each decoder is fuzzed. Without the second one most of a minute goes into making
 # an input small that was only new.
 FUZZTIME         ?= 60s
@@ -36,8 +40,8 @@ demo: ## run the guided demonstration and end
 keys: ## create what is secret in a deployment in deploy/secrets; what is there is kept
 	$(GO) run ./cmd/orderflow keys deploy/secrets
 
-test: ## test everything with the race detector, in random order (PKG=./pkg/esjs)
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout $(TEST_TIMEOUT) $(PKG)
+test: ## test everything with the race detector, in random order (PKG=./pkg/esjs; RERUN=1, which CI sets, runs a test that failed once more)
+	CGO_ENABLED=1 $(call go-test,$(PKG),-race -shuffle=on -timeout $(TEST_TIMEOUT))
 
 crash: ## kill the services at every point of an order's lives (a quarter of an hour; "make test" takes a part of the points)
 	$(GO) test ./test/crash -count 1 -timeout 60m -every 1 -v
@@ -51,14 +55,14 @@ fuzz: ## fuzz every decoder, one after the other, and tell how often each ran (F
 	done
 
 test-postgres: ## test SQL sinks and views on a PostgreSQL server that the tests start; needs an installed PostgreSQL
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout $(TEST_TIMEOUT) -tags postgres ./pkg/esjs/sqlsink/... ./services/projector/...
+	CGO_ENABLED=1 $(call go-test,./pkg/esjs/sqlsink/... ./services/projector/...,-race -shuffle=on -timeout $(TEST_TIMEOUT) -tags postgres)
 
 test-compose: ## test docker-compose.yml with a Docker engine, as root: each container is killed (a quarter of an hour)
 	deploy/local/images
 	$(GO) test -timeout 60m -count 1 -v -tags compose ./test/compose
 
 test-browser: ## test the web console in headless Chromium; needs an installed Chromium
-	$(GO) test -timeout $(TEST_TIMEOUT) -tags browser ./test/browser
+	$(call go-test,./test/browser,-timeout $(TEST_TIMEOUT) -tags browser)
 
 lint: ## check the code's rules and its format
 	$(GO) vet ./...
