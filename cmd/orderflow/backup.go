@@ -69,9 +69,10 @@ func newBackup() *cobra.Command {
 	var (
 		s    settings
 		json bool
+		keep int
 	)
 	cmd := &cobra.Command{
-		Use:   "backup FILE",
+		Use:   "backup FILE | --keep N DIR",
 		Short: "Keep everything that is stored in a file",
 		Long: `Keep everything that is stored in a file: the events, timers that are set, queued commands,
 and how far every service is. The system may run meanwhile; what is stored after the events
@@ -80,30 +81,58 @@ events.
 
 The file is a tar archive with a directory for each stream, as "nats backup stream" makes it, and a
 manifest with counts and checksums. The server checks each message that it sends, and
-the events are checked to have no gap. A file that is there already is not overwritten, and one
-that is not complete is not left behind.`,
+the events are checked to have no gap. The file is read again when it is written, and
+gets its name only if all is in it as it was sent. One that is there already is not
+overwritten, and one that is not complete is not left behind.
+
+With --keep the file is named for the time, in a directory that has nothing but backups
+and is written by one program at a time. The newest N stay there and older ones are
+removed, after the new one was found to be good. It needs room for N+1 of them and, while
+it works, once more for the largest stream. Nothing is written anywhere else.
+
+` + exitHelp(service.ExitOK, service.ExitUsage, exitBadDirectory, exitLocked, exitUnsound),
 		Args: exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			shell := shellFlags{settings: s}
-			return shell.manage(cmd, func(nc *nats.Conn, m *jsm.Manager) error {
-				done, err := backup(cmd.Context(), nc, m, args[0], newBar(cmd))
-				if err != nil {
-					return err
-				}
-				if json {
-					return printJSON(cmd.OutOrStdout(), done)
-				}
-				events := done.part(eventStream)
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s has %d streams, and %d commits up to position 0-%d\nchain  %s\n",
-					plain(args[0]), len(done.Parts), events.Messages, events.Last, events.Chain)
+			if !cmd.Flags().Changed("keep") {
+				return shell.backup(cmd, args[0], json)
+			}
+			if keep < 1 {
+				return usageError("--keep is %d; it must be at least 1", keep)
+			}
+			dir, err := openBackups(args[0])
+			if err != nil {
 				return err
-			})
+			}
+			err = shell.backup(cmd, dir.next(time.Now()), json)
+			if err == nil {
+				err = dir.thin(keep)
+			}
+			return errors.Join(err, dir.close())
 		},
 	}
 	f := cmd.Flags()
 	s.addServer(f)
 	f.BoolVar(&json, "json", false, "print the manifest as JSON, for programs")
+	f.IntVar(&keep, "keep", 0, "keep the newest `N` backups in the directory that is named, and name the new one for the time")
 	return cmd
+}
+
+// backup takes everything into a new file and says what is in it.
+func (s *shellFlags) backup(cmd *cobra.Command, path string, json bool) error {
+	return s.manage(cmd, func(nc *nats.Conn, m *jsm.Manager) error {
+		done, err := backup(cmd.Context(), nc, m, path, newBar(cmd))
+		if err != nil {
+			return err
+		}
+		if json {
+			return printJSON(cmd.OutOrStdout(), done)
+		}
+		events := done.part(eventStream)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s has %d streams, and %d commits up to position 0-%d\nchain  %s\n",
+			plain(path), len(done.Parts), events.Messages, events.Last, events.Chain)
+		return err
+	})
 }
 
 // manage connects, calls f, and disconnects.
@@ -138,7 +167,10 @@ func backup(ctx context.Context, nc *nats.Conn, m *jsm.Manager, path string, bar
 			return done, fmt.Errorf("backup of stream %s: %w", name, err)
 		}
 	}
-	return w.manifest, w.finish()
+	if err := w.finish(); err != nil {
+		return done, err
+	}
+	return w.manifest, w.check(bar)
 }
 
 // take adds one stream to the file.
@@ -150,7 +182,7 @@ func (w *backupWriter) take(ctx context.Context, m *jsm.Manager, name string, ba
 	if err != nil {
 		return err
 	}
-	spool, err := os.CreateTemp(w.directory(), ".backup-*")
+	spool, err := os.CreateTemp(w.directory(), backupTemporary)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -26,9 +27,12 @@ import (
 const (
 	backupFormat = 1
 	manifestFile = "manifest.json"
+	// sealFile is the last entry of a backup: the SHA-256 of everything before it. A file
+	// without it is not complete.
+	sealFile = "SHA256"
 )
 
-// manifest is the last entry of a backup: a file without it is not complete.
+// manifest says what is in a backup. It comes after the streams.
 type manifest struct {
 	Format  int       `json:"format"`
 	TakenAt time.Time `json:"taken_at"`
@@ -121,6 +125,7 @@ func sumOf(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 type backupWriter struct {
 	path     string
 	file     *os.File
+	sum      hash.Hash // of what is written
 	tar      *tar.Writer
 	manifest manifest
 }
@@ -132,11 +137,13 @@ func createBackup(path string) (*backupWriter, error) {
 		}
 		return nil, usageError("the backup %s: %w", path, err)
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".backup-*")
+	file, err := os.CreateTemp(filepath.Dir(path), backupTemporary)
 	if err != nil {
 		return nil, usageError("the backup %s: %w", path, err)
 	}
-	return &backupWriter{path: path, file: file, tar: tar.NewWriter(file)}, nil
+	w := &backupWriter{path: path, file: file, sum: sha256.New()}
+	w.tar = tar.NewWriter(io.MultiWriter(file, w.sum))
+	return w, nil
 }
 
 func (w *backupWriter) directory() string { return filepath.Dir(w.path) }
@@ -159,7 +166,7 @@ func (w *backupWriter) entry(name string, size int64, from io.Reader) error {
 	return err
 }
 
-// finish writes the manifest and makes sure that everything is on the disk.
+// finish writes manifest and seal, and makes sure that everything is on the disk.
 func (w *backupWriter) finish() error {
 	text, err := json.Marshal(w.manifest, jsontext.WithIndent("  "))
 	if err != nil {
@@ -168,7 +175,34 @@ func (w *backupWriter) finish() error {
 	if err := w.entry(manifestFile, int64(len(text)), bytes.NewReader(text)); err != nil {
 		return err
 	}
-	return errors.Join(w.tar.Close(), w.file.Sync())
+	if err := w.tar.Flush(); err != nil {
+		return err
+	}
+	end, err := seal(w.sum, w.manifest.TakenAt)
+	if err != nil {
+		return err
+	}
+	_, err = w.file.Write(end)
+	return errors.Join(err, w.file.Sync())
+}
+
+// seal is the end of a backup: the entry with the hash of all bytes before it, and the end
+// of the archive.
+func seal(sum hash.Hash, at time.Time) ([]byte, error) {
+	var end bytes.Buffer
+	w := backupWriter{tar: tar.NewWriter(&end), manifest: manifest{TakenAt: at}}
+	text := sumOf(sum) + "\n"
+	err := w.entry(sealFile, int64(len(text)), strings.NewReader(text))
+	return end.Bytes(), errors.Join(err, w.tar.Close())
+}
+
+// check reads what was written.
+func (w *backupWriter) check(bar *bar) error {
+	b, err := openBackup(w.file.Name(), bar)
+	if err != nil {
+		return fmt.Errorf("what was written is not what was sent; is the disk sound? %w", err)
+	}
+	return b.file.Close()
 }
 
 // close gives a complete backup its name, which nobody else may have taken meanwhile, and
@@ -180,7 +214,19 @@ func (w *backupWriter) close(complete bool) error {
 			return os.Rename(w.file.Name(), w.path) // a file system without links
 		}
 	}
-	return errors.Join(err, os.Remove(w.file.Name()))
+	return errors.Join(err, os.Remove(w.file.Name()), syncDirectory(w.directory()))
+}
+
+// syncDirectory keeps a new name over a power failure.
+func syncDirectory(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := dir.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
+		return errors.Join(err, dir.Close())
+	}
+	return dir.Close()
 }
 
 // backupReader is a backup whose every byte was found to be as its manifest says.
@@ -241,8 +287,37 @@ func (b *backupReader) check(bar *bar) error {
 	if want := backupStreams(); !slices.Equal(names, want) {
 		return fmt.Errorf("it has the streams %s, and this program needs %s", strings.Join(names, ", "), strings.Join(want, ", "))
 	}
+	return b.checkSeal()
+}
+
+// checkSeal compares all bytes, also those between the streams, and wants nothing behind them.
+func (b *backupReader) checkSeal() error {
+	entry := b.entries[sealFile]
+	if entry == nil {
+		return fmt.Errorf("it has no %s, so it is not complete", sealFile)
+	}
+	_, at, _ := entry.Outer()
+	at -= tarHeader
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(b.file, 0, at)); err != nil {
+		return err
+	}
+	want, err := seal(sum, b.manifest.TakenAt)
+	if err != nil {
+		return err
+	}
+	end, err := io.ReadAll(io.NewSectionReader(b.file, at, int64(len(want))+1))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(end, want) {
+		return errors.New("it is damaged: it does not end with the checksum of what is in it")
+	}
 	return nil
 }
+
+// tarHeader is the length of an entry's header.
+const tarHeader = 512
 
 func (b *backupReader) checkPart(want piece) error {
 	config, archive := b.entries[want.Stream+"/"+backupfile.MetaFile], b.entries[want.Stream+"/"+backupfile.DataFile]

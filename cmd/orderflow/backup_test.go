@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/pkg/queries"
+	"github.com/gofrs/flock"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -208,21 +211,40 @@ func TestABackupThatIsNotAsItWasTakenIsRefused(t *testing.T) {
 	if status, stdout, stderr := once(t, dir, "restore", "good", "--check"); status != 0 || !strings.Contains(stdout, "is as it was taken") {
 		t.Errorf("the good one: %d %s %s", status, stdout, stderr)
 	}
-	inEvents := bytes.Index(good, []byte("EVENTS/stream.arc.s2")) + 512 + 200
-	inConfig := bytes.Index(good, []byte("EVENTS/backup.json")) + 512 + 30
-	for name, damaged := range map[string][]byte{
-		"a bit of the events":       flipped(good, inEvents),
-		"a bit of a configuration":  flipped(good, inConfig),
-		"its end":                   good[:len(good)-4096],
-		"its second half":           good[:len(good)/2],
-		"everything":                nil,
-		"all but its first bytes":   good[:100],
-		"it is something different": []byte(strings.Repeat("something different\n", 100)),
-	} {
+	other := bytes.Clone(good) // another archive, of the same length
+	for i := range other {
+		other[i] ^= byte(i)
+	}
+	at := func(entry string) int { return bytes.Index(good, []byte(entry)) }
+	events := at("EVENTS/stream.arc.s2")
+	damaged := map[string][]byte{
+		"its end":                        good[:len(good)-4096],
+		"its second half":                good[:len(good)/2],
+		"everything":                     nil,
+		"all but its first bytes":        good[:100],
+		"it is something different":      []byte(strings.Repeat("something different\n", 100)),
+		"the tail is another archive's":  slices.Concat(good[:events+600], other[events+600:]),
+		"another archive follows":        slices.Concat(good, good),
+		"a byte follows":                 slices.Concat(good, []byte{0}),
+		"a stream and the next, swapped": swapped(good, at("KV_SUBSCRIPTIONS_order/backup.json"), at("KV_SUBSCRIPTIONS_inventory/backup.json"), at("KV_SUBSCRIPTIONS_payment/backup.json")),
+		"parts of the events, swapped":   swapped(good, events+512+40, events+512+140, events+512+240),
+		"a bit of the events":            flipped(good, events+512+200),
+		"a bit of a configuration":       flipped(good, at("EVENTS/backup.json")+512+30),
+		"a bit of the manifest's time":   flipped(good, at(`"taken_at": "20`)+len(`"taken_at": "20`)),
+		"a bit of the manifest's names":  flipped(good, at(`"server"`)+1),
+		"a bit of the last checksum":     flipped(good, at("SHA256\x00")+512+3),
+		"the last bit":                   flipped(good, len(good)-1),
+	}
+	random := rand.New(rand.NewPCG(1, 2)) // the same places each time
+	for range 60 {
+		n := random.IntN(len(good))
+		damaged[fmt.Sprint("a bit of byte ", n)] = flipped(good, n)
+	}
+	for name, damaged := range damaged {
 		if err := os.WriteFile(filepath.Join(dir, "damaged"), damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		status, _, stderr := once(t, dir, "restore", "damaged", "--nats-url", "nats://127.0.0.1:1")
+		status, _, stderr := once(t, dir, "restore", "damaged", "--nats-url", "nats://127.0.0.1:1") // which is never asked
 		if status != exitUnsound || !strings.Contains(stderr, "the backup damaged: ") {
 			t.Errorf("%s: %d %s", name, status, stderr)
 		}
@@ -238,8 +260,78 @@ func TestABackupThatIsNotAsItWasTakenIsRefused(t *testing.T) {
 	}
 }
 
+// swapped has what is from a to b and what is from there to c in the other order.
+func swapped(data []byte, a, b, c int) []byte {
+	return slices.Concat(data[:a], data[b:c], data[a:b], data[c:])
+}
+
 func flipped(data []byte, at int) []byte {
 	data = bytes.Clone(data)
 	data[at] ^= 1
 	return data
+}
+
+// In a directory of backups the newest ones stay, and only a good one takes an old one's place.
+func TestTheNewestBackupsAreKept(t *testing.T) {
+	dir := t.TempDir()
+	server := esjstest.Server(t)
+	at := []string{"--nats-url", server.URL()}
+	older := []string{"orderflow-20250101T000000Z.backup", "orderflow-20250102T000000Z.backup", "orderflow-20250103T000000Z.backup"}
+	others := []string{"notes.txt", "orderflow-of-mine.backup"}
+	for _, name := range slices.Concat(older, others, []string{".backup-123"}) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("a backup"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	there := func() (names []string) {
+		t.Helper()
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Name() != lockName {
+				names = append(names, e.Name())
+			}
+		}
+		return names
+	}
+	// No stream is there: nothing is made, nothing is removed but what a killed one has left.
+	if status, _, stderr := once(t, dir, append([]string{"backup", "--keep", "2", dir}, at...)...); status != exitConfiguration || !strings.Contains(stderr, "no such stream") {
+		t.Errorf("without streams: %d %s", status, stderr)
+	}
+	if got, want := there(), slices.Sorted(slices.Values(slices.Concat(older, others))); !slices.Equal(got, want) {
+		t.Errorf("after a backup that failed there are %v, want %v", got, want)
+	}
+	if err := provision(t.Context(), server.Dial(), esjs.Config{Replicas: 1, MaxBytes: 64 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := once(t, t.TempDir(), append([]string{"backup", "--keep", "2", dir}, at...)...)
+	made, _, _ := strings.Cut(filepath.Base(stdout[:max(0, strings.Index(stdout, " has "))]), " ")
+	if want := slices.Sorted(slices.Values(append(others, older[2], made))); status != 0 || !slices.Equal(there(), want) {
+		t.Errorf("%d %s%s: there are %v, want %v", status, stdout, stderr, there(), want)
+	}
+	if status, _, stderr := once(t, dir, "restore", made, "--check"); status != 0 {
+		t.Errorf("the new one: %d %s", status, stderr)
+	}
+
+	lock := flock.New(filepath.Join(dir, lockName))
+	if locked, err := lock.TryLock(); !locked || err != nil {
+		t.Fatalf("lock: %v %v", locked, err)
+	}
+	defer func() { _ = lock.Unlock() }()
+	for _, c := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{[]string{"--keep", "2", dir}, exitLocked, "another backup is written"},
+		{[]string{"--keep", "2", filepath.Join(dir, "none")}, exitBadDirectory, "no such file or directory"},
+		{[]string{"--keep", "2", filepath.Join(dir, "notes.txt")}, exitBadDirectory, "it is a file"},
+		{[]string{"--keep", "0", dir}, service.ExitUsage, "--keep is 0"},
+	} {
+		if status, _, stderr := once(t, dir, slices.Concat([]string{"backup"}, c.args, at)...); status != c.status || !strings.Contains(stderr, c.says) {
+			t.Errorf("%q: %d %s, want %d …%s…", c.args, status, stderr, c.status, c.says)
+		}
+	}
 }
