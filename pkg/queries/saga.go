@@ -22,6 +22,16 @@ const (
 	SagaRefund     SagaKind = "refund"     // its id is the refund's
 )
 
+// SagaStates returns every state that a saga is shown in, those of fulfilments and
+// refunds, in the order in which an order passes them.
+func SagaStates() []string {
+	return []string{
+		"RESERVING", "AUTHORIZING", "AUTH_UNKNOWN", "AWAITING_METHOD", "CONFIRMING", "BOOKING", "CAPTURING", "CAPTURE_UNKNOWN",
+		"DISPATCHING", "COMPLETING", "COMP_SHIPMENT", "COMP_PAYMENT", "COMP_STOCK", "COMP_ORDER", "REFUNDING", "VOIDING", "RESTOCKING",
+		"COMPLETED", "COMPENSATED", "SETTLED",
+	}
+}
+
 // SagaRequest names a saga: the fulfilment of an order, or a refund.
 type SagaRequest struct {
 	OrderID  string `json:"order_id,omitzero" jsonschema:"for the fulfilment of this order"`

@@ -140,6 +140,8 @@ func TestBadQueriesAreRefusedInWords(t *testing.T) {
 		{"query.sagas.list", `{"kind":"payment"}`, 400, "bad_request", "fulfilment or refund"},
 		{"query.sagas.list", `{"cursor":"WyJ4IiwieSJd"}`, 400, "bad_request", "next_cursor"},
 		{"query.sagas.list", `{"limit":1000}`, 400, "bad_request", "from 1 to 200"},
+		{"query.sagas.list", `{"state":"Nope"}`, 400, "bad_request", `"state" is "Nope"; it must be one of RESERVING, `},
+		{"query.events.list", `{"type":"Nope"}`, 400, "bad_request", `"type" is "Nope"; it must be one of AttentionCleared, `},
 		{"query.events.get", `{"event_id":"x"}`, 404, "event_not_found", `"x"`},
 		{"query.events.get", `{}`, 422, "field_required", `"event_id" is missing`},
 		{"query.events.causation", `{"event_id":"x"}`, 404, "event_not_found", `"x"`},

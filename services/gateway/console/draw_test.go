@@ -134,7 +134,7 @@ func TestWords(t *testing.T) {
 }
 
 func TestEveryStateOfASagaHasAPlaceAndAName(t *testing.T) {
-	for _, state := range sagaStates {
+	for _, state := range queries.SagaStates() {
 		if rank(state) < 0 || stateName(state) == human(state) && state != "DISPATCHING" && state != "COMPLETING" && state != "CONFIRMING" && state != "COMPLETED" && state != "SETTLED" {
 			t.Errorf("%s has no name", state)
 		}

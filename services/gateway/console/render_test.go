@@ -93,7 +93,7 @@ func evilPages() map[string]any {
 		"events":  eventsData{Filter: queries.EventFilter{Type: evil, Key: evil}, Events: []queries.IndexedEvent{indexed}},
 		"event":   eventData{Event: queries.EventDetail{IndexedEvent: indexed, What: evil, Data: json.RawMessage(`{"x":"</pre>"}`)}, Tree: tree},
 		"sagas": board{
-			Attention: []card{{saga, actions(saga)}}, Lanes: []lane{{State: evil, Sagas: []queries.Saga{saga}}}, Operates: true, States: sagaStates,
+			Attention: []card{{saga, actions(saga)}}, Lanes: []lane{{State: evil, Sagas: []queries.Saga{saga}}}, Operates: true, States: queries.SagaStates(),
 			Filter: queries.SagaFilter{OrderID: evil}, Failures: failures([]queries.CauseCount{{Cause: evil, Outcome: events.Outcome(evil), Count: 1}}),
 		},
 		"bulk":        bulk{Reason: evil, Items: []bulkItem{{Pick: evil, Saga: saga, Plan: "7 c", Outcome: toBeRetried}, {Pick: evil, Outcome: leftAlone, Why: evil}}},
@@ -245,7 +245,7 @@ func TestSalesSayWhenProductsAreCut(t *testing.T) {
 func TestTheBoardIsPagedTwice(t *testing.T) {
 	u := &url.URL{Path: "/console/sagas", RawQuery: "waiting=w1&cursor=c1&kind=refund"}
 	body := html.UnescapeString(rendered(t, "sagas", signin.Operator, board{
-		AttentionPager: pagerOf(u, "waiting", "w2"), Pager: pagerOf(u, "cursor", "c2"), States: sagaStates,
+		AttentionPager: pagerOf(u, "waiting", "w2"), Pager: pagerOf(u, "cursor", "c2"), States: queries.SagaStates(),
 	}))
 	for _, want := range []string{
 		`href="/console/sagas?cursor=c1&kind=refund"`, `href="/console/sagas?cursor=c1&kind=refund&waiting=w2"`,

@@ -53,7 +53,7 @@ type action struct {
 
 func sagaBoard(v *visit) error {
 	q := v.URL.Query()
-	data := board{Operates: v.operates(), States: sagaStates, Filter: queries.SagaFilter{
+	data := board{Operates: v.operates(), States: queries.SagaStates(), Filter: queries.SagaFilter{
 		Kind: queries.SagaKind(q.Get("kind")), State: q.Get("state"), OrderID: q.Get("order"), Cause: q.Get("cause"),
 		ReadYourWrites: v.after(),
 	}}
@@ -109,15 +109,8 @@ func (b *board) sort(sagas []queries.Saga) {
 	slices.SortStableFunc(b.Lanes, func(a, b lane) int { return cmp.Compare(rank(a.State), rank(b.State)) })
 }
 
-// sagaStates are the states of fulfilments and refunds, in the order of the board.
-var sagaStates = []string{
-	"RESERVING", "AUTHORIZING", "AUTH_UNKNOWN", "AWAITING_METHOD", "CONFIRMING", "BOOKING", "CAPTURING", "CAPTURE_UNKNOWN",
-	"DISPATCHING", "COMPLETING", "COMP_SHIPMENT", "COMP_PAYMENT", "COMP_STOCK", "COMP_ORDER", "REFUNDING", "VOIDING", "RESTOCKING",
-	"COMPLETED", "COMPENSATED", "SETTLED",
-}
-
 // rank is a state's place on the board.
-func rank(state string) int { return slices.Index(sagaStates, state) }
+func rank(state string) int { return slices.Index(queries.SagaStates(), state) }
 
 func failures(counts []queries.CauseCount) []bar {
 	bars := make([]bar, len(counts))

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
@@ -85,9 +86,21 @@ func list(ctx context.Context, rows view.Reader, f queries.EventFilter) (queries
 	return page, err
 }
 
+// types are the names of all events that there are.
+var types = func() (names []string) {
+	for _, t := range events.Types {
+		names = append(names, t.Name)
+	}
+	slices.Sort(names)
+	return names
+}()
+
 func conditions(f queries.EventFilter) (where view.Where, err error) {
 	if f.Key != "" && f.Category == "" {
 		return where, view.BadRequest(`"key" is of an aggregate of one category; give "category" too, for example "order"`)
+	}
+	if f.Type != "" && !slices.Contains(types, f.Type) {
+		return where, view.BadRequest(`"type" is %.60q; it must be one of %s`, f.Type, view.Words(types))
 	}
 	for _, c := range []struct{ column, value string }{{"type", f.Type}, {"category", f.Category}, {"key", f.Key}} {
 		if c.value != "" {

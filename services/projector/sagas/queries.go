@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -72,6 +73,9 @@ func conditions(f queries.SagaFilter, now time.Time) (where view.Where, err erro
 		where.And("kind = ?", string(f.Kind))
 	default:
 		return where, view.BadRequest(`"kind" is %.60q; it must be %s or %s`, f.Kind, queries.SagaFulfilment, queries.SagaRefund)
+	}
+	if f.State != "" && !slices.Contains(queries.SagaStates(), f.State) {
+		return where, view.BadRequest(`"state" is %.60q; it must be one of %s`, f.State, view.Words(queries.SagaStates()))
 	}
 	for column, value := range map[string]string{"state": f.State, "step": string(f.Step), "cause": f.Cause, "order_id": f.OrderID} {
 		if value != "" {
