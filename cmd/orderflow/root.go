@@ -49,6 +49,7 @@ help names; a flag wins over its variable.
 		Args:          noArguments,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	addVersionFlag(root)
 	root.AddCommand(newUp(), newProvision(), newKeys(), newHealthcheck(), newVersion())
 	for _, s := range services() {
 		cmd := newService(s)
