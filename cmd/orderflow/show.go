@@ -29,6 +29,9 @@ func addNoun(root *cobra.Command, n noun) {
 		if n.category == saga.Category {
 			forMany(cmd, v)
 		}
+		if n.category == events.CategoryProduct && v.name == "list" {
+			listOrOffer(cmd)
+		}
 		parent.AddCommand(cmd)
 	}
 	if n.category == saga.Category {
