@@ -71,7 +71,7 @@ func (k *keeper) run(ctx context.Context) (err error) {
 	}
 	tick := time.NewTicker(settleEvery)
 	defer tick.Stop()
-	told := ""
+	told := "" // why the record cannot be read, as it was logged
 	for first := true; ctx.Err() == nil; first = false {
 		fatal, err := k.settle(ctx)
 		switch {
@@ -84,6 +84,9 @@ func (k *keeper) run(ctx context.Context) (err error) {
 		case err != nil && err.Error() != told:
 			k.env.Log.Warn().Err(err).Msg("the record of versions cannot be read; it is tried again")
 			told = err.Error()
+		case err == nil && told != "":
+			k.env.Log.Info().Msg("the record of versions can be read again")
+			told = ""
 		}
 		select {
 		case <-tick.C:
