@@ -188,5 +188,5 @@ func (g *Gate) String() string {
 	if g.keys == nil {
 		return "everybody, as operator"
 	}
-	return fmt.Sprintf("who has a token that %s verify", g.keys)
+	return fmt.Sprintf("who has a token that the keys of %s verify", g.keys)
 }

@@ -267,6 +267,22 @@ func TestHalfASignInIsRefused(t *testing.T) {
 	}
 }
 
+func TestAGateSaysWhomItLetsIn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys.json")
+	check(t, os.WriteFile(file, []byte(`{"keys":[]}`), 0o600))
+	for says, cfg := range map[string]signin.Config{
+		"everybody, as operator": {},
+		"who has a token that the keys of https://login.example/keys verify": {Issuer: "i", Audience: "a", Keys: "https://login.example/keys"},
+		"who has a token that the keys of the file " + file + " verify":      {Issuer: "i", Audience: "a", Keys: file},
+	} {
+		g, err := signin.New(cfg)
+		check(t, err)
+		if g.String() != says {
+			t.Errorf("the gate lets in %q, want %q", g, says)
+		}
+	}
+}
+
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
