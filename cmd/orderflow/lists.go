@@ -64,7 +64,7 @@ func (a asking[Q, A]) command() *cobra.Command {
 
 // addPaging adds the flags of a question for a list.
 func addPaging(f *pflag.FlagSet, p *queries.Paging) {
-	f.IntVar(&p.Limit, "limit", 0, "at most `N` of them, 1 to 200; 50 when it is not given")
+	f.IntVar(&p.Limit, "limit", 0, "at most `N` of them, 1 to 200; 50 when it is 0 or not given")
 	f.StringVar(&p.Cursor, "cursor", "", "go on after the page that ended with this `CURSOR`")
 }
 

@@ -41,7 +41,7 @@ func newSagaList() *cobra.Command {
 	fl.BoolVar(&filter.Open, "open", false, "only those that have not ended")
 	fl.BoolVar(&filter.Overdue, "overdue", false, "only those whose deadline has passed")
 	fl.StringVar(&filter.OrderID, "order", "", "only those of the order with this `ID`")
-	fl.IntVar(&filter.Limit, "limit", 0, "at most `N`, 1 to 200; 50 when it is not given")
+	fl.IntVar(&filter.Limit, "limit", 0, "at most `N`, 1 to 200; 50 when it is 0 or not given")
 	fl.StringVar(&filter.Cursor, "cursor", "", "go on after the page that ended with this `CURSOR`")
 	for _, name := range []string{"attention", "open", "overdue", "order", "limit", "cursor"} {
 		withoutVariable(fl, name)

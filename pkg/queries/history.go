@@ -113,7 +113,7 @@ type OrderEnd struct {
 type OrderEventsRequest struct {
 	OrderID string `json:"order_id"`
 	From    uint64 `json:"from,omitzero" jsonschema:"version to begin with"`
-	Limit   int    `json:"limit,omitzero" jsonschema:"at most so many, 1 to 500; 100 when it is not given"`
+	Limit   int    `json:"limit,omitzero" jsonschema:"at most so many, 1 to 500; 100 when it is 0 or not given"`
 }
 
 // OrderEventPage is a part of an order's history. Next is the version to go on

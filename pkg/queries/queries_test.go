@@ -35,6 +35,29 @@ func TestEveryQuestionSaysWhatItIs(t *testing.T) {
 	}
 }
 
+// A limit of 0 is as none, because a body without the field is the same to who reads it:
+// each says so, and what it is then.
+func TestEveryLimitSaysWhatZeroIs(t *testing.T) {
+	limits := 0
+	for _, d := range All() {
+		schema, err := Schema(d.Request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit := schema.Properties["limit"]
+		if limit == nil {
+			continue
+		}
+		limits++
+		if !strings.Contains(limit.Description, "when it is 0 or not given") {
+			t.Errorf("the limit of %s is %q; what is it when it is 0?", d.Subject, limit.Description)
+		}
+	}
+	if limits < 5 {
+		t.Errorf("only %d questions have a limit", limits)
+	}
+}
+
 // Whatever is answered fits its schema: with everything in it, and with as little
 // as can be.
 func TestValuesFitTheirSchemas(t *testing.T) {

@@ -66,6 +66,6 @@ func (r ReadYourWrites) After() string { return r.MinRevision }
 // page before. Pages stay apart while events arrive: nothing is on two of them,
 // and each shows what is there when it is read.
 type Paging struct {
-	Limit  int    `json:"limit,omitzero" jsonschema:"at most so many, 1 to 200; 50 when it is not given"`
+	Limit  int    `json:"limit,omitzero" jsonschema:"at most so many, 1 to 200; 50 when it is 0 or not given"`
 	Cursor string `json:"cursor,omitzero" jsonschema:"next_cursor of the page before"`
 }

@@ -11,7 +11,7 @@ var OrderTimeline = Question[TimelineRequest, Timeline]{"query.orders.timeline",
 // TimelineRequest names an order. Cursor is the NextCursor of the page before.
 type TimelineRequest struct {
 	OrderID string `json:"order_id"`
-	Limit   int    `json:"limit,omitzero" jsonschema:"at most so many, 1 to 500, which is also when it is not given"`
+	Limit   int    `json:"limit,omitzero" jsonschema:"at most so many, 1 to 500; 500 when it is 0 or not given"`
 	Cursor  string `json:"cursor,omitzero" jsonschema:"next_cursor of the page before"`
 	ReadYourWrites
 }

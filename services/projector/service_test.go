@@ -99,7 +99,7 @@ func TestListsAreFilteredAndPaged(t *testing.T) {
 	if len(page.Orders) != 1 || page.Orders[0].OrderID != "o-2" || page.NextCursor != "" {
 		t.Errorf("the cancelled orders are %+v", page)
 	}
-	r.ask(t, "query.orders.list", ``, &page)
+	r.ask(t, "query.orders.list", `{"limit":0}`, &page)
 	if len(page.Orders) != 7 {
 		t.Errorf("%d orders in all, want 7", len(page.Orders))
 	}
