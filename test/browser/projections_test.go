@@ -43,6 +43,10 @@ func TestViewsAreRebuilt(t *testing.T) {
 	again := evaluate[string](tb, `JSON.stringify([...new FormData(document.querySelector("#promote-orders_v2 form"))])`)
 	tb.decide("promote", "orders_v2")
 	state("orders_v2", "live")
+	tb.see(`tr[data-projection="orders_v1"] .chip.quiet`)
+	if got := tb.text(`tr[data-projection="orders_v1"] .chip.quiet`); got != "previous" {
+		t.Errorf("the version that was live before is marked as %q", got)
+	}
 	tb.decide("promote", "orders_v1")
 	state("orders_v1", "live")
 	// The form that had promoted the other one is sent again.

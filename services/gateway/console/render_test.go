@@ -166,12 +166,16 @@ func TestAPageHasWhatItsVisitorMayDo(t *testing.T) {
 func TestProjectionsTellHowFarTheyAre(t *testing.T) {
 	body := rendered(t, "projections", signin.Auditor, projectionsData{Rows: []projectionRow{
 		{ProjectionStatus: queries.ProjectionStatus{Name: "orders_v1", State: queries.ProjectionLive, Progress: 1}, Done: 100},
+		{ProjectionStatus: queries.ProjectionStatus{Name: "orders_v0", State: queries.ProjectionStandby, Previous: true, Progress: 1}, Done: 100},
 		{ProjectionStatus: queries.ProjectionStatus{Name: "orders_v2", State: queries.ProjectionBuilding, RemainingSeconds: 90, EventsPerSecond: 1234.4}, Done: 25.5},
 	}})
 	for _, want := range []string{`chip good">live`, `chip busy">building`, "1 min 30 s left at 1234 events/s", `aria-label="25.5 % applied"`, `<rect width="25.5"`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %s", want)
 		}
+	}
+	if n := strings.Count(body, `chip quiet">previous`); n != 1 {
+		t.Errorf("%d versions are marked as previous, want 1", n)
 	}
 }
 
