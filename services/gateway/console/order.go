@@ -55,8 +55,13 @@ func orderPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	data := orderData{Order: order, More: more, May: v.may(order), Refund: refundableOf(order, entries), Oversees: v.oversees(), Only: v.URL.Query().Get("only")}
-	data.May.Refund = data.May.Refund && data.Refund.Left.Sign() > 0
+	data := orderData{Order: order, More: more, May: v.may(order), Oversees: v.oversees(), Only: v.URL.Query().Get("only")}
+	if data.May.Refund {
+		if data.Refund, err = v.refundable(order); err != nil {
+			return err
+		}
+		data.May.Refund = data.Refund.Left.Sign() > 0
+	}
 	data.Stories = slices.DeleteFunc(stories(entries), func(s story) bool { return data.Only != "" && s.Category != data.Only })
 	passed := passedBy(entries, order.Version)
 	data.Machines = machines(order.State, passed)
@@ -98,20 +103,37 @@ func (v *visit) may(o queries.Order) may {
 	}
 }
 
+// refundable reads what was asked back of an order, and says what is left. The order's own
+// events tell all of it, however long the timeline is that the page shows.
+func (v *visit) refundable(o queries.Order) (refundable, error) {
+	var requested []events.OrderRefundRequested
+	request := queries.OrderEventsRequest{OrderID: o.OrderID, Limit: 500}
+	for more := o.RefundRequested.Sign() > 0; more; more = request.From > 0 {
+		page, err := ask(v, queries.OrderEvents, request)
+		if err != nil {
+			return refundable{}, err
+		}
+		for _, e := range page.Events {
+			var r events.OrderRefundRequested
+			if e.Type == r.EventType() && json.Unmarshal(e.Data, &r) == nil {
+				requested = append(requested, r)
+			}
+		}
+		request.From = page.Next
+	}
+	return refundableOf(o, requested), nil
+}
+
 // refundableOf is what was captured less what was asked back, and of each line what is
 // neither asked back nor dearer than what is left.
-func refundableOf(o queries.Order, entries []queries.TimelineEntry) refundable {
+func refundableOf(o queries.Order, requested []events.OrderRefundRequested) refundable {
 	left, err := o.Captured.Sub(o.RefundRequested)
 	if err != nil || left.Sign() <= 0 {
 		return refundable{}
 	}
 	back := map[string]int{}
-	for _, e := range entries {
-		var requested events.OrderRefundRequested
-		if e.Type != requested.EventType() || json.Unmarshal(e.Data, &requested) != nil {
-			continue
-		}
-		for _, l := range requested.Lines {
+	for _, r := range requested {
+		for _, l := range r.Lines {
 			back[l.LineID] += l.Quantity
 		}
 	}

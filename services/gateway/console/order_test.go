@@ -1,7 +1,6 @@
 package console
 
 import (
-	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,31 +21,27 @@ func TestWhatIsLeftToRefund(t *testing.T) {
 			{LineID: "l2", Name: "Tea", Quantity: 2, UnitPrice: money("10.00")},
 		},
 	}
-	asked := func(lines ...events.RefundLine) queries.TimelineEntry {
-		data, err := json.Marshal(events.OrderRefundRequested{Lines: lines})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return queries.TimelineEntry{Category: "order", Type: "OrderRefundRequested", Data: data}
+	asked := func(lines ...events.RefundLine) events.OrderRefundRequested {
+		return events.OrderRefundRequested{Lines: lines}
 	}
 	for _, c := range []struct {
 		name      string
 		requested string // "" for nothing
-		entries   []queries.TimelineEntry
+		back      []events.OrderRefundRequested
 		left      string
 		lines     []int // left of l1 and l2
 	}{
 		{name: "nothing was asked back", left: "100.00", lines: []int{4, 2}},
-		{name: "three cups", requested: "60.00", entries: []queries.TimelineEntry{asked(events.RefundLine{LineID: "l1", Quantity: 2}), asked(events.RefundLine{LineID: "l1", Quantity: 1})}, left: "40.00", lines: []int{1, 2}},
-		{name: "an amount", requested: "75.00", entries: []queries.TimelineEntry{asked()}, left: "25.00", lines: []int{1, 2}},
-		{name: "nearly all", requested: "95.00", entries: []queries.TimelineEntry{asked()}, left: "5.00", lines: []int{0, 0}},
-		{name: "all", requested: "100.00", entries: []queries.TimelineEntry{asked()}},
+		{name: "three cups", requested: "60.00", back: []events.OrderRefundRequested{asked(events.RefundLine{LineID: "l1", Quantity: 2}), asked(events.RefundLine{LineID: "l1", Quantity: 1})}, left: "40.00", lines: []int{1, 2}},
+		{name: "an amount", requested: "75.00", back: []events.OrderRefundRequested{asked()}, left: "25.00", lines: []int{1, 2}},
+		{name: "nearly all", requested: "95.00", back: []events.OrderRefundRequested{asked()}, left: "5.00", lines: []int{0, 0}},
+		{name: "all", requested: "100.00", back: []events.OrderRefundRequested{asked()}},
 	} {
 		o := order
 		if c.requested != "" {
 			o.RefundRequested = money(c.requested)
 		}
-		of := refundableOf(o, c.entries)
+		of := refundableOf(o, c.back)
 		lines := make([]int, 2)
 		for _, l := range of.Lines {
 			lines[slices.Index([]string{"l1", "l2"}, l.LineID)] = l.Left
