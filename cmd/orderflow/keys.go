@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	keysFile          = "keys.conf" // the public keys, for the servers
+	keysFile          = "keys.conf"          // the public keys, for the servers
+	kustomizationFile = "kustomization.yaml" // Kubernetes Secrets of the others
 	webhookSecretFile = "webhook.secret"
 	seedSuffix        = ".nk"
 )
@@ -25,7 +26,8 @@ func newKeys() *cobra.Command {
 		Short: "Create the keys of all users of a NATS server, and the secret of webhooks",
 		Long: `Create in DIR what is secret in a deployment: the key of each user of the NATS
 server (order.nk and so on, for --nats-nkey), and the secret with which partners sign
-webhooks. keys.conf has the public keys, for the server's configuration in deploy/nats.
+webhooks. keys.conf has the public keys, for the server's configuration in deploy/nats, and
+kustomization.yaml makes Kubernetes Secrets of what the pods in deploy/k8s need.
 
 What is there is kept, and only what is missing is created: a new key for a user is
 made by removing its file first. Servers take up the new keys.conf when they are reloaded.
@@ -88,7 +90,31 @@ func createKeys(dir string) (created int, err error) {
 	if err := os.WriteFile(filepath.Join(dir, keysFile), []byte(public.String()), 0o644); err != nil { //nolint:gosec // public keys
 		return created, fail(exitBadDirectory, "%w", err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, kustomizationFile), []byte(kustomization()), 0o644); err != nil { //nolint:gosec // names
+		return created, fail(exitBadDirectory, "%w", err)
+	}
 	return created, nil
+}
+
+// kustomization makes a Kubernetes Secret of the key of each user who runs there; people use theirs elsewhere.
+func kustomization() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# What is in this directory, for deploy/k8s. By "orderflow keys".
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+configMapGenerator:
+  - name: nats-keys
+    files: [%s]
+secretGenerator:
+  - name: webhook-secret
+    files: [secret=%s]
+`, keysFile, webhookSecretFile)
+	for _, u := range users() {
+		if u.name != userOperator {
+			fmt.Fprintf(&b, "  - name: %s-key\n    files: [seed=%s%s]\n", u.name, u.name, seedSuffix)
+		}
+	}
+	return b.String()
 }
 
 func newSeed() (string, error) {

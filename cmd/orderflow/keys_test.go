@@ -38,6 +38,12 @@ func TestKeysAreMadeOnce(t *testing.T) {
 			t.Errorf("the seed of %s is among the public keys", name)
 		}
 	}
+	for _, name := range keyUsers() { // people take their keys along
+		made := strings.Contains(read(kustomizationFile), "name: "+name+"-key\n    files: [seed="+name+seedSuffix+"]\n")
+		if people := name == userOperator || name == userMonitor; made == people {
+			t.Errorf("a Kubernetes Secret is made of the key of %s: %v", name, made)
+		}
+	}
 	if err := os.Remove(filepath.Join(dir, "saga.nk")); err != nil {
 		t.Fatal(err)
 	}

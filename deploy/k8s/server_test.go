@@ -1,0 +1,86 @@
+package k8s
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The server takes the configuration that its pods get, with the keys that were made and the variables that are set.
+func TestServersTakeTheConfiguration(t *testing.T) {
+	for _, overlay := range overlays {
+		t.Run(overlay, func(t *testing.T) {
+			p := newServerPod(t, render(t, overlay))
+			if out, err := p.check(); err != nil || !strings.Contains(out, "configuration file") || !strings.Contains(out, "is valid") {
+				t.Errorf("%v: %s", err, out)
+			}
+			p.env = p.env[:0]
+			if out, err := p.check(); err == nil {
+				t.Errorf("the variables do not matter: %s", out)
+			}
+		})
+	}
+}
+
+// serverPod is what a pod of NATS has, in a directory instead of a root.
+type serverPod struct {
+	root    string
+	command []string
+	env     []string
+}
+
+// newServerPod lays out the files that the pod mounts.
+func newServerPod(t *testing.T, m manifests) *serverPod {
+	t.Helper()
+	w, nats := server(m)
+	p := &serverPod{root: t.TempDir(), command: nats.Command}
+	for _, v := range nats.Env {
+		if value := v.Value; value != "" {
+			p.env = append(p.env, v.Name+"="+value)
+		} else if at(v.ValueFrom, "fieldRef", "fieldPath") == "metadata.name" {
+			p.env = append(p.env, v.Name+"=nats-0")
+		}
+	}
+	for _, v := range w.spec.Volumes {
+		for _, mount := range nats.VolumeMounts {
+			if mount.Name != v.Name {
+				continue
+			}
+			for _, s := range v.Projected.Sources {
+				for name, text := range decode[map[string]string](at(m.find("ConfigMap/"+s.ConfigMap.Name), "data")) {
+					p.write(t, filepath.Join(mount.MountPath, name), text)
+				}
+			}
+		}
+	}
+	return p
+}
+
+// write makes a file; paths in it that are absolute are those of the root.
+func (p *serverPod) write(t *testing.T, path, text string) {
+	t.Helper()
+	path = filepath.Join(p.root, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, `: "/`, `: "`+p.root+"/")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// check asks the server whether it would start.
+func (p *serverPod) check() (string, error) {
+	args := []string{"-t"}
+	for _, arg := range p.command[1:] {
+		if strings.HasPrefix(arg, "/") {
+			arg = filepath.Join(p.root, arg)
+		}
+		args = append(args, arg)
+	}
+	cmd := exec.Command(filepath.Join(bin, p.command[0]), args...)
+	cmd.Env = p.env
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
