@@ -22,8 +22,13 @@ go-test       = $(if $(RERUN),.ci/test "$(1)" $(2),$(GO) test $(2) $(1))
 # an input small that was only new.
 FUZZTIME         ?= 60s
 FUZZMINIMIZETIME ?= 2s
+# What happens to a cluster, and for how long: see docs/reliability.md.
+SEED    ?= 0
+MINUTES ?= 1
+FAULTS  ?=
+SYNC    ?= always
 
-.PHONY: help build run demo keys test crash fuzz test-postgres test-compose test-browser lint bench bench-json fmt clean
+.PHONY: help build run demo keys test crash chaos fuzz test-postgres test-compose test-browser lint bench bench-json fmt clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +50,10 @@ test: ## test everything with the race detector, in random order (PKG=./pkg/esjs
 
 crash: ## kill the services at every point of an order's lives (a quarter of an hour; "make test" takes a part of the points)
 	$(GO) test ./test/crash -count 1 -timeout 60m -every 1 -v
+
+chaos: ## put a cluster, and the system on it, through faults, as root (SEED=1 MINUTES=5 FAULTS=kill-one,slow SYNC=always)
+	CGO_ENABLED=0 $(GO) build -o bin/chaos ./test/chaos
+	bin/chaos -seed $(SEED) -minutes $(MINUTES) -faults "$(FAULTS)" -sync $(SYNC)
 
 fuzz: ## fuzz every decoder, one after the other, and tell how often each ran (FUZZTIME=60s each)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r pkg; do \

@@ -1,0 +1,165 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/b144f99b/orderflow/test/chaos/rig"
+)
+
+type heal = func(context.Context) error
+
+// faults lists everything that the nemesis can do.
+func faults() []fault {
+	const s = time.Second
+	leader := (*nemesis).leading
+	one := (*nemesis).one
+	return []fault{
+		{name: "kill-one", least: 0, most: 3 * s, do: kill(one)},
+		{name: "kill-leader", least: 0, most: 6 * s, do: kill(leader)},
+		{name: "kill-two", least: 0, most: 6 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
+			return n.killed(ctx, n.random.Perm(rig.Size)[:2])
+		}},
+		{name: "kill-all", least: 0, most: 3 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
+			return n.killed(ctx, n.random.Perm(rig.Size))
+		}},
+		// From 4 s on the others elect another leader; the one that was paused does not know.
+		{name: "pause-leader", least: 4 * s, most: 10 * s, do: paused(leader)},
+		{name: "pause-one", least: 1 * s, most: 10 * s, do: paused(one)},
+		{name: "restart", least: 0, most: 1 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
+			i := n.any()
+			return n.c.Name(i), func(context.Context) error { return n.c.Run(i) }, n.c.Shutdown(ctx, i)
+		}},
+		{name: "rolling-restart", do: rollingRestart},
+		{name: "cut-one", least: 5 * s, most: 15 * s, do: cut(one, away)},
+		{name: "cut-leader", least: 5 * s, most: 15 * s, do: cut(leader, away)},
+		// It is cut from the other servers, and its clients still reach it.
+		{name: "cut-leader-from-peers", least: 5 * s, most: 15 * s, do: cut(leader, fromPeers)},
+		{name: "deafen-leader", least: 5 * s, most: 15 * s, do: cut(leader, deafen)},
+		{name: "cut-clients", least: 3 * s, most: 10 * s, do: cut(leader, isolate)},
+		{name: "lossy", least: 5 * s, most: 10 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
+			i, percent := n.leading(ctx), 5+n.random.IntN(25)
+			return fmt.Sprintf("%s, %d %% of what comes to it", n.c.Name(i), percent),
+				func(ctx context.Context) error { return n.c.Heal(ctx, i) }, n.c.Lose(ctx, i, percent)
+		}},
+		{name: "slow", least: 5 * s, most: 10 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
+			i := n.leading(ctx)
+			how, err := n.c.Slow(ctx, i)
+			return n.c.Name(i) + " by " + how, func(ctx context.Context) error { return n.c.Fast(ctx, i) }, err
+		}},
+		{name: "disk-full", least: 3 * s, most: 6 * s, do: diskFull},
+		{name: "power-one", least: 0, most: 3 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
+			return n.unpowered(ctx, []int{n.leading(ctx)})
+		}},
+		{name: "power-all", least: 0, most: 2 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
+			return n.unpowered(ctx, n.random.Perm(rig.Size))
+		}},
+		// The replica that is paused has not what was acknowledged meanwhile.
+		{name: "pause-and-power", least: 4 * s, most: 8 * s, do: pauseAndPower},
+		{name: "step-down", do: func(ctx context.Context, n *nemesis) (string, heal, error) {
+			name := n.c.Name(n.leading(ctx))
+			return name, nil, n.resign(ctx)
+		}},
+		{name: "clock", least: 2 * s, most: 5 * s, do: func(_ context.Context, n *nemesis) (string, heal, error) {
+			wrong := time.Duration(n.random.Int64N(int64(48*time.Hour))) - 24*time.Hour
+			n.clock.Store(int64(wrong))
+			return fmt.Sprintf("of the writers, by %v", wrong.Round(time.Minute)), func(context.Context) error { n.clock.Store(0); return nil }, nil
+		}},
+		{name: "kill-service", least: 0, most: 2 * s, needsTheOrders: true, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
+			name, err := n.service(ctx, n.random)
+			return name, nil, err
+		}},
+	}
+}
+
+type choice = func(*nemesis, context.Context) int
+
+func kill(whom choice) func(context.Context, *nemesis) (string, heal, error) {
+	return func(ctx context.Context, n *nemesis) (string, heal, error) { return n.killed(ctx, []int{whom(n, ctx)}) }
+}
+
+func (n *nemesis) names(servers []int) (names string) {
+	for i, server := range servers {
+		if i > 0 {
+			names += " "
+		}
+		names += n.c.Name(server)
+	}
+	return names
+}
+
+func (n *nemesis) killed(ctx context.Context, servers []int) (string, heal, error) {
+	return n.names(servers), func(context.Context) error { return n.c.Run(servers...) }, n.c.Kill(ctx, servers...)
+}
+
+func (n *nemesis) unpowered(ctx context.Context, servers []int) (string, heal, error) {
+	return n.names(servers), func(context.Context) error { return n.c.Run(servers...) }, n.c.PowerOff(ctx, servers...)
+}
+
+func paused(whom choice) func(context.Context, *nemesis) (string, heal, error) {
+	return func(ctx context.Context, n *nemesis) (string, heal, error) {
+		i := whom(n, ctx)
+		return n.c.Name(i), func(context.Context) error { return n.c.Resume(i) }, n.c.Pause(i)
+	}
+}
+
+// lines is what is cut of a server's network.
+type lines = func(ctx context.Context, c *rig.Cluster, server int) error
+
+func cut(whom choice, how lines) func(context.Context, *nemesis) (string, heal, error) {
+	return func(ctx context.Context, n *nemesis) (string, heal, error) {
+		i := whom(n, ctx)
+		return n.c.Name(i), func(ctx context.Context) error { return n.c.Heal(ctx, i) }, how(ctx, n.c, i)
+	}
+}
+
+func away(ctx context.Context, c *rig.Cluster, server int) error { return c.Cut(ctx, server, true) }
+
+func fromPeers(ctx context.Context, c *rig.Cluster, server int) error {
+	return c.Cut(ctx, server, false)
+}
+
+func deafen(ctx context.Context, c *rig.Cluster, server int) error { return c.Deafen(ctx, server) }
+
+func isolate(ctx context.Context, c *rig.Cluster, server int) error { return c.Isolate(ctx, server) }
+
+// rollingRestart restarts each server when the others are healthy, as an upgrade does.
+func rollingRestart(ctx context.Context, n *nemesis) (string, heal, error) {
+	order := n.random.Perm(rig.Size)
+	for _, i := range order {
+		if err := errors.Join(n.c.Shutdown(ctx, i), n.c.Run(i)); err != nil {
+			return "", nil, err
+		}
+		if err := n.c.Healthy(ctx, recoversWithin); err != nil {
+			n.r.object("after the restart of %s in a rolling restart: %v", n.c.Name(i), err)
+			return "", nil, err
+		}
+	}
+	return n.names(order), nil, nil
+}
+
+// diskFull leaves no room on a disk. A server that could not write serves no more,
+// whatever room it has later, until it is restarted.
+func diskFull(ctx context.Context, n *nemesis) (string, heal, error) {
+	i := n.leading(ctx)
+	return n.c.Name(i), func(ctx context.Context) error {
+		return errors.Join(n.c.Empty(i), n.c.Kill(ctx, i), n.c.Run(i))
+	}, n.c.Fill(i)
+}
+
+// pauseAndPower pauses one server, and takes the power of the others before it goes on.
+func pauseAndPower(ctx context.Context, n *nemesis) (string, heal, error) {
+	order := n.random.Perm(rig.Size)
+	first, others := order[0], order[1:]
+	heal := func(ctx context.Context) error {
+		if err := n.c.PowerOff(ctx, others...); err != nil {
+			return err
+		}
+		return errors.Join(n.c.Resume(first), n.c.Run(others...))
+	}
+	return n.c.Name(first) + " paused, then no power for " + n.names(others), heal, n.c.Pause(first)
+}

@@ -1,0 +1,197 @@
+package history
+
+import (
+	"bytes"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const ms = time.Millisecond
+
+// sound is a history in which everything is as it must be: each thing that the
+// checks look at is in it.
+func sound() *History {
+	log := Log{
+		{Sequence: 1, Key: "a", First: 1, Ops: []string{"w1"}, Times: []int64{10}},
+		{Sequence: 2, Key: "a", First: 2, Ops: []string{"w2", "w2"}, Times: []int64{11, 11}},
+		{Sequence: 3, Key: "a", First: 4, Ops: []string{"both"}, Times: []int64{12}},
+		{Sequence: 4, Key: "b", First: 1, Ops: []string{"both"}, Times: []int64{12}},
+		{Sequence: 5, Key: "b", First: 2, Ops: []string{"unheard"}, Times: []int64{13}},
+	}
+	h := &History{
+		Log:    log,
+		Faults: []Fault{{Name: "kill-one", Target: "n1", Begun: 25 * ms, Healed: 30 * ms, Served: 35 * ms}},
+		Ops: []Op{
+			{ID: "w1", Kind: Append, Call: 0, Return: 10 * ms, Outcome: Acknowledged, Writes: []Write{{Key: "a", Events: 1, Expected: 0, After: 1, Sequence: 1}}},
+			{ID: "w2", Client: 1, Kind: Any, Call: 5 * ms, Return: 20 * ms, Outcome: Acknowledged, Writes: []Write{{Key: "a", Events: 2, Expected: Open, After: 3, Sequence: 2}}},
+			{ID: "beaten", Client: 2, Kind: Version, Call: 6 * ms, Return: 22 * ms, Outcome: Conflict, Error: "conflict",
+				Writes: []Write{{Key: "a", Events: 1, Expected: 1}}, Against: &Against{Key: "a", Expected: 1, Actual: 3}},
+			{ID: "both", Kind: Batch, Call: 30 * ms, Return: 40 * ms, Outcome: Acknowledged, Fault: "kill-one",
+				Writes: []Write{{Key: "a", Events: 1, Expected: 3, After: 4, Sequence: 3}, {Key: "b", Events: 1, Expected: 0, After: 1, Sequence: 4}}},
+			{ID: "unheard", Client: 1, Kind: Append, Call: 41 * ms, Return: 50 * ms, Outcome: Unknown, Fault: "kill-one", Writes: []Write{{Key: "b", Events: 1, Expected: 1}}},
+			{ID: "unstored", Client: 2, Kind: Append, Call: 41 * ms, Return: 50 * ms, Outcome: Unknown, Fault: "kill-one", Writes: []Write{{Key: "b", Events: 1, Expected: 1}}},
+			{ID: "full", Client: 3, Kind: Append, Call: 41 * ms, Return: 50 * ms, Outcome: Refused, Fault: "kill-one", Writes: []Write{{Key: "b", Events: 1, Expected: 1}}},
+			{ID: "seen", Client: 4, Kind: Load, Call: 60 * ms, Return: 70 * ms, Outcome: Acknowledged, Shown: &Shown{Key: "a", Version: 4, Sum: fold("w1", "w2", "w2", "both")}},
+			{ID: "read", Client: 4, Kind: Read, Call: 71 * ms, Return: 72 * ms, Outcome: Acknowledged, Shown: &Shown{Key: "a", Version: 3, Newest: []string{"w2", "w2", "w1"}, Seen: 3}},
+		},
+		Sessions: map[string][]int{"turns": {0}, "each": {1}},
+	}
+	for _, c := range log {
+		for i, op := range c.Ops {
+			h.Deliveries = append(h.Deliveries,
+				Delivery{Subscription: "turns", Key: c.Key, Version: c.First + uint64(i), Op: op},
+				Delivery{Subscription: "each", Session: 1, Key: c.Key, Version: c.First + uint64(i), Op: op})
+		}
+	}
+	h.Deliveries = append(h.Deliveries, Delivery{Subscription: "turns", Key: "b", Version: 1, Op: "both"}) // taken over
+	h.Rows = []Row{
+		{Projection: "sums"},
+		{Projection: "sums", Key: "a", Version: 4, Events: 4, Sum: fold("w1", "w2", "w2", "both")},
+		{Projection: "sums", Key: "b", Version: 2, Events: 2, Sum: fold("both", "unheard")},
+	}
+	return h
+}
+
+func fold(ops ...string) (sum uint64) {
+	for _, op := range ops {
+		sum = Sum(sum, op)
+	}
+	return sum
+}
+
+func (h *History) op(id string) *Op {
+	return &h.Ops[slices.IndexFunc(h.Ops, func(op Op) bool { return op.ID == id })]
+}
+
+func TestASoundHistoryHasNoFindings(t *testing.T) {
+	if found := sound().Check(); len(found) > 0 {
+		t.Errorf("found %v", found)
+	}
+}
+
+// Each check objects to what it is for: one thing is wrong at a time.
+func TestTheChecksObject(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind  FindingKind
+		text  string
+		spoil func(*History)
+	}{
+		"an acknowledged commit is not stored": {Lost, "is not stored", func(h *History) {
+			h.Ops = append(h.Ops, Op{ID: "gone", Kind: Append, Call: 80 * ms, Return: 81 * ms, Outcome: Acknowledged, Writes: []Write{{Key: "a", Events: 1, Expected: 4, After: 5, Sequence: 6}}})
+		}},
+		"a commit is stored twice": {Twice, "is also at 5", func(h *History) {
+			h.Log = append(h.Log, Commit{Sequence: 6, Key: "b", First: 3, Ops: []string{"unheard"}, Times: []int64{14}})
+		}},
+		"versions have a gap": {Gap, "version 3 follows 1", func(h *History) { h.Log[4].First = 3 }},
+		"a version is there twice": {Gap, "version 1 follows 1", func(h *History) {
+			h.Log[4].First = 1
+		}},
+		"a sequence is missing": {Gap, "sequence 6 follows 4", func(h *History) { h.Log[4].Sequence = 6 }},
+		"time runs backward":    {Gap, "earlier time", func(h *History) { h.Log[4].Times[0] = 1 }},
+		"a commit has no events": {Gap, "no events", func(h *History) {
+			h.Log = append(h.Log, Commit{Sequence: 6, Key: "b", First: 3})
+		}},
+		"a refused commit is stored":         {Untruthful, `told "refused"`, func(h *History) { h.op("unheard").Outcome = Refused }},
+		"a commit that conflicted is stored": {Untruthful, `told "conflict"`, func(h *History) { h.op("unheard").Outcome = Conflict }},
+		"a commit is elsewhere than acknowledged": {Untruthful, "and is version", func(h *History) {
+			h.op("w2").Writes[0].Sequence = 7
+		}},
+		"a commit has another version than acknowledged": {Untruthful, "and is version", func(h *History) {
+			h.op("w2").Writes[0].After = 4
+		}},
+		"a commit follows another version than expected": {Untruthful, "it expected version 0", func(h *History) {
+			h.op("unheard").Writes[0].Expected = 0
+		}},
+		"a conflict names the expected version": {Untruthful, "which was expected", func(h *History) { h.op("beaten").Against.Expected = 3 }},
+		"of a batch one commit is stored":       {Torn, "of 2 commits 1", func(h *History) { h.op("unheard").Writes = append(h.op("unheard").Writes, Write{Key: "c", Events: 1}) }},
+		"of a commit one event is stored":       {Torn, "of 2 events 1", func(h *History) { h.op("unheard").Writes[0].Events = 2 }},
+		"nobody wrote what is stored":           {Invented, "by nobody", func(h *History) { h.op("unheard").ID = "another" }},
+		"a load of the leader is old":           {Order, "version 4 was acknowledged at 40ms", func(h *History) { h.op("seen").Shown = &Shown{Key: "a", Version: 3, Sum: fold("w1", "w2", "w2")} }},
+		"a load shows other events":             {Order, "not linearizable", func(h *History) { h.op("seen").Shown.Sum++ }},
+		"a load shows what comes later":         {Order, "written from 30ms on", func(h *History) { h.op("seen").Call, h.op("seen").Return = 23*ms, 24*ms }},
+		"a conflict is with what is over":       {Order, "not linearizable", func(h *History) { h.op("beaten").Call, h.op("beaten").Return = 45*ms, 46*ms }},
+		"the order of commits is not that of their writers": {Order, "not linearizable", func(h *History) {
+			h.op("w1").Call, h.op("w1").Return = 21*ms, 22*ms
+		}},
+		"a read is older than what its store had seen": {Stale, "had seen version 4", func(h *History) { h.op("read").Shown.Seen = 4 }},
+		"a read shows what is not stored":              {Stale, "the last one is 4", func(h *History) { h.op("read").Shown.Version = 9 }},
+		"a read shows another event":                   {Stale, "and it is w2", func(h *History) { h.op("read").Shown.Newest[1] = "w1" }},
+		"an event was not handled": {Delivered, "up to version 1 of 2", func(h *History) {
+			h.Deliveries = slices.DeleteFunc(h.Deliveries, func(d Delivery) bool { return d.Session == 1 && d.Op == "unheard" })
+		}},
+		"an event was passed over": {Delivered, "version 4 was handled after version 2", func(h *History) {
+			h.Deliveries = slices.DeleteFunc(h.Deliveries, func(d Delivery) bool { return d.Session == 0 && d.Key == "a" && d.Version == 3 })
+		}},
+		"every instance has an event twice": {Delivered, "again", func(h *History) {
+			h.Deliveries = append(h.Deliveries, Delivery{Subscription: "each", Session: 1, Key: "b", Version: 1, Op: "both"})
+		}},
+		"another event was handled": {Delivered, "and it is w1", func(h *History) { h.Deliveries[0].Op = "w2" }},
+		"an event was handled, and is gone": {Delivered, "the last one is 2", func(h *History) {
+			h.Deliveries = append(h.Deliveries, Delivery{Subscription: "turns", Key: "b", Version: 3, Op: "w"})
+		}},
+		"a row was applied twice":  {Projected, "5 events applied", func(h *History) { h.Rows[1].Events = 5 }},
+		"a row is behind":          {Projected, "at version 1", func(h *History) { h.Rows[2] = Row{"sums", "b", 1, 1, fold("both")} }},
+		"a row is of other events": {Projected, "is at version 4", func(h *History) { h.Rows[1].Sum++ }},
+		"a row is missing":         {Projected, "no row for b", func(h *History) { h.Rows = h.Rows[:2] }},
+		"a projection has no rows": {Projected, "no row for a", func(h *History) { h.Rows = h.Rows[:1] }},
+	} {
+		h := sound()
+		c.spoil(h)
+		found := h.Check()
+		if !slices.ContainsFunc(found, func(f Finding) bool { return f.Kind == c.kind && strings.Contains(f.Text, c.text) }) {
+			t.Errorf("%s: found %v, want %s with %q", name, found, c.kind, c.text)
+		}
+	}
+}
+
+// A history that was kept is judged as it was when it happened.
+func TestAHistoryIsReadAsItWasSaved(t *testing.T) {
+	for _, h := range []*History{sound(), spoilt()} {
+		path := filepath.Join(t.TempDir(), "history")
+		if err := h.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		read, err := ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := read.Check(), h.Check(); !slices.Equal(got, want) {
+			t.Errorf("read, it is found %v; before, %v", got, want)
+		}
+		gotRows, gotAll := read.Figures(read.Check())
+		wantRows, wantAll := h.Figures(h.Check())
+		if !slices.Equal(gotRows, wantRows) || gotAll != wantAll {
+			t.Errorf("read, the figures are %v %v; before, %v %v", gotRows, gotAll, wantRows, wantAll)
+		}
+	}
+}
+
+// spoilt has lost one acknowledged commit and one that follows it.
+func spoilt() *History {
+	h := sound()
+	h.Log = h.Log[:2]
+	return h
+}
+
+func TestFiguresCountByFault(t *testing.T) {
+	h := spoilt()
+	rows, all := h.Figures(h.Check())
+	want := []Figures{
+		{Fault: "kill-one", Runs: 1, Writes: 4, Acknowledged: 1, Refused: 1, Unknown: 2, Lost: 2, Silence: 20 * ms},
+		{Fault: NoFault, Reads: 2, Writes: 3, Acknowledged: 2, Conflicts: 1},
+	}
+	for i := range rows {
+		rows[i].Other = 0 // readers, handlers and rows miss what is lost, too
+	}
+	rows[1].Silence = 0
+	if !slices.Equal(rows, want) || all.Writes != 7 || all.Reads != 2 || all.Lost != 2 || all.Silence != 20*ms {
+		t.Errorf("the rows are %+v, want %+v; all %+v", rows, want, all)
+	}
+	var out bytes.Buffer
+	if err := WriteTable(&out, rows); err != nil || !strings.Contains(out.String(), "kill-one") {
+		t.Errorf("the table is %q, %v", out.String(), err)
+	}
+}

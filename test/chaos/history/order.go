@@ -1,0 +1,147 @@
+package history
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// decideWithin bounds the search for an order of one aggregate's operations.
+const decideWithin = 5 * time.Minute
+
+// register is an aggregate as the model has it: its version and the sum of its events.
+type register struct{ version, sum uint64 }
+
+// step is what one operation did to one aggregate, or saw of it.
+type step struct {
+	op     string
+	events int // that it stored, up to version
+	// version is that after a write, that which a load showed, or that which a
+	// conflict names.
+	version uint64
+	sum     uint64
+	summed  bool // sum is known
+}
+
+// model is a register with compare-and-set: a write follows the version before it, a
+// load and a conflict see the version of their moment.
+var model = porcupine.Model{
+	Init: func() any { return register{} },
+	Step: func(state, input, _ any) (bool, any) {
+		is, does := state.(register), input.(step)
+		if does.events == 0 {
+			return does.version == is.version && (!does.summed || does.sum == is.sum), is
+		}
+		if is.version+uint64(does.events) != does.version {
+			return false, is
+		}
+		for range does.events {
+			is.sum = Sum(is.sum, does.op)
+		}
+		is.version = does.version
+		return true, is
+	},
+	Equal: func(a, b any) bool { return a.(register) == b.(register) },
+}
+
+// checkOrder asks for each aggregate whether there is an order of its operations that
+// respects their times and explains what everybody was told.
+func (h *History) checkOrder(x index) []Finding {
+	operations := h.operations(x)
+	keys := slices.Sorted(maps.Keys(operations))
+	results := make([]porcupine.CheckResult, len(keys))
+	var all sync.WaitGroup
+	for i, key := range keys {
+		all.Go(func() { results[i] = porcupine.CheckOperationsTimeout(model, operations[key], decideWithin) })
+	}
+	all.Wait()
+	var found []Finding
+	for i, key := range keys {
+		switch results[i] {
+		case porcupine.Ok:
+		case porcupine.Unknown:
+			found = append(found, Finding{Kind: Order, Key: key, Text: fmt.Sprintf("%s: whether %d operations are linearizable was not decided in %s", key, len(operations[key]), decideWithin)})
+		default:
+			found = append(found, Finding{Kind: Order, Key: key, Text: fmt.Sprintf("%s: %d operations are not linearizable", key, len(operations[key]))})
+			found = append(found, h.explain(key, x)...)
+		}
+	}
+	return found
+}
+
+// operations are the steps of each aggregate. A write whose outcome its client did
+// not learn is one when the log has it, and may then have happened at any later time.
+func (h *History) operations(x index) map[string][]porcupine.Operation {
+	all := map[string][]porcupine.Operation{}
+	for _, op := range h.Ops {
+		add := func(key string, s step, end time.Duration) {
+			s.op = op.ID
+			all[key] = append(all[key], porcupine.Operation{ClientId: op.Client, Input: s, Call: int64(op.Call), Return: int64(end)})
+		}
+		switch {
+		case op.Kind == Load && op.Shown != nil:
+			add(op.Shown.Key, step{version: op.Shown.Version, sum: op.Shown.Sum, summed: true}, op.Return)
+		case op.Against != nil:
+			add(op.Against.Key, step{version: op.Against.Actual}, op.Return)
+		}
+		if !op.Kind.Writes() {
+			continue
+		}
+		end := op.Return
+		if op.Outcome != Acknowledged {
+			end = math.MaxInt64
+		}
+		for _, w := range op.Writes {
+			if c, stored := x.ops[op.ID][w.Key]; stored {
+				add(w.Key, step{events: len(c.Ops), version: c.last()}, end)
+			}
+		}
+	}
+	return all
+}
+
+// explain names operations that no order can explain: a load or a conflict of a
+// version that was over before it began, or that came only after it had ended.
+func (h *History) explain(key string, x index) (found []Finding) {
+	begun, over := map[uint64]time.Duration{}, map[uint64]time.Duration{} // when a version was first asked for, and when known to be
+	for _, op := range h.Ops {
+		for _, w := range op.Writes {
+			c, stored := x.ops[op.ID][w.Key]
+			if w.Key != key || !stored {
+				continue
+			}
+			begun[c.last()] = op.Call
+			if op.Outcome == Acknowledged {
+				over[c.last()] = op.Return
+			}
+		}
+	}
+	for _, op := range h.Ops {
+		var version uint64
+		switch {
+		case op.Kind == Load && op.Shown != nil && op.Shown.Key == key:
+			version = op.Shown.Version
+		case op.Against != nil && op.Against.Key == key:
+			version = op.Against.Actual
+		default:
+			continue
+		}
+		for later, at := range over {
+			if later > version && at < op.Call {
+				found = append(found, Finding{Kind: Order, Op: op.ID, Key: key, Text: fmt.Sprintf(
+					"%s: a %s from %v to %v says version %d, and version %d was acknowledged at %v", key, op.Kind, op.Call, op.Return, version, later, at)})
+				break
+			}
+		}
+		if at, written := begun[version]; written && at > op.Return {
+			found = append(found, Finding{Kind: Order, Op: op.ID, Key: key, Text: fmt.Sprintf(
+				"%s: a %s until %v says version %d, which was written from %v on", key, op.Kind, op.Return, version, at)})
+		}
+	}
+	return found
+}

@@ -1,0 +1,96 @@
+//go:build linux
+
+// Command chaos puts the store, subscriptions, projections and the whole order system
+// on a cluster of three nats-servers, does to the servers what happens to machines, as
+// a seed says, and judges what everybody was told by what is stored in the end. It
+// needs root; "make chaos SEED=1 MINUTES=5" builds and runs it. docs/reliability.md has
+// what it found.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/b144f99b/orderflow/test/chaos/history"
+	"github.com/b144f99b/orderflow/test/chaos/rig"
+)
+
+// The exit statuses.
+const (
+	exitPassed   = 0
+	exitObjected = 1 // a checker objects: the history is kept
+	exitFailed   = 2 // the run itself failed, or was asked for in a wrong way
+	exitMissing  = 4 // this machine does not have what a run needs
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	status, err := command(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+	}
+	os.Exit(status)
+}
+
+// config says what a run is.
+type config struct {
+	seed    uint64
+	time    time.Duration // of the nemesis
+	faults  []string      // names; empty: all
+	sync    string
+	orders  bool
+	keep    string // directory for what is kept
+	program struct{ server, orderflow string }
+}
+
+func command(ctx context.Context, args []string, out io.Writer) (status int, err error) {
+	var (
+		cfg     config
+		faults  string
+		minutes float64
+		again   string
+	)
+	f := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	f.Uint64Var(&cfg.seed, "seed", 0, "`SEED` of faults and clients; 0: one that is printed")
+	f.Float64Var(&minutes, "minutes", 1, "how many `MINUTES` faults happen; after it everything is given time to end")
+	f.StringVar(&faults, "faults", "", "`NAMES` of the faults that happen, separated by commas; empty: all of them: "+strings.Join(faultNames(), ", "))
+	f.StringVar(&cfg.sync, "sync", "always", "the servers' sync_`INTERVAL`; with another one than always a loss of power loses events, and the checkers must say so")
+	f.BoolVar(&cfg.orders, "orders", true, "run the order system, too")
+	f.StringVar(&cfg.keep, "keep", os.TempDir(), "`DIR` in which the history is kept when a checker objects")
+	f.StringVar(&cfg.program.server, "nats-server", "", "`FILE` of the nats-server; empty: it is built")
+	f.StringVar(&cfg.program.orderflow, "orderflow", "", "`FILE` of the program; empty: it is built")
+	f.StringVar(&again, "check", "", "judge the history in `FILE` again, and run nothing")
+	if err := f.Parse(args); err != nil {
+		return exitFailed, nil //nolint:nilerr // the flags have said it
+	}
+	if again != "" {
+		h, err := history.ReadFile(again)
+		if err != nil {
+			return exitFailed, err
+		}
+		return report(out, h, h.Check(), nil)
+	}
+	if faults != "" {
+		cfg.faults = strings.Split(faults, ",")
+	}
+	cfg.time = time.Duration(minutes * float64(time.Minute))
+	if cfg.seed == 0 {
+		cfg.seed = uint64(time.Now().UnixNano())
+	}
+	if _, err := newNemesis(cfg, nil, nil); err != nil {
+		return exitFailed, err
+	}
+	if missing := rig.Missing(ctx); missing != "" {
+		return exitMissing, errors.New("nothing was run: " + missing)
+	}
+	return newRun(cfg, out).do(ctx)
+}

@@ -1,0 +1,135 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/b144f99b/orderflow/test/chaos/history"
+	"github.com/b144f99b/orderflow/test/chaos/rig"
+)
+
+// recoversWithin bounds how long servers may take to be healthy again after a fault.
+const recoversWithin = 3 * time.Minute
+
+// nemesis does one fault after the other, heals each, and waits until all servers are
+// healthy. Its seed says which, to whom and for how long. Each fault happens before
+// any happens again.
+type nemesis struct {
+	c      *rig.Cluster
+	r      *recorder
+	random *rand.Rand
+	faults []fault
+	out    io.Writer
+
+	leader  func(context.Context) (string, error)             // of the registers' stream, its server's name
+	resign  func(context.Context) error                       // lets the leader step down
+	clock   *atomic.Int64                                     // by which some clients' clocks are wrong
+	service func(context.Context, *rand.Rand) (string, error) // kills one of the order system's; nil without it
+}
+
+// fault is one thing that the nemesis can do. do does it and returns to whom, and how
+// it is healed, after at least and at most so long.
+type fault struct {
+	name           string
+	least, most    time.Duration
+	do             func(context.Context, *nemesis) (target string, heal func(context.Context) error, err error)
+	needsTheOrders bool
+}
+
+func faultNames() (names []string) {
+	for _, f := range faults() {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// newNemesis selects the faults that a run is to have.
+func newNemesis(cfg config, c *rig.Cluster, r *recorder) (*nemesis, error) {
+	n := &nemesis{c: c, r: r, random: rand.New(rand.NewPCG(cfg.seed, 0)), clock: &atomic.Int64{}}
+	all := faults()
+	for _, name := range cfg.faults {
+		if !slices.Contains(faultNames(), name) {
+			return nil, fmt.Errorf("there is no fault %q; there are %s", name, strings.Join(faultNames(), ", "))
+		}
+	}
+	for _, f := range all {
+		if len(cfg.faults) > 0 && !slices.Contains(cfg.faults, f.name) || f.needsTheOrders && !cfg.orders {
+			continue
+		}
+		n.faults = append(n.faults, f)
+	}
+	return n, nil
+}
+
+// run does faults until ctx ends, and heals the one that it has begun.
+func (n *nemesis) run(ctx context.Context) error {
+	for {
+		for _, i := range n.random.Perm(len(n.faults)) {
+			rest := 500*time.Millisecond + time.Duration(n.random.Int64N(int64(2*time.Second)))
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(rest):
+			}
+			if err := n.once(ctx, n.faults[i]); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (n *nemesis) once(ctx context.Context, f fault) error {
+	hold := f.least
+	if f.most > f.least {
+		hold += time.Duration(n.random.Int64N(int64(f.most - f.least)))
+	}
+	n.r.begin(history.Fault{Name: f.name})
+	background := context.WithoutCancel(ctx)
+	target, heal, err := f.do(background, n)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.name, err)
+	}
+	n.r.last(func(l *history.Fault) { l.Target = target })
+	fmt.Fprintf(n.out, "%7.1f s  %s %s", n.r.now().Seconds(), f.name, target)
+	_ = pause(ctx, hold) // what was begun is healed
+	if heal != nil {
+		if err := heal(background); err != nil {
+			return fmt.Errorf("%s: heal: %w", f.name, err)
+		}
+	}
+	n.r.last(func(l *history.Fault) { l.Healed = n.r.now() })
+	fmt.Fprintf(n.out, ", healed after %.1f s", hold.Seconds())
+	if err := n.c.Healthy(background, recoversWithin); err != nil {
+		fmt.Fprintln(n.out)
+		n.r.object("after %s of %s: %v", f.name, target, err)
+		return err
+	}
+	n.r.last(func(l *history.Fault) { l.Served = n.r.now() })
+	fmt.Fprintf(n.out, ", all healthy at %.1f s\n", n.r.now().Seconds())
+	return nil
+}
+
+// any is a server that chance chooses.
+func (n *nemesis) any() int { return n.random.IntN(rig.Size) }
+
+func (n *nemesis) one(context.Context) int { return n.any() }
+
+// leading is the server that leads the registers' stream, or one that chance chooses
+// where that is not known.
+func (n *nemesis) leading(ctx context.Context) int {
+	chosen := n.any()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if name, err := n.leader(ctx); err == nil && n.c.Index(name) >= 0 {
+		return n.c.Index(name)
+	}
+	return chosen
+}

@@ -1,0 +1,52 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/b144f99b/orderflow/test/chaos/history"
+)
+
+// shownFindings is how many are printed; the history has them all.
+const shownFindings = 40
+
+// report prints the figures and what the checkers object to, and returns the exit status.
+func report(out io.Writer, h *history.History, found []history.Finding, r *recorder) (status int, err error) {
+	rows, all := h.Figures(found)
+	fmt.Fprintln(out)
+	if err := history.WriteTable(out, append(rows, all)); err != nil {
+		return exitFailed, err
+	}
+	deliveries := map[string]int{}
+	for _, d := range h.Deliveries {
+		deliveries[d.Subscription]++
+	}
+	fmt.Fprintf(out, "\n%d commits are stored; events handled by subscription: %v; rows of projections: %d\n", len(h.Log), deliveries, len(h.Rows))
+	var wrong []string
+	if r != nil {
+		for _, what := range slices.Sorted(maps.Keys(r.notes)) {
+			fmt.Fprintf(out, "%d times: %s\n", r.notes[what], what)
+		}
+		wrong = r.wrong
+	}
+	for i, f := range found {
+		if i == shownFindings {
+			fmt.Fprintf(out, "and %d more\n", len(found)-i)
+			break
+		}
+		fmt.Fprintln(out, f)
+	}
+	for _, w := range wrong {
+		fmt.Fprintln(out, w)
+	}
+	if len(found)+len(wrong) > 0 {
+		fmt.Fprintf(out, "OBJECTED: %d findings\n", len(found)+len(wrong))
+		return exitObjected, nil
+	}
+	fmt.Fprintln(out, "PASSED")
+	return exitPassed, nil
+}

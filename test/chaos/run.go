@@ -1,0 +1,350 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/test/chaos/rig"
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	writerStores = 3 // each with connections of its own
+	writers      = 4 // of each store
+	diskSize     = 1 << 30
+)
+
+// registerStore is where registers are: beside the order system's store.
+func registerStore() esjs.Config {
+	return esjs.Config{Stream: "CHAOS", Prefix: "chaos", Replicas: rig.Size, MaxBytes: 512 << 20}
+}
+
+// run is one run, from the first server to the last check.
+type run struct {
+	config
+	out    io.Writer
+	dir    string
+	c      *rig.Cluster
+	r      *recorder
+	codec  *esjs.Codec[written]
+	stores []*esjs.Store // of writers, one of which also reads
+	nc     *nats.Conn
+}
+
+func newRun(cfg config, out io.Writer) *run { return &run{config: cfg, out: out} }
+
+// do runs, judges and reports.
+func (r *run) do(ctx context.Context) (status int, err error) {
+	if r.dir, err = rig.Home(); err != nil {
+		return exitFailed, err
+	}
+	kept := false
+	defer func() {
+		if !kept {
+			err = errors.Join(err, os.RemoveAll(r.dir))
+		}
+	}()
+	if err := r.build(ctx); err != nil {
+		return exitFailed, err
+	}
+	fmt.Fprintf(r.out, "seed %d, %s of faults, sync_interval %s\n", r.seed, r.time, r.sync)
+	if r.c, err = rig.Start(ctx, rig.Config{Program: r.program.server, Dir: r.dir, Sync: r.sync, Disk: diskSize}); err != nil {
+		kept = true
+		return exitFailed, fmt.Errorf("%w; what servers said is in %s", err, r.dir)
+	}
+	defer r.c.Stop()
+	r.r = newRecorder()
+	err = r.play(ctx)
+	if ctx.Err() != nil {
+		err = errors.Join(err, context.Cause(ctx))
+	}
+	if err != nil && len(r.r.wrong) == 0 {
+		kept = true
+		return exitFailed, fmt.Errorf("%w; what servers and services said is in %s", err, r.dir)
+	}
+	found := r.r.h.Check()
+	status, reported := report(r.out, &r.r.h, found, r.r)
+	if status == exitObjected {
+		return status, errors.Join(err, reported, r.save())
+	}
+	return status, errors.Join(err, reported)
+}
+
+// build builds the programs that were not given.
+func (r *run) build(ctx context.Context) error {
+	for _, p := range []struct {
+		file       *string
+		name, from string
+	}{{&r.program.server, "nats-server", "github.com/nats-io/nats-server/v2"}, {&r.program.orderflow, "orderflow", "./cmd/orderflow"}} {
+		if *p.file != "" {
+			continue
+		}
+		*p.file = filepath.Join(r.dir, p.name)
+		if out, err := exec.CommandContext(ctx, "go", "build", "-o", *p.file, p.from).CombinedOutput(); err != nil {
+			return fmt.Errorf("go build %s: %w: %s", p.from, err, out)
+		}
+	}
+	return nil
+}
+
+// save keeps the history and what the servers said.
+func (r *run) save() error {
+	dir, err := os.MkdirTemp(r.keep, fmt.Sprintf("chaos-%d-", r.seed))
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "history.jsonl")
+	if err := errors.Join(r.r.h.Save(file), r.c.Keep(dir)); err != nil {
+		return err
+	}
+	fmt.Fprintf(r.out, "the history is kept: judge it again with -check %s\n", file)
+	return nil
+}
+
+// play does everything up to the end of the history. An error ends the run; what
+// must not be is told to the recorder.
+func (r *run) play(ctx context.Context) error {
+	dial := esjs.DialURL(r.c.URL())
+	if err := r.provision(ctx, dial); err != nil {
+		return err
+	}
+	var err error
+	for range writerStores + 2 { // the last two read
+		s, err := esjs.Open(ctx, dial, registerStore())
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		r.stores = append(r.stores, s)
+	}
+	if r.nc, err = dial("control"); err != nil {
+		return err
+	}
+	defer r.nc.Close()
+
+	n, err := newNemesis(r.config, r.c, r.r)
+	if err != nil {
+		return err
+	}
+	n.out, n.leader, n.resign = r.out, r.leader, r.resign
+	agg, err := registers()
+	if err != nil {
+		return err
+	}
+	r.codec = agg.Codec
+
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer stop()
+	v, sessions, err := r.read(running, &background)
+	if err != nil {
+		return err
+	}
+	defer v.db.Close()
+	var s *shop
+	if r.orders {
+		if s, err = openShop(ctx, r.r, r.program.orderflow, r.dir, r.c.URL()); err != nil {
+			return err
+		}
+		defer s.stop()
+		defer background.Wait()
+		defer stop()
+		background.Go(func() {
+			if err := s.keep(running); err != nil {
+				r.r.object("a service cannot be started again: %v", err)
+			}
+		})
+		if err := s.stock(ctx, r.nc); err != nil {
+			return err
+		}
+		n.service = s.kill
+	}
+
+	faults, end := context.WithTimeout(ctx, r.time)
+	defer end()
+	var all errgroup.Group
+	all.Go(func() error { return n.run(faults) })
+	if err := r.write(faults, &all, agg, n); err != nil {
+		return err
+	}
+	if s != nil {
+		all.Go(func() error { return s.trade(faults, r.nc, r.seed) })
+	}
+	if err := all.Wait(); err != nil || ctx.Err() != nil {
+		return err
+	}
+	fmt.Fprintf(r.out, "%7.1f s  no more faults, and nobody writes any more\n", r.r.now().Seconds())
+	return r.finish(ctx, s, v, sessions)
+}
+
+// provision makes the registers' stream and buckets.
+func (r *run) provision(ctx context.Context, dial esjs.Dial) error {
+	ctx, cancel := context.WithTimeout(ctx, recoversWithin)
+	defer cancel()
+	if err := esjs.Provision(ctx, dial, registerStore()); err != nil {
+		return err
+	}
+	for _, bucket := range []string{bucketSnapshots, bucketSubscriptions, bucketRows} {
+		if err := esjs.ProvisionBucket(ctx, dial, bucket, rig.Size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write starts the writers, who work until ctx ends.
+func (r *run) write(ctx context.Context, all *errgroup.Group, agg esjs.Aggregate[register, write, written], n *nemesis) error {
+	for store := range writerStores {
+		handler, err := esjs.NewCommandHandler(ctx, r.stores[store], agg, esjs.HandlerConfig[register]{
+			Snapshots: &esjs.SnapshotPolicy[register]{Bucket: bucketSnapshots, Every: 50, StateVersion: 1},
+		})
+		if err != nil {
+			return err
+		}
+		var of sync.WaitGroup
+		for i := range writers {
+			id := store*writers + i
+			w := &writer{id: id, store: store, r: r.r, s: r.stores[store], handler: handler, random: rand.New(rand.NewPCG(r.seed, 100+uint64(id))), clock: n.clock}
+			of.Go(func() { w.run(ctx) })
+		}
+		all.Go(func() error {
+			of.Wait()
+			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), recoversWithin)
+			defer cancel()
+			return handler.Close(closing)
+		})
+	}
+	return nil
+}
+
+// read starts subscriptions and projections, which read until ctx ends. sessions
+// tells how often the subscription of which every instance has all events was begun.
+func (r *run) read(ctx context.Context, all *sync.WaitGroup) (v *views, sessions func() int, err error) {
+	a, b := r.stores[writerStores], r.stores[writerStores+1]
+	var (
+		mu sync.Mutex
+		n  int
+	)
+	begin := func() int { mu.Lock(); defer mu.Unlock(); n++; return n }
+	inTurns := func() int { return 0 }
+	all.Go(func() { r.r.subscribe(ctx, a, r.codec, turns, bucketSubscriptions, inTurns) })
+	all.Go(func() { r.r.subscribe(ctx, b, r.codec, turns, bucketSubscriptions, inTurns) })
+	all.Go(func() { r.r.subscribe(ctx, b, r.codec, each, "", begin) })
+	if v, err = newViews(a, r.codec, r.dir); err != nil {
+		return nil, nil, err
+	}
+	all.Go(func() { v.run(ctx, r.r) })
+	return v, func() int { mu.Lock(); defer mu.Unlock(); return n }, nil
+}
+
+// finish waits until everybody has come to the end of the log, and reads it from each replica.
+func (r *run) finish(ctx context.Context, s *shop, v *views, sessions func() int) error {
+	store := r.stores[writerStores]
+	within, cancel := context.WithTimeout(ctx, settlesWithin)
+	defer cancel()
+	last, err := store.Last(within)
+	if err != nil {
+		return err
+	}
+	events, keys := 0, map[string]bool{}
+	for record, err := range store.ReadAll(within, esjs.Query{}) {
+		if corrupt := (*esjs.CorruptError)(nil); errors.As(err, &corrupt) {
+			r.r.object("the registers' log is damaged: %v", err)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.r.stored(record, operationOf(record))
+		events++
+		keys[record.Stream.Key] = true
+	}
+	rows, err := v.rows(within, last, slices.Sorted(maps.Keys(keys)))
+	if err != nil {
+		r.r.object("projections do not come to the end of the log: %v", err)
+	}
+	r.r.h.Rows = rows
+	session := sessions()
+	r.r.h.Sessions = map[string][]int{turns: {0}, each: {session}}
+	for r.r.deliveries(turns, 0) < events || r.r.deliveries(each, session) < events {
+		if pause(within, 500*time.Millisecond) != nil {
+			r.r.object("subscriptions do not come to the end of the log")
+			break
+		}
+	}
+	if err := r.replicas(within, store); err != nil {
+		return err
+	}
+	if s == nil {
+		return nil
+	}
+	orders, err := esjs.Open(within, esjs.DialURL(r.c.URL()), esjs.Config{Replicas: rig.Size})
+	if err != nil {
+		return err
+	}
+	defer orders.Close()
+	return s.judge(ctx, orders, r.out)
+}
+
+// replicas compares what the servers have of the registers.
+func (r *run) replicas(ctx context.Context, store *esjs.Store) error {
+	reports, err := esjs.VerifyReplicas(ctx, store, r.codec, esjs.VerifyConfig{})
+	if err != nil {
+		return err
+	}
+	for _, report := range reports {
+		for _, f := range report.Findings {
+			r.r.object("verify %s: %v", report.Leader, f)
+		}
+	}
+	fmt.Fprintf(r.out, "registers: %d commits, the same on %d replicas: digest %.12s\n", reports[0].Commits, len(reports), reports[0].Digest)
+	return nil
+}
+
+// leader is the server that leads the registers' stream.
+func (r *run) leader(ctx context.Context) (string, error) {
+	var info struct {
+		Cluster struct {
+			Leader string `json:"leader"`
+		} `json:"cluster"`
+	}
+	answer, err := r.nc.RequestWithContext(ctx, "$JS.API.STREAM.INFO."+registerStore().Stream, nil)
+	if err == nil {
+		err = json.Unmarshal(answer.Data, &info)
+	}
+	return info.Cluster.Leader, err
+}
+
+// resign lets it step down; nobody has to answer.
+func (r *run) resign(context.Context) error {
+	return r.nc.Publish("$JS.API.STREAM.LEADER.STEPDOWN."+registerStore().Stream, nil)
+}
+
+// pause waits; the error is ctx's.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
