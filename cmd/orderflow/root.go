@@ -50,7 +50,7 @@ help names; a flag wins over its variable.
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	addVersionFlag(root)
-	root.AddCommand(newUp(), newProvision(), newKeys(), newHealthcheck(), newVersion())
+	root.AddCommand(newUp(), newProvision(), newKeys(), newMonitor(), newHealthcheck(), newVersion())
 	for _, s := range services() {
 		cmd := newService(s)
 		if s.name == "payment" {

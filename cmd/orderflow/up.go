@@ -31,6 +31,7 @@ const (
 type upFlags struct {
 	settings
 	nats      string
+	embedded  *embedded // nil: another server is used
 	ephemeral bool
 	demo      bool
 	demoEnded bool // with every scenario as it should
@@ -186,6 +187,11 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 			<-ctx.Done()
 			return nil
 		})
+	if f.embedded != nil {
+		runs = append(runs, func(ctx context.Context) error {
+			return watchServers(ctx, telemetry.metrics, service.NewHealth(), log, f.embedded.report)
+		})
+	}
 	err = during(ctx, runsOf(outside), func(ctx context.Context) error { return service.Group(ctx, runs...) })
 	if err == nil {
 		log.Info().Msg("everything is stopped")
@@ -234,7 +240,7 @@ func (f *upFlags) server(ctx context.Context, dir *directory, external bool, log
 	if err != nil {
 		return nil, nil, err
 	}
-	f.natsURL, f.owner = server.url(), upOwner
+	f.embedded, f.natsURL, f.owner = server, server.url(), upOwner
 	return server.dial, server.stop, nil
 }
 

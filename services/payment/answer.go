@@ -27,6 +27,9 @@ const (
 	Missing                   // the PSP does not know the payment
 )
 
+// String names the kind in metrics.
+func (k AnswerKind) String() string { return [...]string{"unknown", "done", "refused", "missing"}[k] }
+
 // Account is a payment as the PSP's books have it. An id in it has its amount.
 type Account struct {
 	Status      string // authorised, declined, captured, voided, refunded

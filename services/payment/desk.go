@@ -30,7 +30,7 @@ type Desk struct {
 
 // NewDesk returns the desk of a service between its PSP and its books.
 func NewDesk(env *service.Env, provider *service.Partner, books Books) Desk {
-	return Desk{env: env, psp: psp{provider}, books: books}
+	return Desk{env: env, psp: psp{partner: provider}, books: books}
 }
 
 // Request does what an event of fulfilment or of a refund asks of us, if

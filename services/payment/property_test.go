@@ -30,7 +30,7 @@ func provider(t testing.TB) (*partners.Server, psp) {
 			t.Error(err)
 		}
 	})
-	return server, psp{service.NewPartner(service.PartnerConfig{URL: h.URL + "/psp/v1", Timeout: 50 * time.Millisecond})}
+	return server, psp{partner: service.NewPartner(service.PartnerConfig{URL: h.URL + "/psp/v1", Timeout: 50 * time.Millisecond})}
 }
 
 // life is one payment, handled as the service handles it, without a store.

@@ -13,11 +13,13 @@ import (
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/go-json-experiment/json"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // psp is the client of the payment service provider.
 type psp struct {
 	partner *service.Partner
+	asked   *prometheus.CounterVec // counts requests about a payment; nil: nobody does
 }
 
 // account is a payment on the wire.
@@ -69,7 +71,7 @@ func (p psp) ask(ctx context.Context, c Call) (Answer, error) {
 	if c.Op == events.OperationRefund {
 		body["refund_id"] = c.RefundID
 	}
-	return p.call(ctx, c.PaymentID, service.PartnerCall{
+	return p.call(ctx, string(c.Op), c.PaymentID, service.PartnerCall{
 		Method: http.MethodPost,
 		Path:   c.path() + "/" + wireName(c.Op),
 		Key:    c.Key,
@@ -80,7 +82,7 @@ func (p psp) ask(ctx context.Context, c Call) (Answer, error) {
 // look asks for the PSP's account of the payment. A no to the question says nothing
 // about the payment.
 func (p psp) look(ctx context.Context, c Call) (Answer, error) {
-	answer, err := p.call(ctx, c.PaymentID, service.PartnerCall{Method: http.MethodGet, Path: c.path()})
+	answer, err := p.call(ctx, "look", c.PaymentID, service.PartnerCall{Method: http.MethodGet, Path: c.path()})
 	if answer.Kind == Refused {
 		return unknown("the provider refuses to tell of the payment: " + answer.Code), err
 	}
@@ -103,9 +105,18 @@ func wireName(op events.PaymentOperation) string {
 	return string(op)
 }
 
-// call sends one request about a payment. An answer that is not of this payment, or
+// call sends one request about a payment, and counts what came of it.
+func (p psp) call(ctx context.Context, op, id string, c service.PartnerCall) (Answer, error) {
+	answer, err := p.send(ctx, id, c)
+	if err == nil && p.asked != nil {
+		p.asked.WithLabelValues(op, answer.Kind.String()).Inc()
+	}
+	return answer, err
+}
+
+// send sends one request about a payment. An answer that is not of this payment, or
 // lacks an amount, tells nothing.
-func (p psp) call(ctx context.Context, id string, c service.PartnerCall) (Answer, error) {
+func (p psp) send(ctx context.Context, id string, c service.PartnerCall) (Answer, error) {
 	var body reply
 	err := p.partner.Call(ctx, c, &body)
 	var no *service.PartnerRefusal

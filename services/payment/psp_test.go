@@ -40,7 +40,7 @@ func TestOnlyAWordAboutThePaymentIsAnAnswer(t *testing.T) {
 				t.Error(err)
 			}
 		}))
-		got, err := psp{service.NewPartner(service.PartnerConfig{URL: h.URL})}.ask(t.Context(), c.call)
+		got, err := psp{partner: service.NewPartner(service.PartnerConfig{URL: h.URL})}.ask(t.Context(), c.call)
 		h.Close()
 		if err != nil || got.Kind != c.want || (got.Kind == Unknown) != (got.Error != "") {
 			t.Errorf("%s: %+v, %v, want kind %d", name, got, err, c.want)
@@ -57,7 +57,7 @@ func TestAListThatDoesNotGoOnIsAnError(t *testing.T) {
 	}))
 	defer h.Close()
 	read := 0
-	for _, err := range (psp{service.NewPartner(service.PartnerConfig{URL: h.URL})}).all(t.Context()) {
+	for _, err := range (psp{partner: service.NewPartner(service.PartnerConfig{URL: h.URL})}).all(t.Context()) {
 		if read++; err != nil {
 			break
 		}

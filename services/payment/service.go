@@ -7,6 +7,8 @@ import (
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // KV buckets of the service.
@@ -37,9 +39,10 @@ type Config struct {
 
 // Service is the payment service.
 type Service struct {
-	env *service.Env
-	cfg Config
-	psp *service.Partner
+	env   *service.Env
+	cfg   Config
+	psp   *service.Partner
+	asked *prometheus.CounterVec
 	// reconciler compares with the PSP's list.
 	reconciler *reconciler
 }
@@ -53,6 +56,10 @@ func New(env *service.Env, cfg Config) *Service {
 	env.AwaitWebhooks()
 	return &Service{
 		env: env, cfg: cfg, psp: env.Partner("psp", cfg.PSP),
+		asked: promauto.With(env.Metrics.Registry).NewCounterVec(prometheus.CounterOpts{
+			Name: "psp_requests_total",
+			Help: "Requests to the payment provider about a payment, by what they ask for and by its answer: done, refused, missing, or unknown when it told nothing.",
+		}, []string{"op", "class"}),
 		reconciler: newReconciler(env, cfg),
 	}
 }
@@ -72,6 +79,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer closePayments()
 	defer s.psp.Close()
 	desk := NewDesk(s.env, s.psp, stored{payments})
+	desk.psp.asked = s.asked
 	s.reconciler.desk = desk
 	return service.Group(ctx,
 		service.Named("parked keys", func(ctx context.Context) error {

@@ -12,7 +12,9 @@ import (
 )
 
 // Views is the list of all views.
-var Views = views
+func Views(store *esjs.Store, codec *esjs.Codec[events.Event]) []view.View {
+	return views(store, codec, nil)
+}
 
 // Open opens the database as [Service.Run] does.
 func (c Config) Open(ctx context.Context) (db *sql.DB, closeAll func() error, err error) {
@@ -22,14 +24,14 @@ func (c Config) Open(ctx context.Context) (db *sql.DB, closeAll func() error, er
 // NewOnly is [New] with one of the views alone.
 func NewOnly(env *service.Env, cfg Config, name string) *Service {
 	return newService(env, cfg, func(store *esjs.Store, codec *esjs.Codec[events.Event]) []view.View {
-		return slices.DeleteFunc(views(store, codec), func(v view.View) bool { return v.Name != name })
+		return slices.DeleteFunc(Views(store, codec), func(v view.View) bool { return v.Name != name })
 	})
 }
 
 // NewOpening is [New], where questions open their rows by what wrap makes of it.
 func NewOpening(env *service.Env, cfg Config, wrap func(view.Open) view.Open) *Service {
 	return newService(env, cfg, func(store *esjs.Store, codec *esjs.Codec[events.Event]) []view.View {
-		all := views(store, codec)
+		all := Views(store, codec)
 		for _, v := range all {
 			for i, answer := range v.Answers {
 				v.Answers[i].Ask = func(ctx context.Context, body []byte, open view.Open) (any, error) {

@@ -57,12 +57,12 @@ type projector = esjs.Projector[*sql.Tx, events.Event]
 // list makes a program's views.
 type list func(*esjs.Store, *esjs.Codec[events.Event]) []view.View
 
-// views lists every view; a new one is one more line.
-func views(store *esjs.Store, codec *esjs.Codec[events.Event]) []view.View {
+// views lists every view; a new one is one more line. m counts what sagas conclude.
+func views(store *esjs.Store, codec *esjs.Codec[events.Event], m *sagas.Metrics) []view.View {
 	return []view.View{
 		orders.View(),
 		timeline.View(),
-		sagas.View(),
+		sagas.View(m),
 		sales.View(),
 		stock.View(),
 		payments.View(),
@@ -73,7 +73,10 @@ func views(store *esjs.Store, codec *esjs.Codec[events.Event]) []view.View {
 
 // New prepares the service. It is not ready before it answers queries and every
 // view has caught up with what was stored when it started.
-func New(env *service.Env, cfg Config) *Service { return newService(env, cfg, views) }
+func New(env *service.Env, cfg Config) *Service {
+	m := sagas.NewMetrics(env.Metrics.Registry)
+	return newService(env, cfg, func(store *esjs.Store, codec *esjs.Codec[events.Event]) []view.View { return views(store, codec, m) })
+}
 
 func newService(env *service.Env, cfg Config, list list) *Service {
 	if cfg.Database == "" {
@@ -115,6 +118,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	}
 	return service.Group(ctx,
 		service.Named("views", k.run),
+		service.Named("figures", k.measure),
 		service.Named("queries", settled(func(ctx context.Context) error { return s.env.ServeQueries(ctx, answers) })),
 		service.Named("projection commands", settled(func(ctx context.Context) error {
 			return s.env.ServeCommands(ctx, service.Commands{Category: Category, Verbs: k.verbs()})

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -94,11 +96,12 @@ func TestEachServiceIsAUserOfItsOwn(t *testing.T) {
 		return
 	}
 	t.Run("and nothing else", g.trespass)
+	t.Run("and the servers are watched", g.watched)
 }
 
 // mistaken is a process that is given another's key: it says so at once.
 func (g *guarded) mistaken(t *testing.T) {
-	for command, user := range map[string]string{"provision": "order", "saga": "payment", "verify": "backup"} {
+	for command, user := range map[string]string{"provision": "order", "saga": "payment", "verify": "backup", "monitor": "operator"} {
 		r := g.tool(t, "orderflow", command, "--nats-nkey", g.key(user))
 		if r.status != 15 || !strings.Contains(r.stderr, "another user's key?") {
 			t.Errorf("%s with the key of %s: %+v", command, user, r)
@@ -170,6 +173,30 @@ func (g *guarded) work(t *testing.T) {
 	}
 	for _, line := range g.violations()[mistaken:] {
 		t.Errorf("the server refused what is needed: %s", line)
+	}
+}
+
+// watched is "orderflow monitor": it tells what the server has, as the user of the system account alone.
+func (g *guarded) watched(t *testing.T) {
+	p := begin(t, g.home, "orderflow", "monitor", "--nats-url", g.nats, "--nats-nkey", g.key("monitor"))
+	p.ready(t, g.system)
+	answer, err := http.Get("http://" + p.logged(t, "service starts", "metrics") + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"jetstream_servers 1",
+		`jetstream_stream_first_sequence{account="APP",server="nats",stream="EVENTS"} 1`,
+		`jetstream_stream_leader{account="APP",server="nats",stream="EVENTS"} 1`,
+	} {
+		if !strings.Contains(string(text), want+"\n") {
+			t.Errorf("the monitor does not tell %s:\n%s", want, text)
+		}
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // View keeps one row for every saga, and counts, by day, how long steps took and
-// why orders were undone.
-func View() view.View {
+// why orders were undone. m counts as well; nil: nothing does.
+func View(m *Metrics) view.View {
 	return view.View{
 		Name:   "sagas",
 		Form:   1,
@@ -52,7 +52,14 @@ func View() view.View {
 				count   BIGINT NOT NULL,
 				PRIMARY KEY (day, cause, outcome)
 			)`,
-		Apply: apply,
+		Apply: func(ctx context.Context, tx view.Tx, e esjs.Recorded[events.Event]) error {
+			p, done, err := apply(ctx, tx, e)
+			if err == nil {
+				m.concluded(p, e.Time, done)
+			}
+			return err
+		},
+		Figures: figures,
 		Answers: []view.Answer{
 			view.To(queries.SagaGet, get),
 			view.To(queries.SagaList, list),
@@ -61,15 +68,14 @@ func View() view.View {
 	}
 }
 
-func apply(ctx context.Context, tx view.Tx, e esjs.Recorded[events.Event]) error {
-	p, err := view.DocumentOrNone[Process](tx.QueryRow(ctx, selectOne, e.Stream.String()))
-	if err != nil {
-		return err
+func apply(ctx context.Context, tx view.Tx, e esjs.Recorded[events.Event]) (p Process, done []Done, err error) {
+	if p, err = view.DocumentOrNone[Process](tx.QueryRow(ctx, selectOne, e.Stream.String())); err != nil {
+		return p, nil, err
 	}
-	p, done := Fold(p, e)
+	p, done = Fold(p, e)
 	document, err := view.Marshal(p)
 	if err != nil {
-		return err
+		return p, nil, err
 	}
 	err = tx.Exec(ctx, `
 		INSERT INTO {view} (id, kind, order_id, state, step, cause, attention, ended, deadline, started_at, document)
@@ -80,14 +86,14 @@ func apply(ctx context.Context, tx view.Tx, e esjs.Recorded[events.Event]) error
 		e.Stream.String(), string(p.Kind), p.OrderID, p.State, string(p.Step), p.Cause, view.Flag(p.needsAttention()), view.Flag(!p.EndedAt.IsZero()),
 		view.SortableOrNone(p.Deadline), view.Sortable(p.StartedAt), document)
 	if err != nil {
-		return err
+		return p, nil, err
 	}
 	for _, d := range done {
 		if err := count(ctx, tx, p, view.Day(e.Time), d); err != nil {
-			return err
+			return p, nil, err
 		}
 	}
-	return nil
+	return p, done, nil
 }
 
 // count adds a conclusion to the day's figures.
@@ -98,14 +104,17 @@ func count(ctx context.Context, tx view.Tx, p Process, day string, d Done) error
 			ON CONFLICT (day, cause, outcome) DO UPDATE SET count = {view}_failures.count + 1`,
 			day, d.Cause, string(p.Outcome))
 	}
-	outcome := "succeeded"
-	if d.Failed {
-		outcome = "failed"
-	}
 	return tx.Exec(ctx, `
 		INSERT INTO {view}_durations (day, kind, step, outcome, bucket, count) VALUES ($1, $2, $3, $4, $5, 1)
 		ON CONFLICT (day, kind, step, outcome, bucket) DO UPDATE SET count = {view}_durations.count + 1`,
-		day, string(p.Kind), string(d.Step), outcome, bucketOf(d.Took))
+		day, string(p.Kind), string(d.Step), d.outcome(), bucketOf(d.Took))
+}
+
+func (d Done) outcome() string {
+	if d.Failed {
+		return "failed"
+	}
+	return "succeeded"
 }
 
 const selectOne = `SELECT document FROM {view} WHERE id = $1`

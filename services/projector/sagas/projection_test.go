@@ -61,7 +61,7 @@ func TestTheBoardIsFilteredAndPagedTheOldestFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			viewtest.Given(t, View(), ids(test.filter)).
+			viewtest.Given(t, View(nil), ids(test.filter)).
 				At(noon).Given(fulfilment("o-1"), events.FulfilmentStarted{OrderID: "o-1"}, events.ReservationRequested{Request: asked(past)}).
 				At(noon.Add(1*time.Minute)).Given(fulfilment("o-2"), events.FulfilmentStarted{OrderID: "o-2"}, events.ReservationRequested{Request: asked(future)}).
 				At(noon.Add(2*time.Minute)).Given(fulfilment("o-3"), events.FulfilmentStarted{OrderID: "o-3"}, events.FulfilmentCompleted{OrderID: "o-3"}).
@@ -121,7 +121,7 @@ func TestTheBoardInFigures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tomorrow := noon.AddDate(0, 0, 1)
-			viewtest.Given(t, View(), read(test.request)).
+			viewtest.Given(t, View(nil), read(test.request)).
 				At(noon).Given(fulfilment("o-1"), events.FulfilmentStarted{OrderID: "o-1"}, events.ReservationRequested{Request: request(1)}).
 				Given(fulfilment("o-1"), events.AttentionRequired{Code: "no_answer"}).
 				At(noon.Add(time.Minute)).Given(fulfilment("o-2"), events.FulfilmentStarted{OrderID: "o-2"}, events.ReservationRequested{Request: request(1)}).

@@ -19,6 +19,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // View is one read model.
@@ -35,6 +36,8 @@ type View struct {
 	Apply func(ctx context.Context, tx Tx, e esjs.Recorded[events.Event]) error
 	// Answers are the questions that are answered from the rows.
 	Answers []Answer
+	// Figures reads metrics from the rows of the live version, every few seconds; nil: there are none.
+	Figures func(ctx context.Context, rows Reader) ([]prometheus.Metric, error)
 }
 
 // Projection is one version of the view.
