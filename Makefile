@@ -28,7 +28,7 @@ MINUTES ?= 1
 FAULTS  ?=
 SYNC    ?= always
 
-.PHONY: help build run demo keys test crash chaos fuzz test-postgres test-compose test-browser lint bench bench-json fmt clean
+.PHONY: help build run demo keys test crash chaos fuzz test-postgres test-compose test-alerts test-browser lint bench bench-json fmt clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ test-postgres: ## test SQL sinks and views on a PostgreSQL server that the tests
 test-compose: ## test docker-compose.yml with a Docker engine, as root: each container is killed (a quarter of an hour)
 	deploy/local/images
 	$(GO) test -timeout 60m -count 1 -v -tags compose ./test/compose
+
+test-alerts: ## test alert rules and the dashboard with Prometheus's own code (its first build takes minutes)
+	$(GO) test -modfile=prometheus.mod -tags prometheus,remove_all_sd -timeout $(TEST_TIMEOUT) ./deploy/observability
 
 test-browser: ## test the web console in headless Chromium; needs an installed Chromium
 	$(call go-test,./test/browser,-timeout $(TEST_TIMEOUT) -tags browser)
