@@ -151,6 +151,46 @@ func TestAButtonIsNotLost(t *testing.T) {
 	plain.see(`#top[data-state="Cancelled"]`)
 }
 
+// What was written into a form and left is there when the page is drawn anew because of
+// what somebody else has done; the form expects the version that is shown, and is taken.
+func TestWhatIsWrittenIsNotLost(t *testing.T) {
+	shop(t)
+	id := "o-written-" + uuid.NewString()[:8]
+	if err := (order{id: id, customer: "c-browser", sku: "cup", quantity: 2, address: "addr-1", country: "DE", method: "card-ok"}).place(); err != nil {
+		t.Fatal(err)
+	}
+	tb := open(t)
+	tb.visit("orders/" + id)
+	tb.see(`#top[data-state="Completed"]`, `#refund input[name="version"][value="11"]`)
+	tb.live()
+	evaluate[bool](tb, `window.sameDocument = true`)
+	tb.click("#open-refund")
+	tb.see("#refund[open]")
+	tb.fill(`#refund input[name="amount"]`, "5.00")
+	tb.fill(`#refund input[name="reason"]`, "one is chipped")
+	tb.click(`#refund [command="close"]`)
+	tb.gone("#refund[open]")
+	evaluate[bool](tb, `(() => { document.activeElement.blur(); return true; })()`)
+	if err := send("orders", id, "request-refund", map[string]any{"amount": "10.00"}); err != nil {
+		t.Fatal(err)
+	}
+	tb.see(`#top[data-version="13"]`, `#refund input[name="version"][value="13"]`)
+	for name, want := range map[string]string{"amount": "5.00", "reason": "one is chipped", "line-l1": "0"} {
+		if got := evaluate[string](tb, `document.querySelector("#refund input[name=`+name+`]").value`); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if !evaluate[bool](tb, `window.sameDocument === true`) {
+		t.Error("the page was loaded again")
+	}
+	tb.click("#open-refund")
+	tb.see("#refund[open]")
+	tb.click(`#refund button[type="submit"]`)
+	tb.see(`#top[data-version="15"]`)
+	tb.gone("#refusal")
+	tb.until(`document.getElementById("refunded").innerText.includes("15.00")`)
+}
+
 // The slider shows the order at each of its versions, with the difference, and the
 // same is there by links and forms for who has no JavaScript.
 func TestGoBackInTime(t *testing.T) {

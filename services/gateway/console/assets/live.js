@@ -35,17 +35,62 @@ function busy(region) {
   return region.contains(at) && at.matches("input, select, textarea");
 }
 
+const perDrawing = ["command_id", "version"]; // hidden fields that a form has anew each time
+
+// fields lists those of a region that a person may write in, each by a name that it has
+// in every drawing: the form's action, what else the form is about, and its own name.
+function* fields(region) {
+  for (const field of region.querySelectorAll("input:not([type=hidden]), select, textarea")) {
+    const about = [...(field.form?.elements ?? [])].filter((e) => e.type === "hidden" && !perDrawing.includes(e.name));
+    const name = [field.form?.getAttribute("action"), ...about.map((e) => e.value), field.name, field.id];
+    if (ticks(field)) {
+      name.push(field.value);
+    }
+    yield [JSON.stringify(name), field];
+  }
+}
+
+function ticks(field) {
+  return field.type === "checkbox" || field.type === "radio";
+}
+
+// written tells that a field has not what it was drawn with.
+function written(field) {
+  if (ticks(field)) {
+    return field.checked !== field.defaultChecked;
+  }
+  if (field.matches("select")) {
+    const drawn = [...field.options].findLastIndex((o) => o.defaultSelected);
+    return field.selectedIndex !== Math.max(0, drawn);
+  }
+  return field.value !== field.defaultValue;
+}
+
+// carryOver writes into a new drawing what a person has written in the old one. Hidden
+// fields are those of the new one, and so is the version that its forms expect.
+function carryOver(old, fresh) {
+  const kept = new Map([...fields(old)].filter(([, field]) => written(field)));
+  for (const [name, field] of fields(fresh)) {
+    const from = kept.get(name);
+    if (!from) {
+      continue;
+    }
+    if (ticks(field)) {
+      field.checked = from.checked;
+    } else if (!field.options || [...field.options].some((o) => o.value === from.value)) {
+      field.value = from.value; // of a choice that is gone nothing is kept
+    }
+  }
+}
+
 function replace(old, fresh) {
   const open = new Set([...old.querySelectorAll("details[open][id]")].map((d) => d.id));
-  const picked = new Set([...old.querySelectorAll("input[type=checkbox]:checked")].map((c) => c.value));
   const at = document.activeElement;
   const focus = old.contains(at) ? at.id : "";
+  carryOver(old, fresh);
   old.replaceWith(fresh);
   for (const d of fresh.querySelectorAll("details[id]")) {
     d.open = d.open || open.has(d.id);
-  }
-  for (const c of fresh.querySelectorAll("input[type=checkbox]")) {
-    c.checked = c.checked || picked.has(c.value);
   }
   if (focus) {
     document.getElementById(focus)?.focus({ preventScroll: true });
