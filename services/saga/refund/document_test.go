@@ -28,8 +28,12 @@ func transitions() string {
 				facts = append(facts, f.Type)
 			}
 		}
+		remark := row.Remark
+		if row.Counted {
+			remark += "; counted"
+		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", row.ID, strings.Join(states, ", "), strings.Join(row.Inputs, ", "),
-			or(row.Guard.Name, "–"), or(strings.Join(facts, ", "), "–"), or(string(row.Next), "same"), row.Remark)
+			or(row.Guard.Name, "–"), or(strings.Join(facts, ", "), "–"), or(string(row.Next), "same"), remark)
 	}
 	b.WriteString("\n")
 	return b.String()

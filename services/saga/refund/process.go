@@ -57,7 +57,7 @@ func (m *Machine) react(s State, in esjs.Input[events.Event]) ([]events.Event, e
 	switch {
 	case err == nil && row == nil && decides:
 		err = m.refuse(s, operator)
-	case err == nil && row == nil:
+	case err == nil && (row == nil || row.Counted):
 		err = esjs.Unexpected(string(s.Status), inputName(in))
 	}
 	return caused, err

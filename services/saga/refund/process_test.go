@@ -37,6 +37,9 @@ func TestEveryPair(t *testing.T) {
 					if len(caused) != 0 {
 						t.Errorf("%s + %s: no row, but events: %v", s.Status, name, caused)
 					}
+					if in.Event != nil && slices.Contains(inputs(Table()), inputName(in)) {
+						t.Errorf("%s + %s: no row says why nothing follows", normal(s).Status, name)
+					}
 					continue
 				}
 				known++
