@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -158,22 +159,52 @@ func (p Policy) waits() []namedWait {
 // Digest tells the numbers of one policy from those of another one, in 16 hexadecimal
 // digits. It is made of those that differ from version 1: a number that a later release
 // adds changes no digest before somebody sets it. What is stored has digests, so the
-// names and the form in which they enter one never change.
-func (p Policy) Digest() string {
+// names and the form in which they enter one never change. A release in which version 1
+// has other numbers by mistake has other digests for all: every policy rests on them.
+func (p Policy) Digest() string { return p.digestBeside(DefaultPolicy()) }
+
+// numbersOfVersion1 are the first policy's, as [Policy.numbers] tells them. Who adds a
+// number writes here what they are with it; who finds them changed has changed what is
+// under way.
+const numbersOfVersion1 = "d78f9241792cadc5"
+
+// digestBeside is the digest by what differs from the first policy.
+func (p Policy) digestBeside(first Policy) string {
 	digest := sha256.New()
-	patiences, waits := DefaultPolicy().patiences(), DefaultPolicy().waits()
+	if numbers := first.numbers(); numbers != numbersOfVersion1 {
+		fmt.Fprintf(digest, "version 1 %s\n", numbers)
+	}
+	patiences, waits := first.patiences(), first.waits()
 	for i, f := range p.patiences() {
 		if f != patiences[i] {
-			fmt.Fprintf(digest, "%s %d %d %d\n", f.name, f.First, f.Max, f.Attempts)
+			f.enter(digest)
 		}
 	}
 	for i, f := range p.waits() {
 		if f != waits[i] {
-			fmt.Fprintf(digest, "%s %d\n", f.name, f.wait)
+			f.enter(digest)
 		}
 	}
 	return hex.EncodeToString(digest.Sum(nil)[:8])
 }
+
+// numbers tells all numbers of a policy from all of another one, in 16 hexadecimal digits.
+func (p Policy) numbers() string {
+	digest := sha256.New()
+	for _, f := range p.patiences() {
+		f.enter(digest)
+	}
+	for _, f := range p.waits() {
+		f.enter(digest)
+	}
+	return hex.EncodeToString(digest.Sum(nil)[:8])
+}
+
+func (f namedPatience) enter(digest io.Writer) {
+	fmt.Fprintf(digest, "%s %d %d %d\n", f.name, f.First, f.Max, f.Attempts)
+}
+
+func (f namedWait) enter(digest io.Writer) { fmt.Fprintf(digest, "%s %d\n", f.name, f.wait) }
 
 // Policies are policies by their version.
 type Policies map[int]Policy

@@ -161,6 +161,15 @@ func TestDigest(t *testing.T) {
 	if got := p.Digest(); got != "8b4b9f350e2c81fd" {
 		t.Errorf("a policy has the digest %s", got)
 	}
+	// A release that changes version 1 by mistake is found out by every digest.
+	first := DefaultPolicy()
+	if got := first.numbers(); got != numbersOfVersion1 {
+		t.Errorf("version 1 has the numbers %s, and had %s", got, numbersOfVersion1)
+	}
+	first.Compensate.Attempts++
+	if first.digestBeside(first) == DefaultPolicy().Digest() || p.digestBeside(first) == p.Digest() {
+		t.Error("nobody notices that version 1 has other numbers")
+	}
 	other := p
 	if other.Version = 7; other.Digest() != p.Digest() {
 		t.Error("the same numbers under another version have another digest")
