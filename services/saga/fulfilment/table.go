@@ -212,7 +212,8 @@ func forwardRows() []Row {
 		{ID: "F38b", States: in(Dispatching), Inputs: on("ShipmentBooked"), Guard: rebooking,
 			Facts: facts(shipmentSecured, when(goodsThere, dispatchRequested))},
 		{ID: "F38c", States: in(Dispatching), Inputs: on("ShipmentBookingFailed"), Guard: rebooking, Remark: "the step timer asks again"},
-		{ID: "F39a", States: in(Dispatching), Inputs: on(TimerStep), Guard: attemptsLeft, Facts: slices.Concat(facts(stepTimedOut), askForWhatIsOpen)},
+		{ID: "F39a", States: in(Dispatching), Inputs: on(TimerStep), Guard: attemptsLeft, Facts: slices.Concat(facts(stepTimedOut), askForWhatIsOpen),
+			Remark: "one timer for all that is open: while a parcel is rebooked it is the booking's, and each time is an attempt of the commit too"},
 		{ID: "F39b", States: in(Dispatching), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, peopleUnasked),
 			Facts: facts(stepTimedOut, attentionAndAgain)},
 		{ID: "F39c", States: in(Dispatching), Inputs: on(TimerStep), Guard: both(attemptsUsedUp, peopleAsked),
@@ -246,7 +247,8 @@ func forwardRows() []Row {
 		{ID: "F45c", States: in(Booking), Inputs: on("ReservationExpired"),
 			Facts: facts(compensationStarted(causeReservationLost, fromShipment), shipmentCancellationRequested), Next: CompShipment},
 		{ID: "F46", States: in(Dispatching), Inputs: on("ReservationCommitFailed"), Guard: both(ofThisParcel, both(commitPending, unseen(attentionPaidNoStock))),
-			Facts: facts(attentionRequired(attentionPaidNoStock)), Remark: "an operator brings goods in and asks again, or takes them out by hand and resolves, or refunds"},
+			Facts:  facts(attentionWithoutStock),
+			Remark: "an operator brings goods in and asks again, or takes them out by hand and resolves, or refunds; of an open rebooking the step timer goes on"},
 	}
 }
 

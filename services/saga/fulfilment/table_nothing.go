@@ -50,7 +50,7 @@ func nothingRows() []Row {
 
 		// While it moves, and after.
 		{ID: "N9", States: capturing, Inputs: on("PaymentCaptured", "PaymentDeclined", "PaymentNotFound", "PaymentVoided", "PaymentVoidFailed",
-			"AuthorizationExpired", "PaymentRefundFailed"), Remark: "the capture's own answer counts"},
+			"AuthorizationExpired", "PaymentRefundFailed"), Remark: "the capture's own answer counts; when the last check finds none, F33b asks people"},
 		{ID: "N10", States: with(capturing, Dispatching), Inputs: on("ReservationExpired"), Remark: "too late to turn back: F46 asks people when it is paid"},
 		{ID: "N11", States: capturing, Inputs: on("ShipmentBookingFailed", "ShipmentDispatched", "ShipmentLost", "ShipmentCancelled", "ShipmentVoided",
 			"ShipmentCancellationRefused"), Remark: "asked to dispatch, or to cancel, the carrier says it again"},

@@ -186,6 +186,16 @@ func attentionRequired(code string) Fact {
 	}))
 }
 
+// attentionWithoutStock asks for people because goods are missing. The booking of a parcel
+// that is open goes on meanwhile: its deadline stays.
+var attentionWithoutStock = noted(attentionPaidNoStock, fact(func(c Case) events.AttentionRequired {
+	required := events.AttentionRequired{OrderID: c.State.OrderID, Step: c.concerned(), Code: attentionPaidNoStock, Detail: c.detail()}
+	if rebooking.Holds(c) {
+		required.RetryAt = c.State.Step.At
+	}
+	return required
+}))
+
 // attentionAndAgain asks for people because nobody answers, and goes on asking
 // the participant slowly.
 var attentionAndAgain = noted(attentionNoAnswer+", again each hour", fact(func(c Case) events.AttentionRequired {
