@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -268,12 +269,24 @@ func TestThePSPTellsItsNews(t *testing.T) {
 	if status, _ := c.post("/admin/payments/p/disputed", "", ""); status != 422 {
 		t.Errorf("a dispute of nothing was answered %d", status)
 	}
+	if status, _ := c.post("/admin/payments/p/refunded", "", eur10); status != 422 {
+		t.Errorf("money of a payment that has none, given back, was answered %d", status)
+	}
 	c.post("/psp/v1/payments/p/capture", "c", eur10)
 	if hook := r.next(t); hook.Type != "payment.captured" {
 		t.Errorf("told %+v", hook)
 	}
 	c.post("/admin/payments/p/disputed", "", "")
 	if hook := r.next(t); hook.Type != "payment.disputed" || hook.Payment.Captures != 1 {
+		t.Errorf("told %+v", hook)
+	}
+	// Somebody gives money back that nobody asked for, and not more than there is.
+	for _, want := range []int{202, 422} {
+		if status, _ := c.post("/admin/payments/p/refunded", "", eur10); status != want {
+			t.Errorf("10.00 given back by hand were answered %d, want %d", status, want)
+		}
+	}
+	if hook := r.next(t); hook.Type != "payment.refunded" || hook.Payment.Status != "refunded" || len(hook.Payment.Refunds) != 1 || !strings.HasPrefix(hook.Payment.Refunds[0].RefundID, "by_hand_") {
 		t.Errorf("told %+v", hook)
 	}
 }

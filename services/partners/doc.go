@@ -40,7 +40,9 @@
 // /admin/shipments/{reference}/{dispatched|delivered|lost} and POST
 // /admin/payments/{reference}/disputed make the partner tell news; POST
 // /admin/payments/{reference}/{authorised|captured} with an {"amount"} does to a
-// payment that was declined what nobody expects any more.
+// payment that was declined what nobody expects any more, and POST
+// /admin/payments/{reference}/refunded with an {"amount"} gives money of a captured one
+// back that nobody asked for, as a person at the provider can.
 //
 // # Webhooks
 //

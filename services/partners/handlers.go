@@ -282,7 +282,8 @@ func (s *Server) tellDispute(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// tellPayment lets the PSP change its mind about a payment that it had declined.
+// tellPayment lets the PSP change its mind about a payment that it had declined, or give
+// money of a captured one back that nobody asked for.
 func (s *Server) tellPayment(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Amount Money `json:"amount"`

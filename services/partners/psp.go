@@ -142,9 +142,14 @@ func (p Payment) refund(r paymentRequest) (Payment, Refusal) {
 	return p, Refusal{}
 }
 
-// happen is what the PSP does on its own with a payment that it had declined: an
-// authorisation after all, or with it the capture that nobody asked for.
+// happen is what the PSP does on its own: with a payment that it had declined an
+// authorisation after all, or with it the capture that nobody asked for; of a captured one
+// it gives money back by hand, under an id that is not the merchant's.
 func (p Payment) happen(news string, amount Money, now time.Time) (Payment, bool) {
+	if news == "refunded" {
+		after, no := p.refund(paymentRequest{Amount: amount, RefundID: "by_hand_" + uuid.NewString()})
+		return after, no == Refusal{}
+	}
 	if p.Status != "declined" || news != "authorised" && news != "captured" {
 		return p, false
 	}

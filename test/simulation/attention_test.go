@@ -12,11 +12,17 @@ import (
 )
 
 // checkAttention (P4): when nothing fails any more, only that asks for attention which
-// the partners refused, lost or disputed: what they did is the reason, whatever we say of it.
+// the partners refused, lost, disputed or gave back unasked: what they did is the reason, whatever we say of it.
 func (w *world) checkAttention(books truth.Ledger) {
 	for _, key := range sortedKeys(w.shop.Fulfilments) {
 		if f := w.shop.Fulfilments[key]; f.Attention != "" && !w.wantsFulfilment(f, books) {
 			w.violated("P4", "fulfilment %s is %s and asks for attention, %s: nothing that happened is a reason for it", key, f.Status, f.Attention)
+		}
+	}
+	for _, id := range sortedKeys(w.givenBack) {
+		key := w.payments.states[id].OrderID
+		if f := w.shop.Fulfilments[key]; f.Status == fulfilment.Completed && f.Attention == "" && !w.shop.Resolved[key] {
+			w.violated("P4", "fulfilment %s is %s, and money that went back unasked, of payment %s, asks nobody for attention", key, f.Status, id)
 		}
 	}
 	for _, key := range sortedKeys(w.shop.Refunds) {
@@ -41,7 +47,7 @@ func (w *world) wantsFulfilment(f fulfilment.State, books truth.Ledger) bool {
 	case f.Attention == "no_rebookings_left":
 		return w.lost(f.OrderID, books)
 	case f.Attention == "late_effect":
-		return w.disputed[f.PaymentID] || w.lost(f.OrderID, books)
+		return w.disputed[f.PaymentID] || w.givenBack[f.PaymentID] || w.lost(f.OrderID, books)
 	case f.Attention == "refunded_twice":
 		return f.RefundedBy != "" && len(books.Payments[f.PaymentID].Refunds) > 0
 	case f.Attention == "paid_without_stock":
@@ -55,6 +61,8 @@ func (w *world) wantsRefund(r refund.State, books truth.Ledger) bool {
 	switch {
 	case r.Attention == "refunded_twice":
 		return r.PaidBy != "" && refundedBy(books.Payments[r.PaymentID], r.RefundID)
+	case r.Status == refund.Refunding && w.givenBack[r.PaymentID]:
+		return true // less is left than the order knows of
 	case r.Status == refund.Refunding:
 		return w.refused[paymentPath(r.PaymentID, "refund")]
 	case r.Status == refund.Voiding:

@@ -239,6 +239,10 @@ func (c *customer) wish() {
 		if w.rand.IntN(4) == 0 {
 			w.partners.disputes(o.PaymentID)
 		}
+	case 12:
+		if slices.Contains([]order.Status{order.Paid, order.Dispatched, order.Completed}, o.Status) && w.rand.IntN(2) == 0 {
+			w.partners.givesBack(o.PaymentID, pick(w, "1.00", o.Captured.Amount()))
+		}
 	case 10, 11:
 		w.partners.changesItsMind(c.id, pick(w, "authorised", "captured"))
 	case 9:

@@ -145,7 +145,7 @@ func TestProperties(t *testing.T) {
 		"COMPLETED", "COMPENSATED out_of_stock", "COMPENSATED customer", "COMPENSATED declined", "COMPENSATED no_carrier",
 		"COMPENSATED capture_failed", "COMPENSATED payment_unknown", "COMPENSATED carrier_timeout", "refund SETTLED", "refund ATTENTION refund_refused",
 		"COMPENSATED operator", "operator may retry", "operator may resolve", "operator may compensate", "operator may release",
-		"paid late by a card that was given up", "paid late and used", "paid late and undone",
+		"paid late by a card that was given up", "paid late and used", "paid late and undone", "money given back by hand",
 		"operator may not retry", "operator may not resolve", "operator may not compensate", "operator may not release",
 	} {
 		if ends[end] == 0 {
@@ -170,6 +170,7 @@ func (w *world) count(ends map[string]int) {
 	for what, n := range w.operators {
 		ends[what] += n
 	}
+	ends["money given back by hand"] += len(w.givenBack)
 	for id := range w.latecomers {
 		switch f := w.shop.Fulfilments[w.payments.states[id].OrderID]; {
 		case slices.Contains(f.PaymentsGivenUp, id):

@@ -59,6 +59,7 @@ type world struct {
 	partners  *outside
 	refused   map[string]bool // requests to partners, by path, that got a definite no
 	disputed  map[string]bool // payments
+	givenBack map[string]bool // payments of which somebody at the provider gave money back, unasked
 	// latecomers are payments that the provider declined, and authorised or captured after that.
 	latecomers map[string]bool
 
@@ -313,7 +314,7 @@ func newWorld(t testing.TB, seed uint64, d defect) *world {
 	w := &world{
 		rand: rand.New(rand.NewPCG(seed, 0)), codec: codec, defect: d,
 		versions: map[esjs.StreamID]uint64{}, commands: map[string]bool{}, shop: truth.NewShop(), vain: map[esjs.StreamID]int{},
-		refused: map[string]bool{}, disputed: map[string]bool{}, latecomers: map[string]bool{}, operators: map[string]int{},
+		refused: map[string]bool{}, disputed: map[string]bool{}, givenBack: map[string]bool{}, latecomers: map[string]bool{}, operators: map[string]int{},
 		orders:       keep(events.CategoryOrder, order.Apply),
 		stocks:       keep(events.CategoryStock, inventory.ApplyStock),
 		reservations: keep(events.CategoryReservation, inventory.ApplyReservation),
