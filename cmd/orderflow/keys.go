@@ -109,9 +109,9 @@ secretGenerator:
   - name: webhook-secret
     files: [secret=%s]
 `, keysFile, webhookSecretFile)
-	for _, u := range users() {
-		if u.name != userOperator {
-			fmt.Fprintf(&b, "  - name: %s-key\n    files: [seed=%s%s]\n", u.name, u.name, seedSuffix)
+	for _, name := range keyUsers() {
+		if name != userOperator {
+			fmt.Fprintf(&b, "  - name: %s-key\n    files: [seed=%s%s]\n", name, name, seedSuffix)
 		}
 	}
 	return b.String()

@@ -60,14 +60,14 @@ func prepare(m *testing.M) (status int, err error) {
 }
 
 // overlays are all that there are.
-var overlays = []string{"dev"}
+var overlays = []string{"dev", "prod"}
 
-var rendered sync.Map // overlay to text
+var rendered sync.Map // overlay to manifests
 
 // render makes the manifests of an overlay.
 func render(t *testing.T, overlay string) manifests {
 	t.Helper()
-	text, ok := rendered.Load(overlay)
+	made, ok := rendered.Load(overlay)
 	if !ok {
 		cmd := exec.Command(filepath.Join(bin, "kustomize"), "build", filepath.Join(tree, "k8s", "overlays", overlay))
 		var stderr strings.Builder
@@ -79,7 +79,7 @@ func render(t *testing.T, overlay string) manifests {
 		if warned := stderr.String(); warned != "" {
 			t.Errorf("kustomize has said of %s: %s", overlay, warned)
 		}
-		text, _ = rendered.LoadOrStore(overlay, string(out))
+		made, _ = rendered.LoadOrStore(overlay, parse(t, overlay, string(out)))
 	}
-	return parse(t, overlay, text.(string))
+	return made.(manifests).copy()
 }

@@ -1,6 +1,7 @@
 package k8s
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"regexp"
@@ -25,7 +26,7 @@ func parse(t *testing.T, overlay, text string) manifests {
 	t.Helper()
 	m := manifests{overlay: overlay}
 	for d := yaml.NewDecoder(strings.NewReader(text)); ; {
-		o := object{}
+		var o map[string]any
 		switch err := d.Decode(&o); {
 		case errors.Is(err, io.EOF):
 			if len(m.objects) < 30 {
@@ -37,6 +38,33 @@ func parse(t *testing.T, overlay, text string) manifests {
 		}
 		m.objects = append(m.objects, o)
 	}
+}
+
+// copy is one that can be changed.
+func (m manifests) copy() manifests {
+	c := manifests{overlay: m.overlay}
+	for _, o := range m.objects {
+		c.objects = append(c.objects, object(copyOf(map[string]any(o)).(map[string]any)))
+	}
+	return c
+}
+
+func copyOf(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		c := make(map[string]any, len(value))
+		for key, field := range value {
+			c[key] = copyOf(field)
+		}
+		return c
+	case []any:
+		c := make([]any, len(value))
+		for i, element := range value {
+			c[i] = copyOf(element)
+		}
+		return c
+	}
+	return value
 }
 
 func (o object) kind() string      { return text(o["kind"]) }
@@ -96,12 +124,12 @@ func text(value any) string { s, _ := value.(string); return s }
 
 // decode reads a part of a manifest as a T, whose zero value is what is not there.
 func decode[T any](value any) (decoded T) {
-	data, err := yaml.Marshal(value)
+	data, err := json.Marshal(value)
 	if err == nil {
-		err = yaml.Unmarshal(data, &decoded)
+		err = json.Unmarshal(data, &decoded)
 	}
 	if err != nil {
-		panic(err) // it is YAML that was read before
+		panic(err) // a field is of another kind than Kubernetes has it
 	}
 	return decoded
 }
@@ -117,123 +145,125 @@ type workload struct {
 }
 
 type podSpec struct {
-	AutomountServiceAccountToken  *bool           `yaml:"automountServiceAccountToken"`
-	EnableServiceLinks            *bool           `yaml:"enableServiceLinks"`
-	ShareProcessNamespace         bool            `yaml:"shareProcessNamespace"`
-	HostNetwork                   bool            `yaml:"hostNetwork"`
-	HostPID                       bool            `yaml:"hostPID"`
-	HostIPC                       bool            `yaml:"hostIPC"`
-	PriorityClassName             string          `yaml:"priorityClassName"`
-	TerminationGracePeriodSeconds int             `yaml:"terminationGracePeriodSeconds"`
-	SecurityContext               securityContext `yaml:"securityContext"`
-	Containers                    []container     `yaml:"containers"`
-	InitContainers                []container     `yaml:"initContainers"`
-	Volumes                       []volume        `yaml:"volumes"`
+	AutomountServiceAccountToken  *bool
+	EnableServiceLinks            *bool
+	ShareProcessNamespace         bool
+	HostNetwork                   bool
+	HostPID                       bool
+	HostIPC                       bool
+	PriorityClassName             string
+	TerminationGracePeriodSeconds int
+	SecurityContext               securityContext
+	Containers                    []container
+	InitContainers                []container
+	Volumes                       []volume
 	TopologySpreadConstraints     []struct {
-		TopologyKey       string   `yaml:"topologyKey"`
-		WhenUnsatisfiable string   `yaml:"whenUnsatisfiable"`
-		LabelSelector     selector `yaml:"labelSelector"`
-	} `yaml:"topologySpreadConstraints"`
+		TopologyKey       string
+		WhenUnsatisfiable string
+		LabelSelector     selector
+	}
 }
 
 type securityContext struct {
-	RunAsNonRoot             bool  `yaml:"runAsNonRoot"`
-	RunAsUser                int   `yaml:"runAsUser"`
-	FSGroup                  int   `yaml:"fsGroup"`
-	Privileged               bool  `yaml:"privileged"`
-	AllowPrivilegeEscalation *bool `yaml:"allowPrivilegeEscalation"`
-	ReadOnlyRootFilesystem   bool  `yaml:"readOnlyRootFilesystem"`
+	RunAsNonRoot             bool
+	RunAsUser                int
+	FSGroup                  int
+	Privileged               bool
+	AllowPrivilegeEscalation *bool
+	ReadOnlyRootFilesystem   bool
 	SeccompProfile           struct {
-		Type string `yaml:"type"`
-	} `yaml:"seccompProfile"`
+		Type string
+	}
 	Capabilities struct {
-		Add  []string `yaml:"add"`
-		Drop []string `yaml:"drop"`
-	} `yaml:"capabilities"`
+		Add  []string
+		Drop []string
+	}
 }
 
 type container struct {
-	Name            string          `yaml:"name"`
-	Image           string          `yaml:"image"`
-	Command         []string        `yaml:"command"`
-	Args            []string        `yaml:"args"`
-	Env             []variable      `yaml:"env"`
-	EnvFrom         []any           `yaml:"envFrom"`
-	SecurityContext securityContext `yaml:"securityContext"`
-	StartupProbe    probe           `yaml:"startupProbe"`
-	ReadinessProbe  probe           `yaml:"readinessProbe"`
-	LivenessProbe   probe           `yaml:"livenessProbe"`
+	Name            string
+	Image           string
+	Command         []string
+	Args            []string
+	Env             []variable
+	EnvFrom         []any
+	SecurityContext securityContext
+	StartupProbe    probe
+	ReadinessProbe  probe
+	LivenessProbe   probe
 	Resources       struct {
-		Requests map[string]string `yaml:"requests"`
-		Limits   map[string]string `yaml:"limits"`
-	} `yaml:"resources"`
+		Requests map[string]string
+		Limits   map[string]string
+	}
 	Lifecycle struct {
 		PreStop struct {
 			Sleep struct {
-				Seconds int `yaml:"seconds"`
-			} `yaml:"sleep"`
+				Seconds int
+			}
 			Exec struct {
-				Command []string `yaml:"command"`
-			} `yaml:"exec"`
-		} `yaml:"preStop"`
-	} `yaml:"lifecycle"`
+				Command []string
+			}
+		}
+	}
 	Ports []struct {
-		Name          string `yaml:"name"`
-		ContainerPort int    `yaml:"containerPort"`
-	} `yaml:"ports"`
-	VolumeMounts []struct {
-		Name      string `yaml:"name"`
-		MountPath string `yaml:"mountPath"`
-		ReadOnly  bool   `yaml:"readOnly"`
-	} `yaml:"volumeMounts"`
+		Name          string
+		ContainerPort int
+	}
+	VolumeMounts []mount
+}
+
+type mount struct {
+	Name      string
+	MountPath string
+	ReadOnly  bool
 }
 
 type variable struct {
-	Name      string         `yaml:"name"`
-	Value     string         `yaml:"value"`
-	ValueFrom map[string]any `yaml:"valueFrom"`
+	Name      string
+	Value     string
+	ValueFrom map[string]any
 }
 
 type probe struct {
 	HTTPGet struct {
-		Path string `yaml:"path"`
-		Port string `yaml:"port"`
-	} `yaml:"httpGet"`
-	PeriodSeconds    int `yaml:"periodSeconds"`
-	FailureThreshold int `yaml:"failureThreshold"`
+		Path string
+		Port string
+	}
+	PeriodSeconds    int
+	FailureThreshold int
 }
 
 // seconds is how long it may fail.
 func (p probe) seconds() int { return p.PeriodSeconds * p.FailureThreshold }
 
 type volume struct {
-	Name   string `yaml:"name"`
+	Name   string
 	Secret struct {
-		SecretName  string `yaml:"secretName"`
-		DefaultMode int    `yaml:"defaultMode"`
-	} `yaml:"secret"`
+		SecretName  string
+		DefaultMode int
+	}
 	Projected struct {
-		DefaultMode int `yaml:"defaultMode"`
+		DefaultMode int
 		Sources     []struct {
-			Secret    source `yaml:"secret"`
-			ConfigMap source `yaml:"configMap"`
-		} `yaml:"sources"`
-	} `yaml:"projected"`
+			Secret    source
+			ConfigMap source
+		}
+	}
 	ConfigMap struct {
-		Name string `yaml:"name"`
-	} `yaml:"configMap"`
-	HostPath map[string]any `yaml:"hostPath"`
+		Name string
+	}
+	HostPath map[string]any
 }
 
 type source struct {
-	Name  string `yaml:"name"`
+	Name  string
 	Items []struct {
-		Key string `yaml:"key"`
-	} `yaml:"items"`
+		Key string
+	}
 }
 
 type selector struct {
-	MatchLabels map[string]string `yaml:"matchLabels"`
+	MatchLabels map[string]string
 }
 
 // matches tells whether labels are what is selected.
@@ -307,7 +337,7 @@ func quantity(s string) int64 {
 // write is an object as text.
 func write(t *testing.T, o object) []byte {
 	t.Helper()
-	data, err := yaml.Marshal(o)
+	data, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
 	}

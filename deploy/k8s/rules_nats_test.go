@@ -71,11 +71,7 @@ func natsRules() []rule {
 				stop := nats.Lifecycle.PreStop.Exec.Command
 				pid := slices.Index(nats.Command, "-P")
 				check.unless(pid > 0 && slices.Equal(stop, []string{"nats-server", "--signal", "ldm=" + nats.Command[pid+1]}), "it is stopped by %q", stop)
-				check.unless(slices.ContainsFunc(nats.VolumeMounts, func(v struct {
-					Name      string `yaml:"name"`
-					MountPath string `yaml:"mountPath"`
-					ReadOnly  bool   `yaml:"readOnly"`
-				}) bool {
+				check.unless(slices.ContainsFunc(nats.VolumeMounts, func(v mount) bool {
 					return pid > 0 && v.MountPath == filepath.Dir(nats.Command[pid+1]) && !v.ReadOnly
 				}), "it cannot write its process id")
 				return c
@@ -118,6 +114,7 @@ func natsRules() []rule {
 				{"dev", "StatefulSet/nats", containerOf("volumeMounts", 0, "mountPath"), "/store"},
 				{"dev", "StatefulSet/nats", []any{"spec", "replicas"}, 3},
 				{"dev", "ConfigMap/nats-config", []any{"data", "nats.conf"}, nil},
+				{"prod", "Job/provision", containerOf("env", 0, "value"), "1"},
 			},
 		},
 		{
@@ -137,6 +134,7 @@ func natsRules() []rule {
 				{"dev", "Service/nats-headless", []any{"spec", "publishNotReadyAddresses"}, nil},
 				{"dev", "StatefulSet/nats", []any{"spec", "podManagementPolicy"}, nil},
 				{"dev", "StatefulSet/nats", []any{"spec", "replicas"}, 3},
+				{"prod", "StatefulSet/nats", []any{"spec", "replicas"}, 5},
 			},
 		},
 	}

@@ -47,8 +47,8 @@ func objectRules() []rule {
 					kind := text(at(o, "spec", "type"))
 					check.unless(kind == "" || kind == "ClusterIP", "%s is a %s", o, kind)
 					for _, p := range decode[[]struct {
-						Port       int    `yaml:"port"`
-						TargetPort string `yaml:"targetPort"`
+						Port       int
+						TargetPort string
 					}](at(o, "spec", "ports")) {
 						reached := 0
 						for _, w := range m.workloads() {

@@ -68,6 +68,7 @@ func podRules() []rule {
 				{"dev", "Deployment/order", containerOf("image"), "orderflow:latest"},
 				{"dev", "StatefulSet/nats", containerOf("image"), "nats"},
 				{"dev", "StatefulSet/nats", containerOf("image"), "nats:2"},
+				{"prod", "Deployment/order", containerOf("image"), "orderflow:dev"},
 			},
 		},
 		{
@@ -242,6 +243,29 @@ func podRules() []rule {
 			},
 		},
 		{
+			name: "of a service there are two, unless what it has is its own",
+			broken: everyPod(func(c *complaints, w workload) {
+				if w.kind() != "Deployment" {
+					return
+				}
+				replicas, strategy := at(w.object, "spec", "replicas"), at(w.object, "spec", "strategy", "type")
+				switch own := w.name() == "projector" && w.spec.Containers[0].value("ORDERFLOW_DATABASE_URL") == ""; {
+				case own || w.name() == "partners":
+					c.unless(replicas == 1 && strategy == "Recreate", "there are %v, by %v", replicas, strategy)
+				case w.name() == "monitor":
+					c.unless(replicas == 1 && strategy == "RollingUpdate", "there are %v, by %v", replicas, strategy)
+				default: // nil where an autoscaler decides
+					c.unless((replicas == nil || replicas == 2) && strategy == "RollingUpdate", "there are %v, by %v", replicas, strategy)
+				}
+			}),
+			damage: []damage{
+				{"dev", "Deployment/order", []any{"spec", "replicas"}, 1},
+				{"dev", "Deployment/projector", []any{"spec", "replicas"}, 2},
+				{"dev", "Deployment/projector", []any{"spec", "strategy", "type"}, "RollingUpdate"},
+				{"prod", "Deployment/projector", []any{"spec", "strategy", "type"}, "Recreate"},
+			},
+		},
+		{
 			name: "instances are on different machines, and not drained together",
 			broken: func(t *testing.T, m manifests) []string {
 				budgets := m.of("PodDisruptionBudget")
@@ -257,7 +281,7 @@ func podRules() []rule {
 						}
 					}
 					c.unless(found == 1, "it has %d budgets", found)
-					if replicas := at(w.object, "spec", "replicas"); replicas == 1 && w.name() != "projector" {
+					if replicas := at(w.object, "spec", "replicas"); replicas == 1 {
 						return
 					}
 					for _, over := range []string{"kubernetes.io/hostname", "topology.kubernetes.io/zone"} {
@@ -275,6 +299,7 @@ func podRules() []rule {
 				{"dev", "PodDisruptionBudget/order", []any{"spec", "maxUnavailable"}, 2},
 				{"dev", "PodDisruptionBudget/order", []any{"spec", "selector", "matchLabels"}, map[string]any{"app.kubernetes.io/name": "orders"}},
 				{"dev", "Deployment/order", podOf("topologySpreadConstraints"), nil},
+				{"prod", "StatefulSet/nats", podOf("topologySpreadConstraints", 0, "whenUnsatisfiable"), "ScheduleAnyway"},
 				{"dev", "Deployment/order", podOf("topologySpreadConstraints", 0, "labelSelector", "matchLabels"), map[string]any{"app": "order"}},
 			},
 		},

@@ -26,7 +26,7 @@ type damage struct {
 func (d damage) String() string { return fmt.Sprintf("%s %v = %v", d.object, d.path, d.to) }
 
 func rules() []rule {
-	return slices.Concat(podRules(), natsRules(), objectRules(), networkRules())
+	return slices.Concat(podRules(), natsRules(), objectRules(), networkRules(), prodRules())
 }
 
 // Every overlay keeps every rule.

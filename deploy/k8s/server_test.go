@@ -16,9 +16,15 @@ func TestServersTakeTheConfiguration(t *testing.T) {
 			if out, err := p.check(); err != nil || !strings.Contains(out, "configuration file") || !strings.Contains(out, "is valid") {
 				t.Errorf("%v: %s", err, out)
 			}
-			p.env = p.env[:0]
-			if out, err := p.check(); err == nil {
-				t.Errorf("the variables do not matter: %s", out)
+			if err := os.RemoveAll(filepath.Join(p.root, "etc", "nats", "keys.conf")); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := p.check(); err == nil || !strings.Contains(out, "keys.conf") {
+				t.Errorf("the keys do not matter: %v: %s", err, out)
+			}
+			p.env = nil
+			if out, err := p.check(); err == nil || !strings.Contains(out, "NATS_SERVER_NAME") {
+				t.Errorf("the variables do not matter: %v: %s", err, out)
 			}
 		})
 	}
@@ -49,13 +55,22 @@ func newServerPod(t *testing.T, m manifests) *serverPod {
 				continue
 			}
 			for _, s := range v.Projected.Sources {
-				for name, text := range decode[map[string]string](at(m.find("ConfigMap/"+s.ConfigMap.Name), "data")) {
-					p.write(t, filepath.Join(mount.MountPath, name), text)
-				}
+				p.writeAll(t, mount.MountPath, decode[map[string]string](at(m.find("ConfigMap/"+s.ConfigMap.Name), "data")))
+			}
+			if certificate := m.find("Certificate/" + v.Secret.SecretName); certificate != nil {
+				p.writeAll(t, mount.MountPath, newAuthority(t).issue(t, decode[[]string](at(certificate, "spec", "dnsNames"))...))
 			}
 		}
 	}
 	return p
+}
+
+// writeAll makes the files of a ConfigMap or Secret.
+func (p *serverPod) writeAll(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		p.write(t, filepath.Join(dir, name), text)
+	}
 }
 
 // write makes a file; paths in it that are absolute are those of the root.
