@@ -2,14 +2,11 @@ package esjs_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // deposited and closed are the events of the tests' account.
@@ -86,20 +83,6 @@ func open(t *testing.T, dial esjs.Dial, d *esjstest.Deployment) *esjs.Store {
 	}
 	t.Cleanup(s.Close)
 	return s
-}
-
-// answered repeats a request that does not go through the library while nobody answers it: a
-// cluster may be electing a leader.
-func answered(t testing.TB, request func() error) {
-	t.Helper()
-	var err error
-	eventually(t, "nobody answers", func() bool {
-		err = request()
-		return !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, jetstream.ErrNoStreamResponse)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // versions collects the versions of an iteration, in its order, and its error.

@@ -26,14 +26,17 @@ const markerStays = time.Minute
 // [A-Za-z0-9_-]; others are refused with [ErrConfig]. It needs the right to
 // create streams, which services do not need.
 func ProvisionBucket(ctx context.Context, dial Dial, bucket string, replicas int) error {
-	return provision(ctx, dial, func(ctx context.Context, _ *nats.Conn, js jetstream.JetStream) error {
-		return provisionBucket(ctx, js, bucket, replicas)
+	if err := checkBucketName(bucket); err != nil {
+		return err
+	}
+	return provision(ctx, dial, func(ctx context.Context, p provisioner) error {
+		return provisionBucket(ctx, p, bucket, replicas)
 	})
 }
 
-func provisionBucket(ctx context.Context, js jetstream.JetStream, bucket string, replicas int) error {
+func provisionBucket(ctx context.Context, p provisioner, name string, replicas int) error {
 	want := jetstream.KeyValueConfig{
-		Bucket:   bucket,
+		Bucket:   name,
 		History:  1,
 		Storage:  jetstream.FileStorage,
 		Replicas: max(replicas, 1),
@@ -41,30 +44,23 @@ func provisionBucket(ctx context.Context, js jetstream.JetStream, bucket string,
 
 		LimitMarkerTTL: markerStays,
 	}
-	kv, err := js.KeyValue(ctx, bucket)
-	if err == nil {
-		status, err := kv.Status(ctx)
-		if err != nil {
-			return fmt.Errorf("esjs: look up bucket %s: %w", bucket, err)
-		}
-		have := status.Config()
-		if have.Replicas == want.Replicas {
-			return nil
-		}
-		have.Replicas = want.Replicas
-		if _, err := js.UpdateKeyValue(ctx, have); err != nil {
-			return fmt.Errorf("esjs: change bucket %s to %d replicas: %w", bucket, want.Replicas, err)
+	stream, err := p.findStream(ctx, bucket{name: name}.stream())
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		if _, err := p.js.CreateKeyValue(ctx, want); err != nil {
+			return fmt.Errorf("esjs: create bucket %s: %w", name, err)
 		}
 		return nil
+	case err != nil:
+		return err
 	}
-	if errors.Is(err, jetstream.ErrInvalidBucketName) {
-		return fmt.Errorf("%w: the bucket name %q: allowed is [A-Za-z0-9_-]", ErrConfig, bucket)
+	have := stream.Config
+	if have.Replicas == want.Replicas {
+		return nil
 	}
-	if !errors.Is(err, jetstream.ErrBucketNotFound) {
-		return fmt.Errorf("esjs: look up bucket %s: %w", bucket, err)
-	}
-	if _, err := js.CreateKeyValue(ctx, want); err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
-		return fmt.Errorf("esjs: create bucket %s: %w", bucket, err)
+	have.Replicas = want.Replicas
+	if _, err := p.js.UpdateStream(ctx, have); err != nil {
+		return fmt.Errorf("esjs: change bucket %s to %d replicas: %w", name, want.Replicas, err)
 	}
 	return nil
 }

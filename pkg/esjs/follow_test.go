@@ -9,7 +9,6 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -23,15 +22,6 @@ func within(t testing.TB) context.Context {
 	return ctx
 }
 
-func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
-	t.Helper()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
-}
-
 // consumers returns the names of a stream's consumers.
 func consumers(t testing.TB, js jetstream.JetStream, stream string) []string {
 	t.Helper()
@@ -39,12 +29,14 @@ func consumers(t testing.TB, js jetstream.JetStream, stream string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := s.ConsumerNames(within(t))
-	var all []string
-	for name := range names.Name() {
-		all = append(all, name)
-	}
-	if err := names.Err(); err != nil {
+	all, err := esjs.Answered(within(t), func(ctx context.Context) (all []string, err error) {
+		names := s.ConsumerNames(ctx)
+		for name := range names.Name() {
+			all = append(all, name)
+		}
+		return all, names.Err()
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return all

@@ -2,6 +2,7 @@ package esjs_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -30,26 +31,20 @@ func newHandler(t testing.TB, d *esjstest.Deployment, s *esjs.Store, cfg esjs.Ha
 // snapshot waits until the bucket has a snapshot of the key, and returns it.
 func snapshot(t *testing.T, d *esjstest.Deployment, key string) jetstream.KeyValueEntry {
 	t.Helper()
-	js, err := jetstream.New(d.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, d.Connect(t))
 	kv, err := js.KeyValue(testContext(t), snapshotBucket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := kv.Watch(testContext(t), "account."+key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = w.Stop() }()
-	for entry := range w.Updates() {
-		if entry != nil {
-			return entry
+	var entry jetstream.KeyValueEntry
+	eventually(t, "no snapshot of "+key, func() bool {
+		entry, err = kv.Get(testContext(t), "account."+key)
+		if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+			t.Fatal(err)
 		}
-	}
-	t.Fatalf("no snapshot of %s", key)
-	return nil
+		return err == nil
+	})
+	return entry
 }
 
 // An aggregate that was read with more commits than the policy allows gets its

@@ -9,7 +9,6 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
 	"github.com/go-json-experiment/json"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // instances is the list of a process's open instances with their next
@@ -49,16 +48,8 @@ type listedInstance struct {
 const listedStays = time.Hour
 
 func openInstances(ctx context.Context, store *Store, name, category string) (*instances, error) {
-	js, err := jetstream.New(store.Conn())
-	if err != nil {
-		return nil, err
-	}
-	_, err = js.KeyValue(ctx, name)
-	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrInvalidBucketName) {
-		return nil, fmt.Errorf("%w: instances of %s: bucket %q: %w", ErrConfig, category, name, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("esjs: instances of %s: bucket %q: %w", category, name, err)
+	if _, err := store.general.findBucket(ctx, name); err != nil {
+		return nil, fmt.Errorf("instances of %s: %w", category, err)
 	}
 	return &instances{bucket: bucket{store: store, name: name}, category: category, stays: listedStays}, nil
 }

@@ -39,21 +39,22 @@ func keysConfig(name string, replicas int) jetstream.StreamConfig {
 //
 // Back up and restore the bucket with care: it is what an erasure is made of.
 func ProvisionKeys(ctx context.Context, dial Dial, bucket string, replicas int) error {
-	return provision(ctx, dial, func(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
+	if err := checkBucketName(bucket); err != nil {
+		return err
+	}
+	return provision(ctx, dial, func(ctx context.Context, p provisioner) error {
 		want := keysConfig(bucket, replicas)
-		stream, err := findStream(ctx, js, want.Name)
+		stream, err := p.findStream(ctx, want.Name)
 		switch {
-		case errors.Is(err, jetstream.ErrInvalidStreamName):
-			return fmt.Errorf("%w: the bucket name %q: allowed is [A-Za-z0-9_-]", ErrConfig, bucket)
 		case errors.Is(err, jetstream.ErrStreamNotFound):
-			if _, err := js.CreateStream(ctx, want); err != nil {
+			if _, err := p.js.CreateStream(ctx, want); err != nil {
 				return fmt.Errorf("esjs: create bucket %s: %w", bucket, err)
 			}
 			return nil
 		case err != nil:
-			return lookUpError(nc, want.Name, err)
+			return err
 		}
-		have := stream.CachedInfo().Config
+		have := stream.Config
 		if diff := difference(have, want); len(diff) > 0 {
 			return configError(want.Name, diff)
 		}
@@ -61,7 +62,7 @@ func ProvisionKeys(ctx context.Context, dial Dial, bucket string, replicas int) 
 			return nil
 		}
 		have.Replicas = want.Replicas
-		if _, err := js.UpdateStream(ctx, have); err != nil {
+		if _, err := p.js.UpdateStream(ctx, have); err != nil {
 			return fmt.Errorf("esjs: change bucket %s to %d replicas: %w", bucket, want.Replicas, err)
 		}
 		return nil
@@ -70,18 +71,11 @@ func ProvisionKeys(ctx context.Context, dial Dial, bucket string, replicas int) 
 
 // verifyKeys refuses a bucket that was not made by [ProvisionKeys].
 func (b bucket) verifyKeys(ctx context.Context) error {
-	js, err := jetstream.New(b.store.Conn())
+	stream, err := b.store.general.findBucket(ctx, b.name)
 	if err != nil {
-		return err
+		return fmt.Errorf("keys of persons: %w", err)
 	}
-	stream, err := findStream(ctx, js, b.stream())
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrInvalidStreamName):
-		return fmt.Errorf("%w: there is no bucket %q for keys; see ProvisionKeys", ErrConfig, b.name)
-	case err != nil:
-		return lookUpError(b.store.Conn(), b.stream(), err)
-	}
-	if diff := difference(stream.CachedInfo().Config, keysConfig(b.name, 1)); len(diff) > 0 {
+	if diff := difference(stream.Config, keysConfig(b.name, 1)); len(diff) > 0 {
 		return configError(b.stream(), diff)
 	}
 	return nil

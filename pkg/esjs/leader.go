@@ -2,8 +2,8 @@ package esjs
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -29,15 +29,7 @@ func (s *Store) leaderNext(ctx context.Context, stream string, after uint64) (me
 }
 
 func (s *Store) askLeader(ctx context.Context, stream string, request []byte) (message, error) {
-	for wait := newPause(); ; {
-		m, err := s.askLeaderOnce(ctx, stream, request)
-		if err == nil || errors.Is(err, errNoMessage) || isRefusal(err) || permanent(err) {
-			return m, err
-		}
-		if err := wait.sleep(ctx); err != nil {
-			return message{}, fmt.Errorf("esjs: the leader of %s did not answer: %w", stream, err)
-		}
-	}
+	return untilAnswered(ctx, stream, func() (message, error) { return s.askLeaderOnce(ctx, stream, request) })
 }
 
 // askLeaderOnce asks STREAM.MSG.GET, which only the stream's leader answers.
@@ -98,7 +90,7 @@ func (s *Store) firstSequence(ctx context.Context, stream string) (uint64, error
 }
 
 func (s *Store) streamState(ctx context.Context, stream string) (jetstream.StreamState, error) {
-	info, err := s.streamInfo(ctx, stream, nil)
+	info, err := s.streamInfo(ctx, stream)
 	return info.State, err
 }
 
@@ -115,26 +107,28 @@ type streamInfo struct {
 	} `json:"cluster"`
 }
 
-// infoTimeout bounds one attempt to ask for a stream's state, which may hold a
+// listTimeout bounds one attempt to ask for a stream's state together with a
 // list of subjects: the server took 1.4 s for 100,000 of a million.
-const infoTimeout = 30 * time.Second
+const listTimeout = 30 * time.Second
 
 // streamInfo asks STREAM.INFO, again until ctx ends while no leader answers.
-func (s *Store) streamInfo(ctx context.Context, stream string, request []byte) (streamInfo, error) {
-	for wait := newPause(); ; {
-		info, err := s.streamInfoOnce(ctx, stream, request)
-		if err == nil || isRefusal(err) || permanent(err) {
-			return info, err
-		}
-		if err := wait.sleep(ctx); err != nil {
-			return streamInfo{}, fmt.Errorf("esjs: the leader of %s did not answer: %w", stream, err)
-		}
-	}
+func (s *Store) streamInfo(ctx context.Context, stream string) (streamInfo, error) {
+	return untilAnswered(ctx, stream, func() (streamInfo, error) { return s.streamInfoOnce(ctx, stream, nil, answerTimeout) })
 }
 
-func (s *Store) streamInfoOnce(ctx context.Context, stream string, request []byte) (streamInfo, error) {
+// subjectsInfo is streamInfo with a page of the subjects that a filter selects.
+func (s *Store) subjectsInfo(ctx context.Context, stream, filter string, offset int) (streamInfo, error) {
+	request := fmt.Appendf(nil, `{"subjects_filter":%q,"offset":%d}`, filter, offset)
+	timeout := answerTimeout
+	if strings.ContainsAny(filter, "*>") {
+		timeout = listTimeout
+	}
+	return untilAnswered(ctx, stream, func() (streamInfo, error) { return s.streamInfoOnce(ctx, stream, request, timeout) })
+}
+
+func (s *Store) streamInfoOnce(ctx context.Context, stream string, request []byte, timeout time.Duration) (streamInfo, error) {
 	var info streamInfo
-	reply, err := s.general.doWithin(ctx, &nats.Msg{Subject: "$JS.API.STREAM.INFO." + stream, Data: request}, infoTimeout)
+	reply, err := s.general.doWithin(ctx, &nats.Msg{Subject: "$JS.API.STREAM.INFO." + stream, Data: request}, timeout)
 	if err == nil {
 		err = json.Unmarshal(reply.Data, &info)
 	}

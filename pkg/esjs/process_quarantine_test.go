@@ -168,10 +168,7 @@ func TestTimerThatFailsQuarantinesItsInstance(t *testing.T) {
 		r.seen.await(t, "ill", "AssemblyStarted", "PartNoted")
 		p.quarantined(t, "ill: 0")
 		blessed.Store(true)
-		js, err := jetstream.New(d.Connect(t))
-		if err != nil {
-			t.Fatal(err)
-		}
+		js := jetStream(t, d.Connect(t))
 		stream, err := js.Stream(contextWithPatience(t), "TIMERS")
 		if err != nil {
 			t.Fatal(err)

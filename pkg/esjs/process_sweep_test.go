@@ -160,10 +160,7 @@ func TestSweepArmsWhatIsMissing(t *testing.T) {
 		r.place(t, "o-1", 500*time.Millisecond)
 		r.place(t, "o-2", 1500*time.Millisecond)
 		s.await(t, "both are handled", func() bool { return s.handled["assembly"] == 2 })
-		js, err := jetstream.New(d.Connect(t))
-		if err != nil {
-			t.Fatal(err)
-		}
+		js := jetStream(t, d.Connect(t))
 		if err := js.DeleteStream(contextWithPatience(t), "TIMERS"); err != nil {
 			t.Fatal(err)
 		}
@@ -199,10 +196,7 @@ func TestServerThatIsAwayParksNobody(t *testing.T) {
 	p := r.start(t, observed(s))
 	r.place(t, "o-0", 100*time.Millisecond)
 	s.await(t, "the process has timers", func() bool { return s.handled["assembly-timers"] == 2 })
-	js, err := jetstream.New(r.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, r.Connect(t))
 	if err := js.DeleteStream(contextWithPatience(t), "TIMERS"); err != nil {
 		t.Fatal(err)
 	}
@@ -257,10 +251,7 @@ func TestEndedInstancesLeaveTheList(t *testing.T) {
 	r.seen.await(t, "o-1", "AssemblyStarted", "PartNoted", "PartNoted", "Assembled")
 	r.seen.await(t, "o-2", "AssemblyStarted")
 	p.shutdown(t)
-	js, err := jetstream.New(r.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, r.Connect(t))
 	kv, err := js.KeyValue(contextWithPatience(t), openOnes)
 	if err != nil {
 		t.Fatal(err)

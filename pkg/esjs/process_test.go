@@ -10,7 +10,6 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 func observed(s *signals) options {
@@ -125,10 +124,7 @@ func TestProcessIgnoresInputsThatItConsumedBefore(t *testing.T) {
 func renewBucket(t *testing.T, d *esjstest.Deployment, bucket string) {
 	t.Helper()
 	ctx := contextWithPatience(t)
-	js, err := jetstream.New(d.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, d.Connect(t))
 	if err := js.DeleteKeyValue(ctx, bucket); err != nil {
 		t.Fatal(err)
 	}

@@ -48,26 +48,32 @@ func streamConfig(cfg Config) jetstream.StreamConfig {
 // well, because changing it under stored events could lose them. It needs the
 // right to create streams, which services do not need.
 func Provision(ctx context.Context, dial Dial, cfg Config) error {
-	return provision(ctx, dial, func(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
-		return provisionStore(ctx, nc, js, cfg.withDefaults())
+	return provision(ctx, dial, func(ctx context.Context, p provisioner) error {
+		return provisionStore(ctx, p, cfg.withDefaults())
 	})
 }
 
 const (
 	// provisionWait bounds one attempt to provision. A cluster that elects a
 	// leader meanwhile may never answer it.
-	provisionWait     = 10 * time.Second
-	provisionAttempts = 6
+	provisionWait  = 10 * time.Second
+	provisionPause = time.Second
 	// A cluster that has just started, lost a server or elects its leader answers for a
 	// moment that it has no peers to place a stream on, or is not available.
 	codeNoPeers      = 10005
 	codeNotAvailable = 10008
-	provisionPause   = time.Second
 )
 
-// provision connects and calls once, which can be repeated, again while the
-// server does not answer.
-func provision(ctx context.Context, dial Dial, once func(context.Context, *nats.Conn, jetstream.JetStream) error) error {
+// provisioner is the connection that creates and changes streams.
+type provisioner struct {
+	*requester
+	js jetstream.JetStream
+}
+
+// provision connects and calls once, again until ctx ends while the servers do not
+// answer. once looks before it creates or changes anything: what an attempt has
+// done whose answer was lost is there for the next one.
+func provision(ctx context.Context, dial Dial, once func(context.Context, provisioner) error) error {
 	nc, err := dial("provision")
 	if err != nil {
 		return fmt.Errorf("esjs: connect to provision: %w", err)
@@ -80,35 +86,46 @@ func provision(ctx context.Context, dial Dial, once func(context.Context, *nats.
 	if err := checkServer(nc); err != nil {
 		return err
 	}
-	for attempt := 1; ; attempt++ {
-		limited, cancel := context.WithTimeout(ctx, provisionWait)
-		err := once(limited, nc, js)
-		unanswered := limited.Err() != nil
+	p := provisioner{newRequester(nc, func(bool) {}), js}
+	for began := time.Now(); ; {
+		at := time.Now()
+		attempt, cancel := context.WithTimeout(ctx, provisionWait)
+		err := once(attempt, p)
+		silent := err != nil && attempt.Err() != nil
 		cancel()
-		var api *jetstream.APIError
-		waits := errors.As(err, &api) && (api.ErrorCode == codeNoPeers || api.ErrorCode == codeNotAvailable)
-		if err == nil || !unanswered && !waits || attempt == provisionAttempts || ctx.Err() != nil {
+		denied := p.deniedSince(at)
+		switch {
+		case silent && denied != nil:
+			return fmt.Errorf("esjs: provision: %w", denied)
+		case silent && ctx.Err() == nil:
+		case comesToPass(err) && time.Since(began) < followPatience && sleep(ctx, provisionPause):
+		default:
 			return err
-		}
-		if waits {
-			sleep(ctx, provisionPause)
 		}
 	}
 }
 
-func provisionStore(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, cfg Config) error {
+// comesToPass tells refusals that pass: those of a cluster that is not whole yet, and
+// that somebody has created meanwhile what was not there.
+func comesToPass(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == codeNoPeers || api.ErrorCode == codeNotAvailable) ||
+		errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, jetstream.ErrBucketExists)
+}
+
+func provisionStore(ctx context.Context, p provisioner, cfg Config) error {
 	want := streamConfig(cfg)
-	stream, err := findStream(ctx, js, cfg.Stream)
+	stream, err := p.findStream(ctx, cfg.Stream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		if _, err := js.CreateStream(ctx, want); err != nil {
+		if _, err := p.js.CreateStream(ctx, want); err != nil {
 			return fmt.Errorf("esjs: create stream %s: %w", cfg.Stream, err)
 		}
 		return nil
 	case err != nil:
-		return lookUpError(nc, cfg.Stream, err)
+		return err
 	}
-	have := stream.CachedInfo().Config
+	have := stream.Config
 	if diff := difference(have, want); len(diff) > 0 {
 		return configError(cfg.Stream, diff)
 	}
@@ -118,59 +135,32 @@ func provisionStore(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, 
 	if have.MaxBytes == want.MaxBytes && have.Replicas == want.Replicas && have.Compression == want.Compression {
 		return nil
 	}
-	if stored := stream.CachedInfo().State.Bytes; want.MaxBytes > 0 && stored > uint64(want.MaxBytes) {
+	if stored := stream.State.Bytes; want.MaxBytes > 0 && stored > uint64(want.MaxBytes) {
 		return fmt.Errorf("%w: stream %s: %d bytes are stored, which is more than the limit of %d", ErrConfig, cfg.Stream, stored, want.MaxBytes)
 	}
 	have.MaxBytes, have.Replicas, have.Compression = want.MaxBytes, want.Replicas, want.Compression
-	if _, err := js.UpdateStream(ctx, have); err != nil {
+	if _, err := p.js.UpdateStream(ctx, have); err != nil {
 		return fmt.Errorf("esjs: upgrade stream %s: %w", cfg.Stream, err)
 	}
 	return nil
 }
 
 // verify compares the stream with what the store needs.
-func verify(ctx context.Context, nc *nats.Conn, cfg Config) error {
-	if err := checkServer(nc); err != nil {
+func verify(ctx context.Context, r *requester, cfg Config) error {
+	if err := checkServer(r.nc); err != nil {
 		return err
 	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
-	stream, err := findStream(ctx, js, cfg.Stream)
+	stream, err := r.findStream(ctx, cfg.Stream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return fmt.Errorf("%w: there is no stream %s; provision the store first", ErrConfig, cfg.Stream)
 	case err != nil:
-		return lookUpError(nc, cfg.Stream, err)
+		return err
 	}
-	if diff := difference(stream.CachedInfo().Config, streamConfig(cfg)); len(diff) > 0 {
+	if diff := difference(stream.Config, streamConfig(cfg)); len(diff) > 0 {
 		return configError(cfg.Stream, diff)
 	}
 	return nil
-}
-
-// findStream asks for a stream until there is an answer or ctx ends: a stream of
-// a cluster that has no leader yet answers nothing at all.
-func findStream(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
-	for {
-		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
-		stream, err := js.Stream(attempt, name)
-		cancel()
-		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return stream, err
-		}
-	}
-}
-
-// lookUpError tells a server without JetStream, which answers in one of three
-// ways, from other failures.
-func lookUpError(nc *nats.Conn, stream string, err error) error {
-	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) ||
-		errors.Is(err, nats.ErrNoResponders) {
-		return fmt.Errorf("%w: enable it on %s, for the account that connects", ErrNoJetStream, nc.ConnectedUrlRedacted())
-	}
-	return fmt.Errorf("esjs: look up stream %s: %w", stream, err)
 }
 
 func checkServer(nc *nats.Conn) error {

@@ -16,10 +16,7 @@ import (
 func TestAStreamThatIsNotFitIsRefused(t *testing.T) {
 	d := esjstest.Server(t)
 	ctx := testContext(t)
-	js, err := jetstream.New(d.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, d.Connect(t))
 	if _, err := esjs.Open(ctx, d.Dial(), d.Config()); !errors.Is(err, esjs.ErrConfig) || !strings.Contains(err.Error(), "there is no stream EVENTS") {
 		t.Errorf("no stream: %v", err)
 	}
@@ -49,10 +46,7 @@ func TestAStreamThatIsNotFitIsRefused(t *testing.T) {
 func TestProvisionCompresses(t *testing.T) {
 	d := esjstest.Server(t)
 	ctx, cfg := testContext(t), d.Config()
-	js, err := jetstream.New(d.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, d.Connect(t))
 	for _, step := range []struct {
 		compress bool
 		want     jetstream.StoreCompression

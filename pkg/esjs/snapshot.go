@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // SnapshotPolicy says where and when snapshots are stored. A snapshot is also
@@ -66,12 +65,8 @@ type snapshotter[S any] struct {
 }
 
 func newSnapshotter[S any](ctx context.Context, store *Store, policy SnapshotPolicy[S]) (*snapshotter[S], error) {
-	js, err := jetstream.New(store.Conn())
-	if err != nil {
-		return nil, err
-	}
-	if _, err := js.KeyValue(ctx, policy.Bucket); err != nil {
-		return nil, fmt.Errorf("%w: snapshot bucket %q: %w", ErrConfig, policy.Bucket, err)
+	if _, err := store.general.findBucket(ctx, policy.Bucket); err != nil {
+		return nil, fmt.Errorf("snapshots: %w", err)
 	}
 	if policy.Every == 0 {
 		policy.Every = defaultSnapshotEvery

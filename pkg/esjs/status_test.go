@@ -9,17 +9,13 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Entries that are written while they are read move behind what was last, and
 // are found there.
 func TestSubscriptionsThatAreBusyAreShown(t *testing.T) {
 	r := newRig(t, esjstest.Server(t))
-	js, err := jetstream.New(r.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, r.Connect(t))
 	kv, err := js.KeyValue(within(t), subscriptions)
 	if err != nil {
 		t.Fatal(err)

@@ -142,7 +142,7 @@ func Open(ctx context.Context, dial Dial, cfg Config) (*Store, error) {
 		s.Close()
 		return nil, err
 	}
-	if err := verify(ctx, s.general.nc, cfg); err != nil {
+	if err := verify(ctx, s.general, cfg); err != nil {
 		s.Close()
 		return nil, err
 	}

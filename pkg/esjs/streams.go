@@ -59,7 +59,7 @@ func (s *Store) Streams(ctx context.Context, category string) iter.Seq2[StreamID
 // subjects lists a part of the subjects that a filter selects, with the number
 // of messages of each, as the leader's index has them, and how many there are in all.
 func (s *Store) subjects(ctx context.Context, filter string, offset int) (page map[string]uint64, total int, err error) {
-	info, err := s.streamInfo(ctx, s.cfg.Stream, fmt.Appendf(nil, `{"subjects_filter":%q,"offset":%d}`, filter, offset))
+	info, err := s.subjectsInfo(ctx, s.cfg.Stream, filter, offset)
 	return info.State.Subjects, info.Total, err
 }
 

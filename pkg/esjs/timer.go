@@ -65,11 +65,7 @@ func OpenTimers(ctx context.Context, store *Store, service string) (*Timers, err
 	if err := wire.CheckCategory(service); err != nil {
 		return nil, fmt.Errorf("%w: timers of service %q: %w", ErrConfig, service, err)
 	}
-	js, err := jetstream.New(store.Conn())
-	if err != nil {
-		return nil, fmt.Errorf("%w: timers: %w", ErrConfig, err)
-	}
-	if err := verifyTimerStream(ctx, js); err != nil {
+	if err := verifyTimerStream(ctx, store.general); err != nil {
 		return nil, err
 	}
 	return &Timers{store: store, service: service}, nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -44,27 +43,27 @@ func timerStreamConfig(replicas int) jetstream.StreamConfig {
 // [ErrConfig] and the difference, field by field. It needs the right to create
 // streams, which services do not need.
 func ProvisionTimers(ctx context.Context, dial Dial, replicas int) error {
-	return provision(ctx, dial, func(ctx context.Context, _ *nats.Conn, js jetstream.JetStream) error {
-		return provisionTimers(ctx, js, replicas)
+	return provision(ctx, dial, func(ctx context.Context, p provisioner) error {
+		return provisionTimers(ctx, p, replicas)
 	})
 }
 
-func provisionTimers(ctx context.Context, js jetstream.JetStream, replicas int) error {
+func provisionTimers(ctx context.Context, p provisioner, replicas int) error {
 	want := timerStreamConfig(replicas)
-	stream, err := findStream(ctx, js, timerStream)
+	stream, err := p.findStream(ctx, timerStream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		// A stream that takes the place of a lost one begins after its last
 		// message: positions in the old one are then before the first of the new one.
 		want.FirstSeq = uint64(time.Now().UnixMicro())
-		if _, err := js.CreateStream(ctx, want); err != nil {
+		if _, err := p.js.CreateStream(ctx, want); err != nil {
 			return fmt.Errorf("esjs: create stream %s: %w", timerStream, err)
 		}
 		return nil
 	case err != nil:
-		return fmt.Errorf("esjs: look up stream %s: %w", timerStream, err)
+		return err
 	}
-	have := stream.CachedInfo().Config
+	have := stream.Config
 	if diff := timerStreamDifference(have); len(diff) > 0 {
 		return configError(timerStream, diff)
 	}
@@ -72,22 +71,22 @@ func provisionTimers(ctx context.Context, js jetstream.JetStream, replicas int) 
 		return nil
 	}
 	have.Replicas = want.Replicas
-	if _, err := js.UpdateStream(ctx, have); err != nil {
+	if _, err := p.js.UpdateStream(ctx, have); err != nil {
 		return fmt.Errorf("esjs: upgrade stream %s: %w", timerStream, err)
 	}
 	return nil
 }
 
 // verifyTimerStream refuses a stream that is missing or would lose timers.
-func verifyTimerStream(ctx context.Context, js jetstream.JetStream) error {
-	stream, err := findStream(ctx, js, timerStream)
+func verifyTimerStream(ctx context.Context, r *requester) error {
+	stream, err := r.findStream(ctx, timerStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("%w: stream %s does not exist; provision the timers first", ErrConfig, timerStream)
 	}
 	if err != nil {
-		return fmt.Errorf("esjs: stream %s: %w", timerStream, err)
+		return err
 	}
-	if diff := timerStreamDifference(stream.CachedInfo().Config); len(diff) > 0 {
+	if diff := timerStreamDifference(stream.Config); len(diff) > 0 {
 		return configError(timerStream, diff)
 	}
 	return nil

@@ -10,7 +10,6 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Timers that were armed fire after the server's process was killed, also those
@@ -53,10 +52,7 @@ func TestTimersSurviveAKilledServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, nc)
 	stream, err := js.Stream(within(t), "TIMERS")
 	if err != nil {
 		t.Fatal(err)

@@ -40,10 +40,7 @@ func openTimers(t *testing.T, d *esjstest.Deployment, service string) (*esjs.Tim
 	if err != nil {
 		t.Fatal(err)
 	}
-	js, err := jetstream.New(d.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, d.Connect(t))
 	stream, err := js.Stream(ctx, "TIMERS")
 	if err != nil {
 		t.Fatal(err)
@@ -259,10 +256,7 @@ func TestProvisionTimers(t *testing.T) {
 		t.Errorf("a service that is not a token: %v, want ErrConfig", err)
 	}
 
-	js, err := jetstream.New(d.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, d.Connect(t))
 	if err := js.DeleteStream(ctx, "TIMERS"); err != nil {
 		t.Fatal(err)
 	}

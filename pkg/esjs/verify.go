@@ -132,7 +132,7 @@ func Verify[E Event](ctx context.Context, store *Store, codec *Codec[E], cfg Ver
 }
 
 func (s *Store) verifyLog(ctx context.Context, decode func(Record) error, cfg VerifyConfig) (VerifyReport, error) {
-	info, err := s.streamInfo(ctx, s.cfg.Stream, nil)
+	info, err := s.streamInfo(ctx, s.cfg.Stream)
 	if err != nil {
 		return VerifyReport{}, err
 	}
@@ -150,7 +150,7 @@ func (s *Store) verifyLog(ctx context.Context, decode func(Record) error, cfg Ve
 			return v.report, err
 		}
 	}
-	if info, err = s.streamInfo(ctx, s.cfg.Stream, nil); err != nil {
+	if info, err = s.streamInfo(ctx, s.cfg.Stream); err != nil {
 		return v.report, err
 	}
 	if leader := info.Cluster.Leader; leader != v.report.Leader {

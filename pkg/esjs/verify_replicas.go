@@ -24,7 +24,7 @@ import (
 // first one has a [FindingReplica]. Errors: those of Verify; [ErrUnavailable] when
 // a replica is offline or does not become the leader.
 func VerifyReplicas[E Event](ctx context.Context, store *Store, codec *Codec[E], cfg VerifyConfig) ([]VerifyReport, error) {
-	info, err := store.streamInfo(ctx, store.cfg.Stream, nil)
+	info, err := store.streamInfo(ctx, store.cfg.Stream)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (s *Store) lead(ctx context.Context, server string) error {
 func (s *Store) leaderNow(ctx context.Context) (string, error) {
 	attempt, cancel := context.WithTimeout(ctx, answersLeader)
 	defer cancel()
-	info, err := s.streamInfoOnce(attempt, s.cfg.Stream, nil)
+	info, err := s.streamInfoOnce(attempt, s.cfg.Stream, nil, answersLeader)
 	if err != nil && attempt.Err() != nil {
 		return "", errNoAnswer
 	}

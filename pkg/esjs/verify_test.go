@@ -75,7 +75,7 @@ func TestVerifyFindsNothingInASoundLog(t *testing.T) {
 
 func TestVerifyFindsWhatIsNotAsItWasWritten(t *testing.T) {
 	d := esjstest.Server(t)
-	store, js := d.Store(t), jetstreamOf(t, d)
+	store, js := d.Store(t), jetStream(t, d.Connect(t))
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	publish := func(key string, body []byte) {
 		t.Helper()

@@ -41,6 +41,7 @@ const (
 	loseDelivery
 	missingRead
 	rottenRead
+	loseAnyRequest
 )
 
 // Faults returns a fault injector for stores of the deployment, with nothing armed.

@@ -119,6 +119,9 @@ func (c *faultyConn) fromClient(f frame) ([]byte, error) {
 	}
 	if f.inbox() != "" {
 		c.faults.request()
+		if c.faults.take(loseAnyRequest) {
+			return nil, nil
+		}
 	}
 	if f.asksForCommit() {
 		c.mu.Lock()

@@ -21,6 +21,10 @@ func (f *Faults) BeforeRequest(n int, other func()) {
 	f.steps = append(f.steps, step{at: f.requests + n, do: other})
 }
 
+// LoseRequests lets the next n requests, whatever they ask for, be lost while the
+// connection stays: nobody answers them, as in a cluster that elects a leader.
+func (f *Faults) LoseRequests(n int) { f.arm(loseAnyRequest, n) }
+
 // Requests returns how many requests were sent so far.
 func (f *Faults) Requests() int {
 	f.mu.Lock()

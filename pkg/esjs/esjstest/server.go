@@ -9,9 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 )
 
@@ -149,25 +148,13 @@ func directory(t testing.TB) string {
 	return filepath.Join(dir, "data")
 }
 
-// answered repeats a request that can be repeated while nobody answers it, as a
-// cluster that elects a leader does not. ctx bounds it, and [patience].
+// answered makes a request until it is answered; see [esjs.Answered]. ctx bounds it, and
+// [patience].
 func answered(ctx context.Context, request func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for {
-		attempt, stop := context.WithTimeout(ctx, patience/12)
-		err := request(attempt)
-		stop()
-		silent := errors.Is(err, context.DeadlineExceeded) ||
-			errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
-		if !silent || ctx.Err() != nil {
-			return err
-		}
-		select {
-		case <-time.After(20 * time.Millisecond): // no responders are told at once
-		case <-ctx.Done():
-		}
-	}
+	_, err := esjs.Answered(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, request(ctx) })
+	return err
 }
 
 // until waits for a condition that nobody signals, and tells whether it came true.

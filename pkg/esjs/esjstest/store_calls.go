@@ -230,7 +230,7 @@ var provisionClauses = []clause{
 			if err != nil {
 				t.Fatal(err)
 			}
-			stream, err := js.Stream(bounded(t), cfg.Stream)
+			stream, err := esjs.Answered(bounded(t), func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, cfg.Stream) })
 			if err != nil || stream.CachedInfo().Config.MaxBytes != limit {
 				t.Fatalf("the limit is not %d: %v", limit, err)
 			}

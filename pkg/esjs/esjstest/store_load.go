@@ -140,7 +140,7 @@ var loadClauses = []clause{
 		if err != nil {
 			t.Fatal(err)
 		}
-		kv, err := js.KeyValue(bounded(t), s.bucket())
+		kv, err := esjs.Answered(bounded(t), func(ctx context.Context) (jetstream.KeyValue, error) { return js.KeyValue(ctx, s.bucket()) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,8 @@ var loadClauses = []clause{
 			"ahead of the log":       {place(99, last+1, `{"sum":77}`), true},
 			"far ahead of the log":   {place(4, last+1_000_000, `{"sum":77}`), true},
 		} {
-			if _, err := kv.PutString(bounded(t), "counter.a", c.body); err != nil {
+			err := answered(bounded(t), func(ctx context.Context) error { _, err := kv.PutString(ctx, "counter.a", c.body); return err })
+			if err != nil {
 				t.Fatal(err)
 			}
 			loaded, err := s.handler(t, s.open(t), esjs.HandlerConfig[total]{Snapshots: s.policy(-1)}).Load(bounded(t), "a")

@@ -82,11 +82,11 @@ func rowNames(t *testing.T, d *esjstest.Deployment, bucket string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kv, err := js.KeyValue(t.Context(), bucket)
+	kv, err := esjs.Answered(t.Context(), func(ctx context.Context) (jetstream.KeyValue, error) { return js.KeyValue(ctx, bucket) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := kv.Keys(t.Context())
+	all, err := esjs.Answered(t.Context(), func(ctx context.Context) ([]string, error) { return kv.Keys(ctx) })
 	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
 		t.Fatal(err)
 	}
@@ -197,7 +197,9 @@ func TestOpeningTakesOverAClaim(t *testing.T) {
 			if jsErr != nil {
 				return jsErr
 			}
-			_, putErr := js.Publish(ctx, "$KV.VIEWS.view_v1.row.b", []byte(`{"version":1,"position":"0-1","state":{"Times":1,"Last":1}}`))
+			_, putErr := esjs.Answered(ctx, func(ctx context.Context) (*jetstream.PubAck, error) {
+				return js.Publish(ctx, "$KV.VIEWS.view_v1.row.b", []byte(`{"version":1,"position":"0-1","state":{"Times":1,"Last":1}}`))
+			})
 			return errors.Join(err, putErr)
 		}))
 		if !errors.Is(err, esjs.ErrConflict) {
