@@ -15,10 +15,9 @@ import (
 )
 
 const (
-	answerTimeout = 5 * time.Second
 	// leaderPatience is how long a bucket may be without a leader, which then has
-	// nobody to answer, before that is an error.
-	leaderPatience = 2 * time.Second
+	// nobody to answer, before that is an error: longer than an election.
+	leaderPatience = 15 * time.Second
 	// writeAttempts of one entry: a cluster now and then refuses a write as a
 	// conflict although nobody else has written.
 	writeAttempts = 4
@@ -42,19 +41,13 @@ type apiAnswer struct {
 	} `json:"message"`
 }
 
+// ask makes a request, and again while nobody answers it. All of them can be repeated:
+// a write that was stored before is refused then, and settled by reading.
 func (b bucket) ask(ctx context.Context, msg *nats.Msg) (apiAnswer, error) {
-	limited, cancel := context.WithTimeout(ctx, answerTimeout)
+	limited, cancel := context.WithTimeout(ctx, leaderPatience)
 	defer cancel()
 	var answer apiAnswer
-	reply, err := b.nc.RequestMsgWithContext(limited, msg)
-	for began := time.Now(); errors.Is(err, nats.ErrNoResponders) && time.Since(began) < leaderPatience; {
-		select {
-		case <-time.After(50 * time.Millisecond):
-			reply, err = b.nc.RequestMsgWithContext(limited, msg)
-		case <-ctx.Done():
-			return answer, ctx.Err()
-		}
-	}
+	reply, err := esjs.Answered(limited, func(ctx context.Context) (*nats.Msg, error) { return b.nc.RequestMsgWithContext(ctx, msg) })
 	switch {
 	case err == nil:
 		err = json.Unmarshal(reply.Data, &answer)

@@ -235,6 +235,39 @@ func TestOpeningTakesOverAClaim(t *testing.T) {
 	})
 }
 
+// Whichever one of its requests is lost, a call of the sink makes it again.
+func TestALostRequestIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t)
+	provision(t, d, "VIEWS")
+	d.Store(t) // provisions
+	f := d.Faults()
+	store, err := esjs.Open(t.Context(), f.Dial(), d.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	sink := kvsink.New(store, "VIEWS")
+	event := esjs.Record{Position: at(t, 1), Version: 1}
+	for n := 1; ; n++ {
+		name := fmt.Sprintf("view%d_v1", n)
+		f.BeforeRequest(n, func() { f.LoseRequests(1) })
+		_, opened := sink.Open(t.Context(), name, nil)
+		committed := sink.Commit(t.Context(), name, moving(at(t, 1), func(ctx context.Context, tx *kvsink.Tx) error { return see(ctx, tx, "a", event) }))
+		var got seen
+		_, read := sink.Get(t.Context(), name, "a", &got)
+		if err := errors.Join(opened, committed, read); err != nil || got != (seen{1, 1}) {
+			t.Fatalf("request %d is lost: the row is %+v, %v", n, got, err)
+		}
+		if f.Armed() > 0 {
+			if n < 5 {
+				t.Errorf("only %d requests were made", n-1)
+			}
+			return
+		}
+	}
+}
+
 func TestTroubleOfTheBucketIsUnavailable(t *testing.T) {
 	d := esjstest.Server(t)
 	store := d.Store(t)
