@@ -84,7 +84,7 @@ func TestHandoverByCleanStops(t *testing.T) {
 // leave nothing out.
 func TestHandoverByPartitions(t *testing.T) {
 	r := newRig(t, esjstest.Server(t))
-	r.cfg.Lease = time.Second
+	r.cfg.Lease = 3 * time.Second
 	got := newHandled(t, 0)
 	var links []*link
 	var instances []*running

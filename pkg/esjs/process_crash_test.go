@@ -89,6 +89,13 @@ func TestProcessThatCrashesAnywhereGoesOnWhereItWas(t *testing.T) {
 						store.Close()
 					}
 				})
+				config := o.config
+				o.config = func(c *esjs.ProcessConfig) {
+					c.Lease = time.Second // who crashes does not release it
+					if config != nil {
+						config(c)
+					}
+				}
 				p := r.startOn(t, store, o)
 				select {
 				case err := <-p.ended:

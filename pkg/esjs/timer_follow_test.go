@@ -56,7 +56,7 @@ func TestFiredTimersAreDeliveredToTheirService(t *testing.T) {
 			t.Errorf("fired %+v with id %s, want payment's timer at %s", f, f.ID(), at)
 		}
 		s.await(t, "the nonsense is parked", func() bool { return s.parked["expiries"] == 1 })
-		s.await(t, "the timer is handled", func() bool { return s.handled["expiries"] == 1 && s.late > 0 })
+		s.await(t, "the timer is handled", func() bool { return s.handled["expiries"] >= 1 && s.late > 0 })
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("the subscription ended with %v", err)
