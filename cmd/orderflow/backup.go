@@ -24,6 +24,9 @@ const (
 	commandStream = "COMMANDS"
 	// backupIdle is how long a server may send nothing of a stream.
 	backupIdle = time.Minute
+	// backupTries of one stream: a server sends nothing to who was not there two seconds after it began, and ends
+	// when nobody has thanked for five, as happens on a machine that is busy or while a cluster elects.
+	backupTries = 3
 	// managing bounds a request about a stream.
 	managing = 10 * time.Second
 )
@@ -175,19 +178,42 @@ func backup(ctx context.Context, nc *nats.Conn, m *jsm.Manager, path string, bar
 
 // take adds one stream to the file.
 func (w *backupWriter) take(ctx context.Context, m *jsm.Manager, name string, bar *bar) error {
-	stream, err := m.LoadStream(name)
+	stream, err := loadStream(ctx, m, name)
 	if jsm.IsNatsError(err, noStream) {
 		return fail(exitConfiguration, "there is no such stream; is this the server of the system?")
 	}
 	if err != nil {
 		return err
 	}
+	for try := 1; ; try++ {
+		came, err := w.tryTake(ctx, stream, bar)
+		if err == nil || came || try == backupTries || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// tryTake is one try, and tells whether the stream came as it should, whatever became of it then.
+func (w *backupWriter) tryTake(ctx context.Context, stream *jsm.Stream, bar *bar) (came bool, err error) {
 	spool, err := os.CreateTemp(w.directory(), backupTemporary)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = spool.Close(); _ = os.Remove(spool.Name()) }()
+	p, config, err := receive(ctx, stream, spool, bar)
+	if err != nil {
+		return false, err
+	}
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return true, err
+	}
+	bar.end("%s: %d messages, %s", p.Stream, p.Messages, bytesOf(p.Bytes))
+	return true, w.add(p, []byte(config), spool)
+}
 
+// receive lets the server send a stream into a file, and reads what came.
+func receive(ctx context.Context, stream *jsm.Stream, spool *os.File, bar *bar) (p piece, config string, err error) {
+	name := stream.Name()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	idle := time.AfterFunc(backupIdle, func() { cancel(fmt.Errorf("the server has sent nothing for %v", backupIdle)) })
@@ -207,22 +233,15 @@ func (w *backupWriter) take(ctx context.Context, m *jsm.Manager, name string, ba
 	}
 	if _, err := stream.SnapshotToBuffer(ctx, data, writing(func(p []byte) (int, error) { return meta.WriteString(string(p)) }), options...); err != nil {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return p, "", context.Cause(ctx)
 		}
-		return err
+		return p, "", err
 	}
 	if _, err := spool.Seek(0, io.SeekStart); err != nil {
-		return err
+		return p, "", err
 	}
-	p, err := scan(name, spool, size)
-	if err != nil {
-		return err
-	}
-	if _, err := spool.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	bar.end("%s: %d messages, %s", name, p.Messages, bytesOf(size))
-	return w.add(p, []byte(meta.String()), spool)
+	p, err = scan(name, spool, size)
+	return p, meta.String(), err
 }
 
 // writing is a writer that need not be closed.

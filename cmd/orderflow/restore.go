@@ -73,7 +73,7 @@ A projector whose database knows more than the backup refuses to run: give it an
 
 func (s *shellFlags) restore(cmd *cobra.Command, nc *nats.Conn, m *jsm.Manager, b *backupReader, replicas int, bar *bar) error {
 	ctx := cmd.Context()
-	if err := wantEmpty(m); err != nil {
+	if err := wantEmpty(ctx, m); err != nil {
 		return err
 	}
 	_, events, _, err := b.stream(eventStream)
@@ -87,11 +87,11 @@ func (s *shellFlags) restore(cmd *cobra.Command, nc *nats.Conn, m *jsm.Manager, 
 	// The events come last: a store that has any has everything.
 	for i, p := range b.manifest.Parts {
 		if err := b.bringBack(ctx, m, p, cfg.Replicas, bar); err != nil {
-			return errors.Join(fmt.Errorf("restore of stream %s: %w", p.Stream, err), remove(m, b.manifest.Parts[:i+1]))
+			return errors.Join(fmt.Errorf("restore of stream %s: %w", p.Stream, err), remove(ctx, m, b.manifest.Parts[:i+1]))
 		}
 	}
 	if err := compare(ctx, nc, b.manifest.part(eventStream), bar); err != nil {
-		return errors.Join(err, remove(m, b.manifest.Parts))
+		return errors.Join(err, remove(ctx, m, b.manifest.Parts))
 	}
 	return s.read(ctx, cmd, func(store *esjs.Store) error {
 		if err := provision(ctx, s.dialExternal("provision", zerolog.Nop()), cfg); err != nil {
@@ -110,17 +110,17 @@ func (s *shellFlags) restore(cmd *cobra.Command, nc *nats.Conn, m *jsm.Manager, 
 
 // wantEmpty refuses a server on which a stream of the system has ever had a message, and
 // removes those that never had: a restored stream must not be there before.
-func wantEmpty(m *jsm.Manager) error {
+func wantEmpty(ctx context.Context, m *jsm.Manager) error {
 	var empty []*jsm.Stream
 	for _, name := range slices.Concat(backupStreams(), snapshotStreams()) {
-		stream, err := m.LoadStream(name)
+		stream, err := loadStream(ctx, m, name)
 		if jsm.IsNatsError(err, noStream) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		state, err := stream.State()
+		state, err := stream.LatestState() // as it was loaded
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func wantEmpty(m *jsm.Manager) error {
 		empty = append(empty, stream)
 	}
 	for _, stream := range empty {
-		if err := stream.Delete(); err != nil {
+		if err := deleteStream(ctx, m, stream.Name()); err != nil {
 			return fmt.Errorf("the empty stream %s is in the way: %w", stream.Name(), err)
 		}
 	}
@@ -139,6 +139,24 @@ func wantEmpty(m *jsm.Manager) error {
 
 // noStream is the server's code for a stream that is not there.
 const noStream = 10059
+
+// loadStream looks a stream up.
+func loadStream(ctx context.Context, m *jsm.Manager, name string) (stream *jsm.Stream, err error) {
+	err = service.Answered(ctx, func(context.Context) error { // of which each try ends after "managing"
+		stream, err = m.LoadStream(name)
+		return err
+	})
+	return stream, err
+}
+
+// deleteStream removes a stream, if it is there.
+func deleteStream(ctx context.Context, m *jsm.Manager, name string) error {
+	err := service.Answered(ctx, func(context.Context) error { return m.DeleteStream(name) })
+	if jsm.IsNatsError(err, noStream) {
+		return nil
+	}
+	return err
+}
 
 const (
 	restoreTries = 20 // of one stream, on a cluster that is not ready for it
@@ -159,7 +177,7 @@ func (b *backupReader) bringBack(ctx context.Context, m *jsm.Manager, p piece, r
 			return err
 		}
 		// What was begun is in the way of the next try.
-		if err := m.DeleteStream(p.Stream); err != nil && !jsm.IsNatsError(err, noStream) {
+		if err := deleteStream(ctx, m, p.Stream); err != nil {
 			return err
 		}
 		select {
@@ -172,10 +190,10 @@ func (b *backupReader) bringBack(ctx context.Context, m *jsm.Manager, p piece, r
 
 // passes tells what a cluster says that has just been started, or has lost a server: one
 // of its servers takes the stream and the one that is asked has not heard of it yet, or not
-// all of them are there. A stream that is there is what another try has begun.
+// all of them are there, or nobody answers. A stream that is there is what another try has begun.
 func passes(err error, try int) bool {
 	const notEnoughPeers, unavailable, inUse = 10005, 10008, 10058
-	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) ||
+	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) ||
 		jsm.IsNatsError(err, notEnoughPeers) || jsm.IsNatsError(err, unavailable) || try > 1 && jsm.IsNatsError(err, inUse)
 }
 
@@ -208,7 +226,11 @@ func compare(ctx context.Context, nc *nats.Conn, want piece, bar *bar) error {
 	if err != nil {
 		return err
 	}
-	consumer, err := js.OrderedConsumer(ctx, want.Stream, jetstream.OrderedConsumerConfig{})
+	var consumer jetstream.Consumer
+	err = service.Answered(ctx, func(ctx context.Context) error {
+		consumer, err = js.OrderedConsumer(ctx, want.Stream, jetstream.OrderedConsumerConfig{})
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -242,11 +264,11 @@ func compare(ctx context.Context, nc *nats.Conn, want piece, bar *bar) error {
 	return nil
 }
 
-// remove removes what was restored.
-func remove(m *jsm.Manager, parts []piece) error {
+// remove removes what was restored, also when ctx has ended.
+func remove(ctx context.Context, m *jsm.Manager, parts []piece) error {
 	var errs []error
 	for _, p := range parts {
-		if err := m.DeleteStream(p.Stream); err != nil && !jsm.IsNatsError(err, noStream) {
+		if err := deleteStream(context.WithoutCancel(ctx), m, p.Stream); err != nil {
 			errs = append(errs, fmt.Errorf("%s stays behind: %w", p.Stream, err))
 		}
 	}

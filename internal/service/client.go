@@ -65,7 +65,19 @@ func (c Client) Enqueue(ctx context.Context, cmd Command) (number uint64, err er
 	if err != nil {
 		return 0, err
 	}
-	ack, err := js.PublishMsg(ctx, msg)
+	var ack *jetstream.PubAck
+	publish := func(ctx context.Context) error {
+		ack, err = js.PublishMsg(ctx, msg)
+		if errors.Is(err, jetstream.ErrNoStreamResponse) {
+			return asProblem(err) // which is known at once, and final: there may be no such queue
+		}
+		return err
+	}
+	if cmd.ID == "" { // it cannot be told from itself
+		err = publish(ctx)
+	} else {
+		err = Answered(ctx, publish)
+	}
 	if err != nil {
 		return 0, asProblem(fmt.Errorf("queue %s: %w", msg.Subject, err))
 	}

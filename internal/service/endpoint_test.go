@@ -19,7 +19,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-const patience = 90 * time.Second
+// patience bounds every wait: much longer than anything takes on a loaded machine.
+const patience = 3 * time.Minute
 
 // rig is a category "jar" that is served on a real server.
 type rig struct {
@@ -45,10 +46,16 @@ func newEnv(t *testing.T) (*service.Env, *nats.Conn) {
 	if err := service.ProvisionQueue(t.Context(), d.Dial(), 1); err != nil {
 		t.Fatal(err)
 	}
+	return newEnvOn(t, d, d.Dial()), d.Connect(t)
+}
+
+// newEnvOn is an environment whose own connections are made by dial.
+func newEnvOn(t *testing.T, d *esjstest.Deployment, dial esjs.Dial) *service.Env {
+	t.Helper()
 	return &service.Env{
-		Name: "jars", Dial: d.Dial(), Store: d.Store(t),
+		Name: "jars", Dial: dial, Store: d.Store(t),
 		Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel), Metrics: service.NewMetrics(), Health: service.NewHealth(),
-	}, d.Connect(t)
+	}
 }
 
 func serve(t *testing.T, c service.Commands, prepare ...func(*service.Env)) *rig {

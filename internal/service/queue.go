@@ -77,6 +77,13 @@ func ProvisionQueue(ctx context.Context, dial esjs.Dial, replicas int, categorie
 		return err
 	}
 	want := queueConfig(replicas, categories)
+	if err := Answered(ctx, func(ctx context.Context) error { return provisionQueue(ctx, js, want) }); err != nil {
+		return fmt.Errorf("stream %s: %w", queueStream, err)
+	}
+	return esjs.ProvisionBucket(ctx, dial, parkedBucket, replicas)
+}
+
+func provisionQueue(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
 	stream, err := js.Stream(ctx, queueStream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
@@ -88,10 +95,7 @@ func ProvisionQueue(ctx context.Context, dial esjs.Dial, replicas int, categorie
 			_, err = js.UpdateStream(ctx, have)
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", queueStream, err)
-	}
-	return esjs.ProvisionBucket(ctx, dial, parkedBucket, replicas)
+	return err
 }
 
 // queue is the stream and the bucket of what is parked, on a connection of their own.
@@ -105,9 +109,12 @@ func openQueue(ctx context.Context, nc *nats.Conn) (q queue, err error) {
 	if q.js, err = jetstream.New(nc); err != nil {
 		return q, err
 	}
-	if q.stream, err = q.js.Stream(ctx, queueStream); err == nil {
-		q.parked, err = q.js.KeyValue(ctx, parkedBucket)
-	}
+	err = Answered(ctx, func(ctx context.Context) (err error) {
+		if q.stream, err = q.js.Stream(ctx, queueStream); err == nil {
+			q.parked, err = q.js.KeyValue(ctx, parkedBucket)
+		}
+		return err
+	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) {
 		err = fmt.Errorf("%w: %w", esjs.ErrConfig, err)
 	}
@@ -120,15 +127,19 @@ func openQueue(ctx context.Context, nc *nats.Conn) (q queue, err error) {
 // lane returns the durable consumer of one lane of a category, and creates it when it
 // is missing. It has one command under way: more would be given out in another
 // order when a service fails, and after that nothing says which one was first.
-func (q queue) lane(ctx context.Context, category string, number int) (jetstream.Consumer, error) {
-	return q.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable:       fmt.Sprintf("%s-%d", category, number),
-		FilterSubject: fmt.Sprintf("%s%d.%s.>", queuePrefix, number, category),
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       queueAckWait,
-		MaxAckPending: 1,
-		MaxDeliver:    -1,
+func (q queue) lane(ctx context.Context, category string, number int) (lane jetstream.Consumer, err error) {
+	err = Answered(ctx, func(ctx context.Context) error {
+		lane, err = q.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+			Durable:       fmt.Sprintf("%s-%d", category, number),
+			FilterSubject: fmt.Sprintf("%s%d.%s.>", queuePrefix, number, category),
+			AckPolicy:     jetstream.AckExplicitPolicy,
+			AckWait:       queueAckWait,
+			MaxAckPending: 1,
+			MaxDeliver:    -1,
+		})
+		return err
 	})
+	return lane, err
 }
 
 // published is the subject that a stored command was sent to: without the lane.
@@ -150,15 +161,22 @@ func ReadQueue(ctx context.Context, nc *nats.Conn) (QueueStatus, error) {
 	if err != nil {
 		return QueueStatus{}, err
 	}
-	info, err := q.stream.Info(ctx, jetstream.WithSubjectFilter(queuePrefix+">"))
+	status := QueueStatus{Waiting: map[string]uint64{}}
+	var info *jetstream.StreamInfo
+	err = Answered(ctx, func(ctx context.Context) error {
+		info, err = q.stream.Info(ctx, jetstream.WithSubjectFilter(queuePrefix+">"))
+		return err
+	})
 	if err != nil {
 		return QueueStatus{}, fmt.Errorf("stream %s: %w", queueStream, err)
 	}
-	status := QueueStatus{Waiting: map[string]uint64{}}
 	for subject, count := range info.State.Subjects {
 		category, _, _ := strings.Cut(strings.TrimPrefix(published(subject), queuePrefix), ".")
 		status.Waiting[category] += count
 	}
-	status.Parked, status.Dropped, err = q.allParked(ctx)
+	err = Answered(ctx, func(ctx context.Context) error {
+		status.Parked, status.Dropped, err = q.allParked(ctx)
+		return err
+	})
 	return status, err
 }

@@ -80,10 +80,14 @@ func (q queue) park(ctx context.Context, p ParkedCommand) error {
 		return err
 	}
 	key := parkedKey(p.Category, p.Number)
-	_, err = q.parked.Create(ctx, key, value)
+	err = Answered(ctx, func(ctx context.Context) error {
+		_, err := q.parked.Create(ctx, key, value)
+		return err
+	})
 	if !errors.Is(err, jetstream.ErrKeyExists) {
 		return err
 	}
+	// It may be this one, of an earlier try whose answer was lost.
 	other, _, err := q.findParked(ctx, key)
 	if err == nil && !other.QueuedAt.Equal(p.QueuedAt) {
 		err = fmt.Errorf("another command, which was queued at %s, is parked as %s; release or drop that one first", other.QueuedAt.Format(time.RFC3339), key)
@@ -101,15 +105,24 @@ func (q queue) isDecided(ctx context.Context, category string, meta *jetstream.M
 	if err != nil && !errors.Is(err, esjs.ErrNotFound) {
 		return false, err
 	}
-	_, err = q.parked.Get(ctx, droppedKey(category, meta.Sequence.Stream, meta.Timestamp))
+	_, err = q.get(ctx, droppedKey(category, meta.Sequence.Stream, meta.Timestamp))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
+// get reads an entry of the bucket.
+func (q queue) get(ctx context.Context, key string) (entry jetstream.KeyValueEntry, err error) {
+	err = Answered(ctx, func(ctx context.Context) error {
+		entry, err = q.parked.Get(ctx, key)
+		return err
+	})
+	return entry, err
+}
+
 func (q queue) findParked(ctx context.Context, key string) (p ParkedCommand, revision uint64, err error) {
-	entry, err := q.parked.Get(ctx, key)
+	entry, err := q.get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return p, 0, fmt.Errorf("%w: no command is parked as %s", esjs.ErrNotFound, key)
 	}
@@ -146,6 +159,9 @@ func (q queue) allParked(ctx context.Context) (parked []ParkedCommand, dropped [
 		} else {
 			parked = append(parked, d.ParkedCommand)
 		}
+	}
+	if ctx.Err() != nil { // then the list ends early, and does not say so
+		return nil, nil, fmt.Errorf("bucket %s: %w", parkedBucket, ctx.Err())
 	}
 	slices.SortFunc(parked, func(a, b ParkedCommand) int {
 		return cmp.Or(strings.Compare(a.Category, b.Category), cmp.Compare(a.Number, b.Number))
@@ -195,8 +211,8 @@ func (t taker) decide(decision string, do func(context.Context, DroppedCommand) 
 		if err := do(ctx, DroppedCommand{ParkedCommand: p, By: actor, Reason: clip(body.Reason), DroppedAt: time.Now().UTC()}); err != nil {
 			return Reply{}, err
 		}
-		if err := t.parked.Delete(ctx, key, jetstream.LastRevision(revision)); err != nil {
-			return Reply{}, &esjs.Rejection{Code: "conflict", Message: "somebody else decided about " + key + " at the same time: " + err.Error(), Status: http.StatusConflict}
+		if err := t.unpark(ctx, key, revision); err != nil {
+			return Reply{}, err
 		}
 		t.env.Log.Info().Str("command", key).Str("subject", clip(p.Subject)).Str("code", p.Code).
 			Str("actor", actor).Str("reason", clip(body.Reason)).Msg("a parked command was " + decision)
@@ -210,7 +226,10 @@ func (t taker) drop(ctx context.Context, d DroppedCommand) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.parked.Create(ctx, droppedKey(d.Category, d.Number, d.QueuedAt), value, jetstream.KeyTTL(droppedStays))
+	err = Answered(ctx, func(ctx context.Context) error {
+		_, err := t.parked.Create(ctx, droppedKey(d.Category, d.Number, d.QueuedAt), value, jetstream.KeyTTL(droppedStays))
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return nil
 	}
@@ -224,6 +243,27 @@ func (t taker) release(ctx context.Context, p DroppedCommand) error {
 		msg.Header[name] = values
 	}
 	msg.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("release:%s:%d", parkedKey(p.Category, p.Number), p.ParkedAt.UnixNano()))
-	_, err := t.js.PublishMsg(ctx, msg)
+	return Answered(ctx, func(ctx context.Context) error { // the message's id makes it one
+		_, err := t.js.PublishMsg(ctx, msg)
+		return err
+	})
+}
+
+// unpark removes a parked command, unless somebody else has decided about it.
+func (q queue) unpark(ctx context.Context, key string, revision uint64) error {
+	again := false
+	err := Answered(ctx, func(ctx context.Context) error {
+		err := q.parked.Delete(ctx, key, jetstream.LastRevision(revision))
+		if again && errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+			if _, err := q.parked.Get(ctx, key); errors.Is(err, jetstream.ErrKeyNotFound) {
+				return nil // the try before, whose answer was lost
+			}
+		}
+		again = true
+		return err
+	})
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		return &esjs.Rejection{Code: "conflict", Message: "somebody else decided about " + key + " at the same time: " + err.Error(), Status: http.StatusConflict}
+	}
 	return err
 }

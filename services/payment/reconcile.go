@@ -74,8 +74,15 @@ func (r *reconciler) run(ctx context.Context) error {
 	if r.js, err = jetstream.New(nc); err != nil {
 		return err
 	}
-	if r.stored, err = r.js.KeyValue(ctx, BucketReconciliation); err != nil {
-		return fmt.Errorf("%w: bucket %s: %w", esjs.ErrConfig, BucketReconciliation, err)
+	err = service.Answered(ctx, func(ctx context.Context) error {
+		r.stored, err = r.js.KeyValue(ctx, BucketReconciliation)
+		return err
+	})
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		err = fmt.Errorf("%w: %w", esjs.ErrConfig, err)
+	}
+	if err != nil {
+		return fmt.Errorf("bucket %s: %w", BucketReconciliation, err)
 	}
 	question := queries.PaymentReconciliation.Describe()
 	metadata, err := question.Metadata()
@@ -163,7 +170,7 @@ func (r *reconciler) answer(ctx context.Context, q queries.ReconciliationRequest
 // last returns the last comparison; the zero one when there is none.
 func (r *reconciler) last(ctx context.Context) (last queries.Reconciliation, revision uint64, err error) {
 	last.Mismatches = []queries.Mismatch{}
-	entry, err := r.stored.Get(ctx, lastKey)
+	entry, err := r.get(ctx, lastKey)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return last, 0, nil
 	}
@@ -174,6 +181,15 @@ func (r *reconciler) last(ctx context.Context) (last queries.Reconciliation, rev
 		return last, 0, fmt.Errorf("bucket %s: %w", BucketReconciliation, err)
 	}
 	return last, entry.Revision(), nil
+}
+
+// get reads an entry of the bucket.
+func (r *reconciler) get(ctx context.Context, key string) (entry jetstream.KeyValueEntry, err error) {
+	err = service.Answered(ctx, func(ctx context.Context) error {
+		entry, err = r.stored.Get(ctx, key)
+		return err
+	})
+	return entry, err
 }
 
 // compareAll compares, and stores and tells what it found, unless another instance has done so.
@@ -197,7 +213,16 @@ func (t *turn) compareAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.stored.Update(ctx, lastKey, value, revision); err != nil {
+	err = service.Answered(ctx, func(ctx context.Context) error {
+		_, err := t.stored.Update(ctx, lastKey, value, revision)
+		return err
+	})
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		if now, _, again := t.last(ctx); again == nil && now.Number == t.number && now.StartedAt.Equal(report.StartedAt) {
+			err = nil // it was stored before, and only the answer was lost
+		}
+	}
+	if err != nil {
 		return err
 	}
 	for _, m := range report.Unsettled {

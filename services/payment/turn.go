@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -22,9 +23,14 @@ type turn struct {
 	revision uint64
 }
 
-// take begins the turn of a number; ok is false when another instance has one.
+// take begins the turn of a number; ok is false when another instance has one, or when this one was given it and was not
+// told so: then nobody has it until it ends by itself.
 func (r *reconciler) take(ctx context.Context, number uint64) (t turn, ok bool, err error) {
-	revision, err := r.stored.Create(ctx, turnKey, []byte(strconv.FormatUint(number, 10)), jetstream.KeyTTL(r.lease))
+	var revision uint64
+	err = service.Answered(ctx, func(ctx context.Context) error {
+		revision, err = r.stored.Create(ctx, turnKey, []byte(strconv.FormatUint(number, 10)), jetstream.KeyTTL(r.lease))
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return turn{}, false, nil
 	}
@@ -90,7 +96,7 @@ func (t *turn) end(ctx context.Context) {
 
 // underWay is the number of the comparison that an instance is making; 0 when none is.
 func (r *reconciler) underWay(ctx context.Context) (number uint64, err error) {
-	entry, err := r.stored.Get(ctx, turnKey)
+	entry, err := r.get(ctx, turnKey)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return 0, nil
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/b144f99b/orderflow/internal/service/servicetest"
 	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/b144f99b/orderflow/services/payment"
+	"github.com/rs/zerolog"
 )
 
 // gate lets nobody read the PSP's list before it is opened, and counts who wants to.
@@ -84,12 +85,46 @@ func TestAComparisonIsTakenOver(t *testing.T) {
 	w.Until("the comparison is under way", func() bool { return g.asked.Load() == 1 })
 	crash()
 	w.start(payment.Config{Settle: time.Millisecond, PSP: service.PartnerConfig{Timeout: servicetest.Patience}, Lease: time.Second})
-	w.Until("another instance compares", func() bool { return g.asked.Load() == 2 })
+	w.Until("another instance compares", func() bool { return g.asked.Load() >= 2 })
 	close(g.opened)
 	cancel()
 	<-ended
 	w.Until("its comparison", func() bool {
-		answer, err := w.NC.Request(queries.PaymentReconciliation.Subject, nil, time.Second)
+		answer, err := w.NC.Request(queries.PaymentReconciliation.Subject, nil, servicetest.Patience)
 		return err == nil && string(answer.Data[:11]) == `{"number":1`
 	})
+}
+
+// A comparison that was stored, and of which only the answer was lost, is told as any other.
+func TestAComparisonWhoseAnswerIsLostIsTold(t *testing.T) {
+	w := newUnreadWorld(t)
+	w.behind("stranger", "authorise", "k", `{"amount":{"amount":"1.00","currency":"EUR"},"method_ref":"card-ok"}`)
+	faults := w.Server.Faults()
+	faults.BeforeAppend(func() {}) // takes the turn
+	faults.BeforeAppend(func() { faults.LoseAcks(1) })
+	env := w.Env("payment")
+	env.Dial = faults.Dial()
+	said := make(chan string, 100)
+	env.Log = env.Log.Hook(zerolog.HookFunc(func(_ *zerolog.Event, _ zerolog.Level, message string) { said <- message }))
+	w.Run(w.service(env, payment.Config{Settle: time.Millisecond, Lease: 3 * servicetest.Patience, PSP: service.PartnerConfig{Timeout: servicetest.Patience}}).Run)
+	for deadline := time.After(servicetest.Patience); ; {
+		select {
+		case message := <-said:
+			if message == "what the comparison with the payment provider found is not stored" {
+				t.Error("it was stored: " + message)
+			}
+			if message != "a payment differs from the payment provider's list" {
+				continue
+			}
+		case <-deadline:
+			t.Fatal("nobody was told what it found")
+		}
+		break
+	}
+	if r := w.reconciliation(false); r.Number != 1 || r.Counts["unknown_here"] != 1 {
+		t.Errorf("it found %+v", r)
+	}
+	if n := faults.Armed(); n != 0 {
+		t.Errorf("%d faults did not come", n)
+	}
 }
