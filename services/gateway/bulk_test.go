@@ -89,7 +89,8 @@ func next(page string) url.Values {
 // What became of each saga of a bulk retry is said as far as it is known: sent twice it
 // was already done, what was refused says why, and a timeout is not a refusal.
 func TestABulkRetrySaysWhatIsKnown(t *testing.T) {
-	r := newRig(t, gateway.Config{Timeout: 2 * time.Second})
+	t.Parallel() // two commands take all of their time
+	r := newRig(t, gateway.Config{Timeout: 10 * time.Second})
 	s := &sagas{versions: map[string]uint64{}, done: map[string]bool{}, hanging: map[string]bool{}, end: make(chan struct{})}
 	env := r.Env("saga")
 	env.Health.AwaitEndpoints("saga", "projector")

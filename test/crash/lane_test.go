@@ -36,7 +36,7 @@ import (
 )
 
 // patience bounds every wait: much longer than anything takes on a loaded machine.
-const patience = 2 * time.Minute
+const patience = 3 * time.Minute
 
 // lane is one shop whose services are killed again and again: a NATS server and
 // partners that live, and the process between them that does not.

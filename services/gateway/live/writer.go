@@ -39,14 +39,22 @@ func (o *writer) head(from esjs.Position) error {
 }
 
 func (o *writer) write(text []byte) error {
-	if err := o.control.SetWriteDeadline(time.Now().Add(o.patience)); err != nil {
+	if err := o.wait(); err != nil {
 		return err
 	}
 	_, err := o.w.Write(text)
 	return err
 }
 
-func (o *writer) flush() error { return o.control.Flush() }
+func (o *writer) flush() error {
+	if err := o.wait(); err != nil {
+		return err
+	}
+	return o.control.Flush()
+}
+
+// wait gives the client his time from now on.
+func (o *writer) wait() error { return o.control.SetWriteDeadline(time.Now().Add(o.patience)) }
 
 // close bounds what the server still has to write.
-func (o *writer) close() { _ = o.control.SetWriteDeadline(time.Now().Add(o.patience)) }
+func (o *writer) close() { _ = o.wait() }
