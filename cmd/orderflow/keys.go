@@ -17,16 +17,19 @@ const (
 	keysFile          = "keys.conf"          // the public keys, for the servers
 	kustomizationFile = "kustomization.yaml" // Kubernetes Secrets of the others
 	webhookSecretFile = "webhook.secret"
-	seedSuffix        = ".nk"
+	// The password of PostgreSQL's user orderflow: for its server, and, made of that, as clients read it ($PGPASSFILE).
+	databaseSecretFile = "postgres.secret"
+	passFile           = "pgpass"
+	seedSuffix         = ".nk"
 )
 
 func newKeys() *cobra.Command {
 	return &cobra.Command{
 		Use:   "keys DIR",
-		Short: "Create the keys of all users of a NATS server, and the secret of webhooks",
+		Short: "Create the keys of all users of a NATS server, and the other secrets",
 		Long: `Create in DIR what is secret in a deployment: the key of each user of the NATS
-server (order.nk and so on, for --nats-nkey), and the secret with which partners sign
-webhooks. keys.conf has the public keys, for the server's configuration in deploy/nats, and
+server (order.nk and so on, for --nats-nkey), the secret with which partners sign
+webhooks, and the password of a PostgreSQL server, also as clients read it (pgpass). keys.conf has the public keys, for the server's configuration in deploy/nats, and
 kustomization.yaml makes Kubernetes Secrets of what the pods in deploy/k8s need.
 
 What is there is kept, and only what is missing is created: a new key for a user is
@@ -40,7 +43,7 @@ them by another way, as a container does whose user is another one.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d secrets created, %d were there\n", plain(args[0]), created, len(keyUsers())+1-created)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d secrets created, %d were there\n", plain(args[0]), created, len(keyUsers())+len(passwordFiles())-created)
 			return err
 		},
 	}
@@ -53,6 +56,9 @@ func keyUsers() (names []string) {
 	}
 	return append(names, userMonitor)
 }
+
+// passwordFiles are the secrets that are no keys.
+func passwordFiles() []string { return []string{webhookSecretFile, databaseSecretFile} }
 
 // createKeys creates the secrets that are missing in dir, and the file of all public keys.
 func createKeys(dir string) (created int, err error) {
@@ -79,12 +85,20 @@ func createKeys(dir string) (created int, err error) {
 		}
 		fmt.Fprintf(&public, "%s: %s\n", keyVariable(name), key)
 	}
-	_, isNew, err := secret(filepath.Join(dir, webhookSecretFile), func() (string, error) { return rand.Text(), nil })
-	if err != nil {
-		return created, err
+	passwords := map[string]string{}
+	for _, name := range passwordFiles() {
+		text, isNew, err := secret(filepath.Join(dir, name), func() (string, error) { return rand.Text(), nil })
+		if err != nil {
+			return created, err
+		}
+		if isNew {
+			created++
+		}
+		passwords[name] = strings.TrimSpace(text)
 	}
-	if isNew {
-		created++
+	removeMountPoint(filepath.Join(dir, passFile))
+	if err := os.WriteFile(filepath.Join(dir, passFile), []byte("*:*:*:orderflow:"+passwords[databaseSecretFile]+"\n"), 0o644); err != nil { //nolint:gosec // as the other secrets
+		return created, fail(exitBadDirectory, "%w", err)
 	}
 	removeMountPoint(filepath.Join(dir, keysFile))
 	if err := os.WriteFile(filepath.Join(dir, keysFile), []byte(public.String()), 0o644); err != nil { //nolint:gosec // public keys

@@ -11,12 +11,12 @@ import (
 // of the accounts.
 func TestKeysAreMadeOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "secrets")
-	for _, mountPoint := range []string{keysFile, "order.nk", webhookSecretFile} { // docker-compose was faster
+	for _, mountPoint := range []string{keysFile, "order.nk", webhookSecretFile, databaseSecretFile, passFile} { // docker-compose was faster
 		if err := os.MkdirAll(filepath.Join(dir, mountPoint), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if created, err := createKeys(dir); err != nil || created != len(keyUsers())+1 {
+	if created, err := createKeys(dir); err != nil || created != len(keyUsers())+len(passwordFiles()) {
 		t.Fatalf("%d secrets created, %v", created, err)
 	}
 	read := func(name string) string {
@@ -27,6 +27,9 @@ func TestKeysAreMadeOnce(t *testing.T) {
 		return string(data)
 	}
 	order, public, secret := read("order.nk"), read(keysFile), read(webhookSecretFile)
+	if password := strings.TrimSpace(read(databaseSecretFile)); len(password) < 20 || read(passFile) != "*:*:*:orderflow:"+password+"\n" {
+		t.Errorf("the password is %q, and clients read %q", password, read(passFile))
+	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the directory is %v, %v", info.Mode(), err)
 	}

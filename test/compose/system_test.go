@@ -27,18 +27,25 @@ type system struct {
 	args           []string // of Compose, before its command
 	http, partners string   // URLs
 	env            []string
+	prometheus     string // URL
 }
 
 // cloned copies what a clone would have, creates the keys, and builds and starts the project
 // until everything is healthy.
 func cloned(t *testing.T, project string, args ...string) *system {
 	t.Helper()
+	return clonedOnly(t, project, nil, args...)
+}
+
+// clonedOnly is cloned with some of the services, and what these need; nil: with all.
+func clonedOnly(t *testing.T, project string, services []string, args ...string) *system {
+	t.Helper()
 	s := &system{dir: t.TempDir(), project: project, args: args}
 	root := filepath.Join("..", "..")
 	shell(t, root, "git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "+s.dir)
-	ports := freePorts(t, 3)
-	s.http, s.partners = "http://127.0.0.1:"+ports[1], "http://127.0.0.1:"+ports[2]
-	s.env = append(os.Environ(), "NATS_PORT="+ports[0], "HTTP_PORT="+ports[1], "PARTNERS_PORT="+ports[2], "COMPOSE_PROJECT_NAME="+project)
+	ports := freePorts(t, 4)
+	s.http, s.partners, s.prometheus = "http://127.0.0.1:"+ports[1], "http://127.0.0.1:"+ports[2], "http://127.0.0.1:"+ports[3]
+	s.env = append(os.Environ(), "NATS_PORT="+ports[0], "HTTP_PORT="+ports[1], "PARTNERS_PORT="+ports[2], "PROMETHEUS_PORT="+ports[3], "COMPOSE_PROJECT_NAME="+project)
 	if _, set := os.LookupEnv("DOCKER_BUILDKIT"); !set {
 		s.env = append(s.env, "DOCKER_BUILDKIT=0") // the builder that takes images from this machine alone
 	}
@@ -50,7 +57,7 @@ func cloned(t *testing.T, project string, args ...string) *system {
 		}
 		s.compose(t, "down", "--volumes", "--timeout", "5")
 	})
-	s.compose(t, "up", "--build", "--detach")
+	s.compose(t, append([]string{"up", "--build", "--detach"}, services...)...)
 	s.healthy(t)
 	return s
 }
@@ -144,6 +151,9 @@ func inspect(t *testing.T, id string) (s state) {
 func (s *system) healthy(t *testing.T) {
 	t.Helper()
 	for service, id := range s.containers(t) {
+		if service == "load" { // which nobody waits for
+			continue
+		}
 		until(t, service+" is healthy", func() bool { return inspect(t, id).Health.Status == "healthy" })
 	}
 }

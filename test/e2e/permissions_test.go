@@ -29,7 +29,7 @@ func guard(t *testing.T) *guarded {
 	t.Helper()
 	home := t.TempDir()
 	g := &guarded{system: &system{home: home}, keys: filepath.Join(home, "keys")}
-	if r := g.tool(t, "orderflow", "keys", g.keys); r.status != 0 || !strings.Contains(r.stdout, "12 secrets created, 0 were there") {
+	if r := g.tool(t, "orderflow", "keys", g.keys); r.status != 0 || !strings.Contains(r.stdout, "13 secrets created, 0 were there") {
 		t.Fatalf("keys: %+v", r)
 	}
 	g.server = begin(t, home, "nats-server", "-c", deployed(t, home, g.keys), "-a", "127.0.0.1", "-p", "-1", "-m", "-1")

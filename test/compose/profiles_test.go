@@ -1,0 +1,120 @@
+//go:build compose
+
+package compose
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// Prometheus finds every process, and evaluates every rule; in a system that is well no alert fires. Grafana and the
+// store of traces are not started: there are no images of them here.
+func TestPrometheusSeesEverything(t *testing.T) {
+	s := clonedOnly(t, "orderflow-test-obs", []string{
+		"order", "inventory", "payment", "shipping", "saga", "projector", "gateway", "partners", "monitor", "prometheus",
+	}, "--profile", "obs")
+	s.stocked(t)
+	s.place(t, "o-1")
+	s.completed(t, "o-1")
+	until(t, "Prometheus asks nine processes, and all answer", func() bool {
+		var targets struct {
+			Active []struct {
+				Health string `json:"health"`
+			} `json:"activeTargets"`
+		}
+		s.prometheusSays(t, "targets?state=active", &targets)
+		up := 0
+		for _, target := range targets.Active {
+			if target.Health == "up" {
+				up++
+			}
+		}
+		return up == 9 && len(targets.Active) == 9
+	})
+	until(t, "all rules are evaluated, and no alert fires", func() bool {
+		var rules struct {
+			Groups []struct {
+				Rules []struct {
+					Name      string `json:"name"`
+					Health    string `json:"health"`
+					LastError string `json:"lastError"`
+					State     string `json:"state"`
+				} `json:"rules"`
+			} `json:"groups"`
+		}
+		s.prometheusSays(t, "rules", &rules)
+		healthy := 0
+		for _, g := range rules.Groups {
+			for _, r := range g.Rules {
+				if r.Health == "err" || r.State == "firing" {
+					t.Fatalf("the rule %s is %s, %s %s", r.Name, r.State, r.Health, r.LastError)
+				}
+				if r.Health == "ok" {
+					healthy++
+				}
+			}
+		}
+		return healthy >= 26
+	})
+	for expr, want := range map[string]string{
+		`sum(up{job="orderflow"})`: "9", "jetstream_servers": "1", `max(saga_attention)`: "0",
+		`sum(esjs_events_appended_total{category="order",type="OrderCompleted"})`:                                "1",
+		`max(jetstream_stream_last_sequence{stream="EVENTS"}) - max(jetstream_stream_messages{stream="EVENTS"})`: "0",
+		`count(count by (version) (projection_lag_seconds{state="live"}))`:                                       "8",
+	} {
+		until(t, expr, func() bool {
+			var answer struct {
+				Result []struct {
+					Value [2]any `json:"value"`
+				} `json:"result"`
+			}
+			s.prometheusSays(t, "query?query="+url.QueryEscape(expr), &answer)
+			return len(answer.Result) == 1 && answer.Result[0].Value[1] == want
+		})
+	}
+}
+
+// prometheusSays asks its API. It may not be there yet.
+func (s *system) prometheusSays(t *testing.T, what string, to any) {
+	t.Helper()
+	status, body := ask(http.MethodGet, s.prometheus+"/api/v1/"+what, "")
+	if status != http.StatusOK {
+		return
+	}
+	var answer struct {
+		Data json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(answer.Data, to); err != nil {
+		t.Fatalf("%s: %v: %s", what, err, body)
+	}
+}
+
+// The views are in PostgreSQL, whose container may die as any other; the profile "load" places orders meanwhile.
+func TestViewsInPostgreSQLUnderLoad(t *testing.T) {
+	s := cloned(t, "orderflow-test-postgres", "--env-file", "deploy/postgres.env", "--profile", "postgres", "--profile", "load")
+	completed := func() int {
+		var page struct {
+			Orders []struct{} `json:"orders"`
+		}
+		status, body := ask(http.MethodGet, s.http+"/v1/orders?state=Completed&limit=100", "")
+		if status != http.StatusOK || json.Unmarshal(body, &page) != nil {
+			return 0
+		}
+		return len(page.Orders)
+	}
+	until(t, "orders of the load are completed", func() bool { return completed() >= 5 })
+	kill(t, s.containers(t)["postgres"])
+	before := completed()
+	until(t, fmt.Sprintf("more than the %d orders are completed after PostgreSQL died", before), func() bool { return completed() > before+3 })
+	s.compose(t, "stop", "load")
+	if out := s.compose(t, "exec", "-T", "postgres", "psql", "--username=orderflow", "--tuples-only", "--command=SELECT COUNT(*) > 0 FROM orders_v1"); strings.TrimSpace(out) != "t" {
+		t.Errorf("PostgreSQL has the orders: %s", out)
+	}
+}
