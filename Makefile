@@ -9,7 +9,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 TOOL    := $(GO) tool -modfile=tools.mod
 
 # What every package's tests may take together; they start servers and clusters.
-TEST_TIMEOUT ?= 20m
+TEST_TIMEOUT ?= 40m
 BENCH        ?= .
 BENCHTIME    ?= 1s
 PKG          ?= ./...

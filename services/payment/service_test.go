@@ -68,7 +68,7 @@ func (w *world) service(env *service.Env, cfg payment.Config) *payment.Service {
 	cfg.Webhooks.Listener, w.hooks = servicetest.Listen(w.T)
 	cfg.PSP.URL = w.pspURL + "/psp/v1"
 	if cfg.PSP.Timeout == 0 {
-		cfg.PSP.Timeout = time.Second
+		cfg.PSP.Timeout = 5 * time.Second // what hangs takes all of it, and nothing else comes near
 	}
 	return payment.New(env, cfg)
 }

@@ -378,7 +378,8 @@ func (r *rig) ask(t *testing.T, subject, body string, v any) []byte {
 	var reply *nats.Msg
 	r.Until(subject+" has come so far", func() bool {
 		reply = r.request(t, subject, body)
-		return reply.Header.Get("Nats-Service-Error") != "not_yet"
+		problem := reply.Header.Get("Nats-Service-Error")
+		return problem != "not_yet" && problem != "timeout"
 	})
 	if problem := reply.Header.Get("Nats-Service-Error"); problem != "" {
 		t.Fatalf("%s %s: %s: %s", subject, body, problem, reply.Data)

@@ -14,6 +14,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 )
 
 // command sends a command to the projector, and returns the version that it
@@ -48,10 +49,16 @@ func (r *rig) commandAs(t *testing.T, id, key, verb, body string) (status querie
 	return answer.State, nil
 }
 
-// must is a command that succeeds.
-func (r *rig) must(t *testing.T, key, verb, body string) queries.ProjectionStatus {
+// must is a command that succeeds. On a machine that is busy its answer may come too late: then it is sent
+// again, and is the same one by its id.
+func (r *rig) must(t *testing.T, key, verb, body string) (status queries.ProjectionStatus) {
 	t.Helper()
-	status, problem := r.command(t, key, verb, body)
+	var problem *service.Problem
+	id := nuid.Next()
+	r.Until(verb+" "+key+" is answered", func() bool {
+		status, problem = r.commandAs(t, id, key, verb, body)
+		return problem == nil || problem.Code != "timeout"
+	})
 	if problem != nil {
 		t.Fatalf("%s %s: %v", verb, key, problem)
 	}

@@ -53,7 +53,7 @@ func newWorldBehind(t *testing.T, front func(http.Handler) http.Handler) *world 
 	seen := httptest.NewServer(front(w.carrier))
 	t.Cleanup(seen.Close)
 	w.Run(shipping.New(w.Env("shipping"), shipping.Config{
-		Carrier:  service.PartnerConfig{URL: seen.URL + "/carrier/v1", Timeout: time.Second},
+		Carrier:  service.PartnerConfig{URL: seen.URL + "/carrier/v1", Timeout: 5 * time.Second},
 		Retry:    10 * time.Millisecond,
 		Webhooks: service.WebhookConfig{Listener: ours, Secret: secret},
 	}).Run)
