@@ -148,7 +148,8 @@ func (s *Store) base(ctx context.Context, w Write) (Revision, error) {
 			return tail.revision, nil
 		}
 	}
-	tail, err := s.leaderTail(ctx, id)
+	// A leader that leads no more says less than is stored: what this store has seen refutes it.
+	tail, err := s.leaderTailFrom(ctx, id, s.lastSeen(id))
 	switch {
 	case err != nil:
 		return Revision{}, err

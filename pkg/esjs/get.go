@@ -75,21 +75,29 @@ func (s *Store) leaderTail(ctx context.Context, id StreamID) (Commit, error) {
 	return decodeCommit(id, m.sequence, m.data)
 }
 
-// leaderPatience is how long a leader may be behind what is known to be stored: one
-// that was paused may answer once more before it learns that it leads no more. What it
-// then still does not have is lost.
-const leaderPatience = 2 * time.Second
+const (
+	// leaderPatience is how long a leader may be behind what is known to be stored: one
+	// that was paused may answer once more before it learns that it leads no more. What it
+	// then still does not have is lost, if it leads indeed.
+	leaderPatience = 2 * time.Second
+	// heardWithin is when a leader must have heard of its followers, who answer it each
+	// second. One that is cut off from them goes on answering for some ten seconds.
+	heardWithin = 3 * time.Second
+)
 
 // leaderTailFrom is leaderTail that is not behind the sequence seen, at which a
 // commit of the aggregate was stored or read before; otherwise a *[CorruptError].
 func (s *Store) leaderTailFrom(ctx context.Context, id StreamID, seen uint64) (Commit, error) {
 	end := time.Now().Add(leaderPatience)
+	behind := func(m message, err error) bool {
+		return err == nil && m.sequence < seen || errors.Is(err, errNoMessage)
+	}
 	for wait := newPause(); ; {
 		tail, err := s.leaderTail(ctx, id)
 		switch {
 		case err != nil || tail.Position.sequence >= seen:
 			return tail, err
-		case time.Now().After(end):
+		case time.Now().After(end) && s.surely(ctx, lastOf(s.subjectOf(id)), behind):
 			return Commit{}, &CorruptError{
 				Stream:   id,
 				Position: Position{sequence: seen},
@@ -106,6 +114,7 @@ func (s *Store) leaderTailFrom(ctx context.Context, id StreamID, seen uint64) (C
 // leader has it. A missing one is a *[CorruptError]: nothing is ever deleted.
 func (s *Store) leaderCommit(ctx context.Context, id StreamID, sequence uint64) (Commit, error) {
 	end := time.Now().Add(leaderPatience)
+	missing := func(_ message, err error) bool { return errors.Is(err, errNoMessage) }
 	for wait := newPause(); ; {
 		m, err := s.leaderMessage(ctx, s.cfg.Stream, sequence)
 		switch {
@@ -113,7 +122,7 @@ func (s *Store) leaderCommit(ctx context.Context, id StreamID, sequence uint64) 
 			return decodeCommit(id, sequence, m.data)
 		case !errors.Is(err, errNoMessage):
 			return Commit{}, err
-		case time.Now().After(end):
+		case time.Now().After(end) && s.surely(ctx, bySequence(sequence), missing):
 			return Commit{}, &CorruptError{Stream: id, Position: Position{sequence: sequence}, Reason: "the commit is missing"}
 		}
 		if err := wait.sleep(ctx); err != nil {

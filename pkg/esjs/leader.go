@@ -15,12 +15,12 @@ import (
 // replica may be behind or damaged. It asks again until ctx ends while no
 // leader answers; errNoMessage is the leader's word.
 func (s *Store) leaderMessage(ctx context.Context, stream string, sequence uint64) (message, error) {
-	return s.askLeader(ctx, stream, fmt.Appendf(nil, `{"seq":%d}`, sequence))
+	return s.askLeader(ctx, stream, bySequence(sequence))
 }
 
 // leaderLast is leaderMessage for the last message of a subject.
 func (s *Store) leaderLast(ctx context.Context, stream, subject string) (message, error) {
-	return s.askLeader(ctx, stream, fmt.Appendf(nil, `{"last_by_subj":%q}`, subject))
+	return s.askLeader(ctx, stream, lastOf(subject))
 }
 
 // leaderNext is leaderMessage for the first message after a sequence.
@@ -28,13 +28,21 @@ func (s *Store) leaderNext(ctx context.Context, stream string, after uint64) (me
 	return s.askLeader(ctx, stream, fmt.Appendf(nil, `{"seq":%d,"next_by_subj":">"}`, after+1))
 }
 
+func bySequence(sequence uint64) []byte { return fmt.Appendf(nil, `{"seq":%d}`, sequence) }
+
+func lastOf(subject string) []byte { return fmt.Appendf(nil, `{"last_by_subj":%q}`, subject) }
+
 func (s *Store) askLeader(ctx context.Context, stream string, request []byte) (message, error) {
 	return untilAnswered(ctx, stream, func() (message, error) { return s.askLeaderOnce(ctx, stream, request) })
 }
 
 // askLeaderOnce asks STREAM.MSG.GET, which only the stream's leader answers.
 func (s *Store) askLeaderOnce(ctx context.Context, stream string, request []byte) (message, error) {
-	reply, err := s.reader().do(ctx, leaderRequest(stream, request))
+	return s.askLeaderOn(ctx, s.reader(), stream, request)
+}
+
+func (s *Store) askLeaderOn(ctx context.Context, on *requester, stream string, request []byte) (message, error) {
+	reply, err := on.do(ctx, leaderRequest(stream, request))
 	if err != nil {
 		return message{}, fmt.Errorf("esjs: read %s: %w", stream, err)
 	}
@@ -102,9 +110,33 @@ type streamInfo struct {
 	Cluster struct {
 		Leader   string `json:"leader"` // also of a single server
 		Replicas []struct {
-			Name string `json:"name"`
+			Name   string `json:"name"`
+			Active int64  `json:"active"` // nanoseconds since the leader heard of it
 		} `json:"replicas"` // the others
 	} `json:"cluster"`
+}
+
+// leads tells that who answers as the event stream's leader has lately heard of most of
+// its replicas. What one says that has not may be old. One that may not be asked is believed.
+func (s *Store) leads(ctx context.Context) bool {
+	info, err := s.streamInfoOnce(ctx, s.cfg.Stream, nil, answerTimeout)
+	if err != nil {
+		return permanent(err) && ctx.Err() == nil || isRefusal(err)
+	}
+	heard := 1 // the leader itself
+	for _, replica := range info.Cluster.Replicas {
+		if time.Duration(replica.Active) < heardWithin {
+			heard++
+		}
+	}
+	return heard > (1+len(info.Cluster.Replicas))/2
+}
+
+// surely tells that the leader's newest word on a request is as before, and that it
+// leads: it is asked both on one connection, so that the answers come from the same
+// side of a network that is cut.
+func (s *Store) surely(ctx context.Context, request []byte, before func(message, error) bool) bool {
+	return before(s.askLeaderOn(ctx, s.general, s.cfg.Stream, request)) && s.leads(ctx)
 }
 
 // listTimeout bounds one attempt to ask for a stream's state together with a

@@ -264,13 +264,14 @@ func (h *CommandHandler[S, C, E]) fromLeader(ctx context.Context, id StreamID, k
 // when the replica is behind what this process has seen or has less than the
 // version that is asked for, and at least one.
 func (s *Store) tail(ctx context.Context, id StreamID, version uint64) (Commit, error) {
+	seen := s.lastSeen(id) // before anybody is asked: what is stored meanwhile is not missing there
 	tail, err := s.replicaTail(ctx, id)
-	if err == nil && tail.Position.sequence >= s.lastSeen(id) && tail.revision.version >= max(version, 1) {
+	if err == nil && tail.Position.sequence >= seen && tail.revision.version >= max(version, 1) {
 		s.sawSequence(id, tail.Position.sequence)
 		return tail, nil
 	}
 	if err != nil && permanent(err) {
 		return Commit{}, err
 	}
-	return s.leaderTail(ctx, id)
+	return s.leaderTailFrom(ctx, id, seen)
 }

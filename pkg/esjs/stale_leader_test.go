@@ -44,3 +44,36 @@ func TestOneStaleAnswerOfALeaderIsNoDamage(t *testing.T) {
 		}
 	}
 }
+
+// What this store has seen refutes a leader that says less: an append that expects a version
+// is not refused because of it, and a read is no older.
+func TestAStaleAnswerOfALeaderIsNoConflict(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t)
+	f := d.Faults()
+	store := open(t, f.Dial(), d)
+	id := account("a")
+	for version := range uint64(2) {
+		if _, err := store.Append(testContext(t), id, esjs.ExpectVersion(version), deposited{Amount: 1}); err != nil {
+			t.Fatal(err)
+		}
+		// What the faults answer as old is what was read through them.
+		if _, err := versions(store.Read(testContext(t), id, 0, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.StaleReads(1)
+	f.StaleLeader(1)
+	stored, err := store.Append(testContext(t), id, esjs.ExpectVersion(2), deposited{Amount: 1})
+	if err != nil || stored.Revision.Version() != 3 {
+		t.Errorf("the append that expects the current version: %v, %v", stored.Revision, err)
+	}
+	f.StaleReads(1)
+	f.StaleLeader(1)
+	if read, err := versions(store.Read(testContext(t), id, 0, 0)); err != nil || len(read) != 3 {
+		t.Errorf("the versions %v are read, %v; three are stored", read, err)
+	}
+	if f.Armed() != 0 {
+		t.Errorf("%d faults have not come", f.Armed())
+	}
+}

@@ -189,7 +189,7 @@ func (s *shop) stock(ctx context.Context, nc *nats.Conn) error {
 		id := fmt.Sprint("sku-", sku)
 		for _, r := range [][2]string{
 			{"cmd.product." + id + ".list", fmt.Sprintf(`{"name":"Thing %d","price":"%d.90","currency":"EUR"}`, sku, sku+1)},
-			{"cmd.stock." + id + ".receive", `{"quantity":40,"reference":"PO-1"}`},
+			{"cmd.stock." + id + ".receive", `{"quantity":150,"reference":"PO-1"}`},
 		} {
 			if code, err := commanded(ctx, nc, r[0], r[0], r[1]); err != nil || code != "" {
 				return fmt.Errorf("%s: %s %w", r[0], code, err)

@@ -109,10 +109,14 @@ func TestTheChecksObject(t *testing.T) {
 		"of a batch one commit is stored":       {Torn, "of 2 commits 1", func(h *History) { h.op("unheard").Writes = append(h.op("unheard").Writes, Write{Key: "c", Events: 1}) }},
 		"of a commit one event is stored":       {Torn, "of 2 events 1", func(h *History) { h.op("unheard").Writes[0].Events = 2 }},
 		"nobody wrote what is stored":           {Invented, "by nobody", func(h *History) { h.op("unheard").ID = "another" }},
-		"a load of the leader is old":           {Order, "version 4 was acknowledged at 40ms", func(h *History) { h.op("seen").Shown = &Shown{Key: "a", Version: 3, Sum: fold("w1", "w2", "w2")} }},
-		"a load shows other events":             {Order, "not linearizable", func(h *History) { h.op("seen").Shown.Sum++ }},
-		"a load shows what comes later":         {Order, "written from 30ms on", func(h *History) { h.op("seen").Call, h.op("seen").Return = 23*ms, 24*ms }},
-		"a conflict is with what is over":       {Order, "not linearizable", func(h *History) { h.op("beaten").Call, h.op("beaten").Return = 45*ms, 46*ms }},
+		"a load of the leader is old":           {Old, "version 4 was acknowledged at 40ms", func(h *History) { h.op("seen").Shown = &Shown{Key: "a", Version: 3, Sum: fold("w1", "w2", "w2")} }},
+		"a load of the leader is too old": {Order, "version 4 was acknowledged at 40ms", func(h *History) {
+			h.op("seen").Call, h.op("seen").Return = time.Minute, time.Minute+1
+			h.op("seen").Shown = &Shown{Key: "a", Version: 3, Sum: fold("w1", "w2", "w2")}
+		}},
+		"a load shows other events":       {Order, "not linearizable", func(h *History) { h.op("seen").Shown.Sum++ }},
+		"a load shows what comes later":   {Order, "written from 30ms on", func(h *History) { h.op("seen").Call, h.op("seen").Return = 23*ms, 24*ms }},
+		"a conflict is with what is over": {Old, "version 4 was acknowledged", func(h *History) { h.op("beaten").Call, h.op("beaten").Return = 45*ms, 46*ms }},
 		"the order of commits is not that of their writers": {Order, "not linearizable", func(h *History) {
 			h.op("w1").Call, h.op("w1").Return = 21*ms, 22*ms
 		}},

@@ -24,6 +24,7 @@ type Figures struct {
 	Lost         int
 	Twice        int
 	Gaps         int
+	Old          int           // answers of leaders that led no more
 	Other        int           // findings of all other kinds
 	Silence      time.Duration // the longest time in which no write was acknowledged to anybody
 }
@@ -100,6 +101,8 @@ func (f *Figures) found(what Finding) {
 		f.Twice++
 	case Gap:
 		f.Gaps++
+	case Old:
+		f.Old++
 	default:
 		f.Other++
 	}
@@ -136,11 +139,11 @@ func (h *History) at(when time.Duration) (fault string) {
 // WriteTable writes the rows as Markdown.
 func WriteTable(out io.Writer, rows []Figures) error {
 	var b strings.Builder
-	b.WriteString("| fault | runs | reads | not answered | writes | acknowledged | conflicts | refused | unknown | lost | twice | gaps | other findings | longest without service |\n")
-	b.WriteString("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	b.WriteString("| fault | runs | reads | not answered | writes | acknowledged | conflicts | refused | unknown | lost | twice | gaps | old answers | other findings | longest without service |\n")
+	b.WriteString("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, r := range rows {
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %.1f s |\n",
-			r.Fault, r.Runs, r.Reads, r.Unread, r.Writes, r.Acknowledged, r.Conflicts, r.Refused, r.Unknown, r.Lost, r.Twice, r.Gaps, r.Other, r.Silence.Seconds())
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %.1f s |\n",
+			r.Fault, r.Runs, r.Reads, r.Unread, r.Writes, r.Acknowledged, r.Conflicts, r.Refused, r.Unknown, r.Lost, r.Twice, r.Gaps, r.Old, r.Other, r.Silence.Seconds())
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

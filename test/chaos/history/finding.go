@@ -22,6 +22,8 @@ const (
 	Stale      FindingKind = "stale"
 	Delivered  FindingKind = "delivered"
 	Projected  FindingKind = "projected"
+	// Old is no objection: the server lets it happen, and docs/reliability.md says when.
+	Old FindingKind = "old"
 )
 
 // Finding is something that must not be.
@@ -66,5 +68,5 @@ func (h *History) Check() []Finding {
 }
 
 func (f Finding) rank() int {
-	return slices.Index([]FindingKind{Lost, Twice, Gap, Untruthful, Torn, Invented, Order, Stale, Delivered, Projected}, f.Kind)
+	return slices.Index([]FindingKind{Lost, Twice, Gap, Untruthful, Torn, Invented, Order, Stale, Delivered, Projected, Old}, f.Kind)
 }

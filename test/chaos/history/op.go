@@ -11,6 +11,7 @@
 //	stale      a read is no older than it promises, and what it shows is in the log
 //	delivered  subscriptions have handled everything, in order
 //	projected  projections are a fold of the log
+//	old        what a leader shows is the newest: where it is not, that is told, and no objection
 //
 // An outcome that a client did not learn is any of the two: the log tells which.
 package history

@@ -11,6 +11,10 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
+// Behind is how old an answer of a leader may be: one that is cut off from the others
+// answers as leader until it notices, which takes it about ten seconds.
+const Behind = 15 * time.Second
+
 // decideWithin bounds the search for an order of one aggregate's operations.
 const decideWithin = 5 * time.Minute
 
@@ -50,44 +54,58 @@ var model = porcupine.Model{
 }
 
 // checkOrder asks for each aggregate whether there is an order of its operations that
-// respects their times and explains what everybody was told.
+// respects their times and explains what everybody was told. Where there is none, and there
+// is one in which what leaders showed, but nothing else, is up to [Behind] old, leaders were
+// behind: that is another, and smaller, finding.
 func (h *History) checkOrder(x index) []Finding {
-	operations := h.operations(x)
+	operations := h.operations(x, 0)
 	keys := slices.Sorted(maps.Keys(operations))
-	results := make([]porcupine.CheckResult, len(keys))
+	results := make([][]Finding, len(keys))
 	var all sync.WaitGroup
 	for i, key := range keys {
-		all.Go(func() { results[i] = porcupine.CheckOperationsTimeout(model, operations[key], decideWithin) })
+		all.Go(func() {
+			text := fmt.Sprintf("%s: %d operations are not linearizable", key, len(operations[key]))
+			kind := Order
+			switch linearizable(operations[key]) {
+			case porcupine.Ok:
+				return
+			case porcupine.Unknown:
+				text = fmt.Sprintf("%s: whether %d operations are linearizable was not decided in %s", key, len(operations[key]), decideWithin)
+			default:
+				if linearizable(h.operations(x, Behind)[key]) == porcupine.Ok {
+					kind = Old
+				}
+			}
+			explained := h.explain(kind, key, x)
+			if kind == Order || len(explained) == 0 {
+				explained = append(explained, Finding{Kind: kind, Key: key, Text: text})
+			}
+			results[i] = explained
+		})
 	}
 	all.Wait()
-	var found []Finding
-	for i, key := range keys {
-		switch results[i] {
-		case porcupine.Ok:
-		case porcupine.Unknown:
-			found = append(found, Finding{Kind: Order, Key: key, Text: fmt.Sprintf("%s: whether %d operations are linearizable was not decided in %s", key, len(operations[key]), decideWithin)})
-		default:
-			found = append(found, Finding{Kind: Order, Key: key, Text: fmt.Sprintf("%s: %d operations are not linearizable", key, len(operations[key]))})
-			found = append(found, h.explain(key, x)...)
-		}
-	}
-	return found
+	return slices.Concat(results...)
+}
+
+func linearizable(operations []porcupine.Operation) porcupine.CheckResult {
+	return porcupine.CheckOperationsTimeout(model, operations, decideWithin)
 }
 
 // operations are the steps of each aggregate. A write whose outcome its client did
-// not learn is one when the log has it, and may then have happened at any later time.
-func (h *History) operations(x index) map[string][]porcupine.Operation {
+// not learn is one when the log has it, and may then have happened at any later time. What
+// a leader showed may be of behind before it was asked.
+func (h *History) operations(x index, behind time.Duration) map[string][]porcupine.Operation {
 	all := map[string][]porcupine.Operation{}
 	for _, op := range h.Ops {
-		add := func(key string, s step, end time.Duration) {
+		add := func(key string, s step, begin, end time.Duration) {
 			s.op = op.ID
-			all[key] = append(all[key], porcupine.Operation{ClientId: op.Client, Input: s, Call: int64(op.Call), Return: int64(end)})
+			all[key] = append(all[key], porcupine.Operation{ClientId: op.Client, Input: s, Call: int64(begin), Return: int64(end)})
 		}
 		switch {
 		case op.Kind == Load && op.Shown != nil:
-			add(op.Shown.Key, step{version: op.Shown.Version, sum: op.Shown.Sum, summed: true}, op.Return)
+			add(op.Shown.Key, step{version: op.Shown.Version, sum: op.Shown.Sum, summed: true}, op.Call-behind, op.Return)
 		case op.Against != nil:
-			add(op.Against.Key, step{version: op.Against.Actual}, op.Return)
+			add(op.Against.Key, step{version: op.Against.Actual}, op.Call-behind, op.Return)
 		}
 		if !op.Kind.Writes() {
 			continue
@@ -98,7 +116,7 @@ func (h *History) operations(x index) map[string][]porcupine.Operation {
 		}
 		for _, w := range op.Writes {
 			if c, stored := x.ops[op.ID][w.Key]; stored {
-				add(w.Key, step{events: len(c.Ops), version: c.last()}, end)
+				add(w.Key, step{events: len(c.Ops), version: c.last()}, op.Call, end)
 			}
 		}
 	}
@@ -107,7 +125,7 @@ func (h *History) operations(x index) map[string][]porcupine.Operation {
 
 // explain names operations that no order can explain: a load or a conflict of a
 // version that was over before it began, or that came only after it had ended.
-func (h *History) explain(key string, x index) (found []Finding) {
+func (h *History) explain(kind FindingKind, key string, x index) (found []Finding) {
 	begun, over := map[uint64]time.Duration{}, map[uint64]time.Duration{} // when a version was first asked for, and when known to be
 	for _, op := range h.Ops {
 		for _, w := range op.Writes {
@@ -132,14 +150,14 @@ func (h *History) explain(key string, x index) (found []Finding) {
 			continue
 		}
 		for later, at := range over {
-			if later > version && at < op.Call {
-				found = append(found, Finding{Kind: Order, Op: op.ID, Key: key, Text: fmt.Sprintf(
+			if later > version && at < op.Call { // one is enough
+				found = append(found, Finding{Kind: kind, Op: op.ID, Key: key, Text: fmt.Sprintf(
 					"%s: a %s from %v to %v says version %d, and version %d was acknowledged at %v", key, op.Kind, op.Call, op.Return, version, later, at)})
 				break
 			}
 		}
 		if at, written := begun[version]; written && at > op.Return {
-			found = append(found, Finding{Kind: Order, Op: op.ID, Key: key, Text: fmt.Sprintf(
+			found = append(found, Finding{Kind: kind, Op: op.ID, Key: key, Text: fmt.Sprintf(
 				"%s: a %s until %v says version %d, which was written from %v on", key, op.Kind, op.Return, version, at)})
 		}
 	}
