@@ -123,7 +123,7 @@ it works, once more for the largest stream. Nothing is written anywhere else.
 
 // backup takes everything into a new file and says what is in it.
 func (s *shellFlags) backup(cmd *cobra.Command, path string, json bool) error {
-	return s.manage(cmd, func(nc *nats.Conn, m *jsm.Manager) error {
+	return s.manage(cmd, userBackup, func(nc *nats.Conn, m *jsm.Manager) error {
 		done, err := backup(cmd.Context(), nc, m, path, newBar(cmd))
 		if err != nil {
 			return err
@@ -138,10 +138,10 @@ func (s *shellFlags) backup(cmd *cobra.Command, path string, json bool) error {
 	})
 }
 
-// manage connects, calls f, and disconnects.
-func (s *shellFlags) manage(cmd *cobra.Command, f func(*nats.Conn, *jsm.Manager) error) error {
+// manage connects as a user of the server, calls f, and disconnects.
+func (s *shellFlags) manage(cmd *cobra.Command, user string, f func(*nats.Conn, *jsm.Manager) error) error {
 	log := service.NewLogger(cmd.ErrOrStderr(), zerolog.ErrorLevel)
-	dial := s.dialExternal("backup", log)
+	dial := s.dialExternal(user, log)
 	if err := s.reach(cmd.Context(), dial, 0, log); err != nil {
 		return err
 	}

@@ -95,8 +95,12 @@ func historyError(id esjs.StreamID, err error) error {
 
 // read opens the store, calls f, and closes it.
 func (s *shellFlags) read(ctx context.Context, cmd *cobra.Command, f func(*esjs.Store) error) error {
+	return s.readAs(ctx, userOperator, cmd, f)
+}
+
+func (s *shellFlags) readAs(ctx context.Context, user string, cmd *cobra.Command, f func(*esjs.Store) error) error {
 	log := service.NewLogger(cmd.ErrOrStderr(), zerolog.ErrorLevel)
-	dial := s.dialExternal("operator", log)
+	dial := s.dialExternal(user, log)
 	if err := s.reach(ctx, dial, 0, log); err != nil {
 		return err
 	}

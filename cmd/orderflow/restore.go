@@ -32,8 +32,9 @@ func newRestore() *cobra.Command {
 
 The whole file is checked first. A server on which one of the streams has ever had a message is
 refused, so stop the services, and use an empty server. Sequences are kept. The events
-are read back and compared, and everything is verified as by "orderflow verify". When
-something fails, what was brought back so far is removed again.
+are read back and compared; when something fails, what was brought back so far is
+removed again. At last everything is verified as by "orderflow verify". What that finds was
+there when the backup was taken, and stays.
 
 A projector whose database knows more than the backup refuses to run: give it an empty one
 (another --data or --database-url), and it makes its views of the events.
@@ -57,7 +58,7 @@ A projector whose database knows more than the backup refuses to run: give it an
 				return err
 			}
 			shell := shellFlags{settings: s}
-			return shell.manage(cmd, func(nc *nats.Conn, m *jsm.Manager) error {
+			return shell.manage(cmd, userRestore, func(nc *nats.Conn, m *jsm.Manager) error {
 				return shell.restore(cmd, nc, m, b, replicas, bar)
 			})
 		},
@@ -93,8 +94,8 @@ func (s *shellFlags) restore(cmd *cobra.Command, nc *nats.Conn, m *jsm.Manager, 
 	if err := compare(ctx, nc, b.manifest.part(eventStream), bar); err != nil {
 		return errors.Join(err, remove(ctx, m, b.manifest.Parts))
 	}
-	return s.read(ctx, cmd, func(store *esjs.Store) error {
-		if err := provision(ctx, s.dialExternal("provision", zerolog.Nop()), cfg); err != nil {
+	return s.readAs(ctx, userRestore, cmd, func(store *esjs.Store) error {
+		if err := provision(ctx, s.dialExternal(userRestore, zerolog.Nop()), cfg); err != nil {
 			return err
 		}
 		reports, err := verifyStore(ctx, store, false)
@@ -124,8 +125,9 @@ func wantEmpty(ctx context.Context, m *jsm.Manager) error {
 		if err != nil {
 			return err
 		}
-		if state.LastSeq > 0 {
-			return fail(service.ExitRefused, "the stream %s on this server has had %d messages; restore into a server, or an account, that has none of the system's streams", name, state.LastSeq)
+		begin := max(1, stream.Configuration().FirstSeq) // timers begin at the time
+		if state.LastSeq >= begin {
+			return fail(service.ExitRefused, "the stream %s on this server has had %d messages; restore into a server, or an account, that has none of the system's streams", name, state.LastSeq-begin+1)
 		}
 		empty = append(empty, stream)
 	}

@@ -22,6 +22,7 @@ const (
 	userOperator  = "operator"
 	userProvision = "provision"
 	userBackup    = "backup"
+	userRestore   = "restore"
 	// userMonitor is the one user of the account SYS.
 	userMonitor = "monitor"
 )
@@ -37,7 +38,7 @@ func users() (all []natsUser) {
 			all = append(all, serviceUser(s))
 		}
 	}
-	return append(all, operatorUser(), provisionUser(), backupUser())
+	return append(all, operatorUser(), provisionUser(), backupUser(), restoreUser())
 }
 
 func newUser(name, does string) natsUser {
@@ -164,6 +165,22 @@ func backupUser() natsUser {
 	u := newUser(userBackup, "Takes backups: orderflow backup")
 	for _, stream := range backupStreams() {
 		u.publish = append(u.publish, "$JS.API.STREAM.INFO."+stream, "$JS.API.STREAM.SNAPSHOT."+stream, "$JS.SNAPSHOT.ACK."+stream+".>")
+	}
+	return u
+}
+
+// restoreUser brings a backup back. It is the only one who may delete the system's streams: the empty ones
+// that are in the way, and what of a restore has failed. Nothing that runs has its key.
+func restoreUser() natsUser {
+	u := newUser(userRestore, "Brings a backup back: orderflow restore. It may delete the system's streams: keep its key away from what runs")
+	u.publish = append(u.publish, "$JS.API.INFO")
+	for _, stream := range append(snapshotStreams(), eventStream) { // what is compared and verified
+		u.mayRead(stream)
+	}
+	for _, stream := range allStreams() {
+		u.publish = append(u.publish,
+			"$JS.API.STREAM.INFO."+stream, "$JS.API.STREAM.RESTORE."+stream, "$JS.SNAPSHOT.RESTORE."+stream+".>", "$JS.API.STREAM.DELETE."+stream,
+			"$JS.API.STREAM.CREATE."+stream, "$JS.API.STREAM.UPDATE."+stream)
 	}
 	return u
 }

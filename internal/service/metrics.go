@@ -95,6 +95,15 @@ func (o observer) Active(subscription string, active bool) {
 	o.health.Set(subscriptionPart(subscription), nil)
 }
 
+// Fenced also keeps the service from being ready until the subscription has an owner again.
+func (o observer) Fenced(subscription string) {
+	o.Observer.Fenced(subscription)
+	o.health.Set(subscriptionPart(subscription), errFenced)
+	o.log.Warn().Str("subscription", subscription).Msg("the lease was not renewed in time; it is tried again")
+}
+
+var errFenced = errors.New("its lease was not renewed in time: nothing can be stored, or another instance takes over")
+
 // observer returns the metrics of what a service stores and handles, with the
 // label service. It panics, as a registry's MustRegister does, when the registry
 // has something else of their names.

@@ -69,6 +69,10 @@ func (o logObserver) Active(subscription string, active bool) {
 	o.log.Debug("the lease has changed", "subscription", subscription, "active", active)
 }
 
+func (o logObserver) Fenced(subscription string) {
+	o.log.Warn("the lease was not renewed in time", "subscription", subscription)
+}
+
 func (o logObserver) WindowFull(subscription string, full bool) {
 	write := o.log.Warn
 	if !full {

@@ -42,6 +42,10 @@ type Observer interface {
 	// handles a leased subscription; also, once and with false, that it stands
 	// by because it found another one active.
 	Active(subscription string, active bool)
+	// Fenced tells that this instance had to stop handling a leased subscription, because
+	// its lease was not renewed in time: nothing can be stored, or another instance has
+	// taken over. Active is told when this instance has the lease again, or finds another's.
+	Fenced(subscription string)
 	// WindowFull tells that delivery waits, or goes on, because as many
 	// commits as the window allows are delivered and not finished.
 	WindowFull(subscription string, full bool)
@@ -181,6 +185,8 @@ func (NopObserver) ParkedKeys(string, int) {}
 func (NopObserver) Active(string, bool) {}
 
 // WindowFull does nothing.
+func (NopObserver) Fenced(string) {}
+
 func (NopObserver) WindowFull(string, bool) {}
 
 // TimerLate does nothing.

@@ -30,7 +30,8 @@ func (p *Projector[T, E]) turns(ctx context.Context) error {
 		if ctx.Err() != nil || !errors.Is(err, errFenced) && !errors.Is(err, ErrConflict) {
 			return err
 		}
-		c.previous, c.standby = l.token, nil // it has been told that it is not active
+		p.cfg.Observer.Fenced(name)
+		c.previous = l.token
 	}
 }
 

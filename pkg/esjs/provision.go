@@ -163,6 +163,22 @@ func verify(ctx context.Context, r *requester, cfg Config) error {
 	return nil
 }
 
+// Check asks the store's servers whether the stream is there, and as [Open] wants it: a
+// difference is an [ErrConfig], field by field. Any other error means that none of them
+// answers for the stream, for as long as ctx lasts, or that none can be reached.
+func (s *Store) Check(ctx context.Context) error {
+	if !s.general.nc.IsConnected() {
+		return fmt.Errorf("esjs: no server can be reached: %w", nats.ErrDisconnected)
+	}
+	err := verify(ctx, s.general, s.cfg)
+	switch {
+	case err == nil || errors.Is(err, ErrConfig) && !errors.Is(err, ErrNoJetStream) && !errors.Is(err, ErrServerTooOld):
+		return err
+	default:
+		return fmt.Errorf("esjs: no server answers for stream %s; it may have no leader: %w", s.cfg.Stream, context.DeadlineExceeded)
+	}
+}
+
 func checkServer(nc *nats.Conn) error {
 	have := nc.ConnectedServerVersion()
 	if compareVersions(have, MinServerVersion) < 0 {

@@ -151,6 +151,7 @@ func (s *subscription[T]) sessions(ctx context.Context) error {
 		if !errors.Is(err, errFenced) {
 			return err
 		}
-		c.previous, c.exclusive, c.standby = l.token, false, nil // it has been told that it is not active
+		s.observer.Fenced(s.name)
+		c.previous, c.exclusive = l.token, false
 	}
 }

@@ -27,6 +27,23 @@ type guarded struct {
 // guard starts it: keys, server, streams and services.
 func guard(t *testing.T) *guarded {
 	t.Helper()
+	g := guardedServer(t)
+	if r := g.tool(t, "orderflow", "provision", "--nats-nkey", g.key("provision")); r.status != 0 {
+		t.Fatalf("provision: %+v", r)
+	}
+	g.serve(t)
+	return g
+}
+
+// serve starts the services.
+func (g *guarded) serve(t *testing.T) {
+	t.Helper()
+	g.all = g.services(t, func(service string) []string { return []string{"--nats-nkey", g.key(service)} })
+}
+
+// guardedServer starts the server alone, and makes people its operator.
+func guardedServer(t *testing.T) *guarded {
+	t.Helper()
 	home := t.TempDir()
 	g := &guarded{system: &system{home: home}, keys: filepath.Join(home, "keys")}
 	if r := g.tool(t, "orderflow", "keys", g.keys); r.status != 0 || !strings.Contains(r.stdout, "13 secrets created, 0 were there") {
@@ -40,9 +57,6 @@ func guard(t *testing.T) *guarded {
 		}
 		return "nats://" + strings.TrimSpace(address)
 	})
-	if r := g.tool(t, "orderflow", "provision", "--nats-nkey", g.key("provision")); r.status != 0 {
-		t.Fatalf("provision: %+v", r)
-	}
 	// People are the operator, with orderflow and with the nats CLI.
 	t.Setenv("ORDERFLOW_NATS_NKEY", g.key("operator"))
 	context := fmt.Sprintf(`{"nkey":%q,"inbox_prefix":"_INBOX.operator"}`, g.key("operator"))
@@ -51,7 +65,6 @@ func guard(t *testing.T) *guarded {
 		t.Fatal(err)
 	}
 	t.Setenv("NATS_CONTEXT", "operator")
-	g.all = g.services(t, func(service string) []string { return []string{"--nats-nkey", g.key(service)} })
 	return g
 }
 
@@ -215,16 +228,19 @@ func (g *guarded) trespass(t *testing.T) {
 	before := g.stored(t)
 	mine := map[string][]string{ // whose events, buckets, timers and commands
 		"order": {"order"}, "inventory": {"product", "stock", "reservation"}, "payment": {"payment"}, "shipping": {"shipment"},
-		"saga": {"fulfilment", "refund"}, "projector": nil, "gateway": nil, "operator": nil, "provision": nil, "backup": nil,
+		"saga": {"fulfilment", "refund"}, "projector": nil, "gateway": nil, "operator": nil, "provision": nil, "backup": nil, "restore": nil,
 	}
 	answers := map[string]string{"order": "order", "inventory": "stock", "saga": "saga", "projector": "projection"}
 	for user, categories := range mine {
 		publish := []string{
-			"$JS.API.STREAM.PURGE.EVENTS", "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.STREAM.MSG.DELETE.EVENTS", "$JS.API.STREAM.RESTORE.EVENTS",
-			"$JS.API.STREAM.CREATE.MINE", "$JS.API.STREAM.DELETE.KV_SNAPSHOTS_order", "$JS.API.STREAM.PURGE.TIMERS", "$JS.API.ACCOUNT.PURGE.APP",
+			"$JS.API.STREAM.PURGE.EVENTS", "$JS.API.STREAM.MSG.DELETE.EVENTS", "$JS.API.STREAM.RESTORE.MINE", "$JS.API.STREAM.DELETE.MINE",
+			"$JS.API.STREAM.CREATE.MINE", "$JS.API.STREAM.PURGE.TIMERS", "$JS.API.ACCOUNT.PURGE.APP",
 			"$JS.API.SERVER.REMOVE", "$JS.API.META.LEADER.STEPDOWN", "$SYS.REQ.SERVER.PING", "$JS.API.CONSUMER.CREATE.MINE",
 		}
-		if user != "provision" {
+		if user != "restore" { // whose key nothing that runs has
+			publish = append(publish, "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.STREAM.RESTORE.EVENTS", "$JS.API.STREAM.DELETE.KV_SNAPSHOTS_order")
+		}
+		if user != "provision" && user != "restore" {
 			publish = append(publish, "$JS.API.STREAM.CREATE.EVENTS", "$JS.API.STREAM.UPDATE.EVENTS")
 		}
 		if user != "backup" {
@@ -253,10 +269,12 @@ func (g *guarded) trespass(t *testing.T) {
 			}
 			subscribe = append(subscribe, "_INBOX."+other+".>")
 			if user != "operator" { // who reads everything, and writes nothing
+				publish = append(publish, "$JS.API.CONSUMER.CREATE.TIMERS.x.timer."+other+".fired.>")
+			}
+			if user != "operator" {
 				publish = append(publish,
 					"$JS.API.STREAM.MSG.GET.KV_SUBSCRIPTIONS_"+other, "$JS.API.DIRECT.GET.KV_SUBSCRIPTIONS_"+other+".$KV.SUBSCRIPTIONS_"+other+".x",
-					"$JS.API.CONSUMER.CREATE.KV_SUBSCRIPTIONS_"+other+".x", "$JS.API.CONSUMER.MSG.NEXT.KV_SUBSCRIPTIONS_"+other+".x",
-					"$JS.API.CONSUMER.CREATE.TIMERS.x.timer."+other+".fired.>")
+					"$JS.API.CONSUMER.CREATE.KV_SUBSCRIPTIONS_"+other+".x", "$JS.API.CONSUMER.MSG.NEXT.KV_SUBSCRIPTIONS_"+other+".x")
 			}
 			publish = append(publish,
 				"$KV.SUBSCRIPTIONS_"+other+".x", "$KV.SNAPSHOTS_"+other+".x", "timer."+other+".set.order.o-1.x.1")
