@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/b144f99b/orderflow/test/truth"
 	"github.com/nats-io/nats.go"
 )
 
@@ -70,13 +72,10 @@ func TestABackupIsBroughtBackBetweenServersWithAccounts(t *testing.T) {
 		}
 		return len(page.Orders) >= len(before)
 	})
-	var ledger struct {
-		Payments []struct {
-			Reference string `json:"reference"`
-			Captures  int    `json:"captures"`
-		} `json:"payments"`
+	ledger, err := truth.ReadLedger(t.Context(), http.DefaultClient, fresh.partners)
+	if err != nil || len(ledger.Payments) < len(all) {
+		t.Errorf("the provider has %d payments of %d orders, %v", len(ledger.Payments), len(all), err)
 	}
-	ask(t, "GET", fresh.partners+"/psp/v1/payments", "", &ledger)
 	for _, p := range ledger.Payments {
 		if p.Captures > 1 {
 			t.Errorf("the provider has captured %+v", p)

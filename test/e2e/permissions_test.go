@@ -269,12 +269,10 @@ func (g *guarded) trespass(t *testing.T) {
 			}
 			subscribe = append(subscribe, "_INBOX."+other+".>")
 			if user != "operator" { // who reads everything, and writes nothing
-				publish = append(publish, "$JS.API.CONSUMER.CREATE.TIMERS.x.timer."+other+".fired.>")
-			}
-			if user != "operator" {
 				publish = append(publish,
 					"$JS.API.STREAM.MSG.GET.KV_SUBSCRIPTIONS_"+other, "$JS.API.DIRECT.GET.KV_SUBSCRIPTIONS_"+other+".$KV.SUBSCRIPTIONS_"+other+".x",
-					"$JS.API.CONSUMER.CREATE.KV_SUBSCRIPTIONS_"+other+".x", "$JS.API.CONSUMER.MSG.NEXT.KV_SUBSCRIPTIONS_"+other+".x")
+					"$JS.API.CONSUMER.CREATE.KV_SUBSCRIPTIONS_"+other+".x", "$JS.API.CONSUMER.MSG.NEXT.KV_SUBSCRIPTIONS_"+other+".x",
+					"$JS.API.CONSUMER.CREATE.TIMERS.x.timer."+other+".fired.>")
 			}
 			publish = append(publish,
 				"$KV.SUBSCRIPTIONS_"+other+".x", "$KV.SNAPSHOTS_"+other+".x", "timer."+other+".set.order.o-1.x.1")
