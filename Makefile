@@ -28,7 +28,7 @@ MINUTES ?= 1
 FAULTS  ?=
 SYNC    ?= always
 
-.PHONY: help build run demo keys test crash chaos fuzz test-postgres test-compose test-alerts test-browser lint bench bench-json fmt clean
+.PHONY: help build run demo keys test crash chaos fuzz test-postgres test-compose test-k8s test-alerts test-browser lint bench bench-json fmt clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ test-compose: ## test docker-compose.yml with a Docker engine, as root: each con
 
 test-alerts: ## test alert rules and the dashboard with Prometheus's own code (its first build takes minutes)
 	$(GO) test -modfile=prometheus.mod -tags prometheus,remove_all_sd -timeout $(TEST_TIMEOUT) ./deploy/observability
+
+test-k8s: ## check what deploy/k8s renders to by Kubernetes' own validation (compiles a part of it)
+	$(GO) test -modfile=deploy/k8s/schema/kubernetes.mod -tags kubernetes -count 1 -v -timeout $(TEST_TIMEOUT) ./deploy/k8s/schema
 
 test-browser: ## test the web console in headless Chromium; needs an installed Chromium
 	$(call go-test,./test/browser,-timeout $(TEST_TIMEOUT) -tags browser)

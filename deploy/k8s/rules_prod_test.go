@@ -173,11 +173,14 @@ func prodRules() []rule {
 			},
 		},
 		{
-			name: "metrics are scraped",
+			name: "metrics are scraped, and alerts are there",
 			broken: onlyProd(func(_ *testing.T, c *complaints, m manifests) {
 				monitor, service := m.find("ServiceMonitor/orderflow"), m.find("Service/metrics")
 				c.unless(decode[selector](at(monitor, "spec", "selector")).matches(decode[map[string]string](at(service, "metadata", "labels"))), "it is not of the service")
 				port := text(at(monitor, "spec", "endpoints", 0, "port"))
+				c.unless(at(monitor, "spec", "jobLabel") == label+"part-of", "the alerts do not find their job")
+				groups, _ := at(m.find("PrometheusRule/orderflow"), "spec", "groups").([]any)
+				c.unless(len(groups) > 0, "there are no alerts")
 				c.unless(port != "" && at(service, "spec", "ports", 0, "name") == port, "it is not of its port")
 				for _, w := range m.workloads() {
 					if w.kind() != "Deployment" {
@@ -191,6 +194,8 @@ func prodRules() []rule {
 			damage: []damage{
 				{"prod", "ServiceMonitor/orderflow", []any{"spec", "selector", "matchLabels"}, map[string]any{"app": "orderflow"}},
 				{"prod", "ServiceMonitor/orderflow", []any{"spec", "endpoints", 0, "port"}, "http"},
+				{"prod", "ServiceMonitor/orderflow", []any{"spec", "jobLabel"}, nil},
+				{"prod", "PrometheusRule/orderflow", nil, nil},
 				{"prod", "Service/metrics", []any{"spec", "selector"}, map[string]any{label + "name": "order"}},
 			},
 		},
