@@ -52,7 +52,7 @@ crash: ## kill the services at every point of an order's lives (a quarter of an 
 	$(GO) test ./test/crash -count 1 -timeout 60m -every 1 -v
 
 chaos: ## put a cluster, and the system on it, through faults, as root (SEED=1 MINUTES=5 FAULTS=kill-one,slow SYNC=always)
-	CGO_ENABLED=0 $(GO) build -o bin/chaos ./test/chaos
+	$(GO) build -o bin/chaos ./test/chaos
 	bin/chaos -seed $(SEED) -minutes $(MINUTES) -faults "$(FAULTS)" -sync $(SYNC)
 
 fuzz: ## fuzz every decoder, one after the other, and tell how often each ran (FUZZTIME=60s each)
