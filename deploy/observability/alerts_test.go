@@ -70,10 +70,6 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 // Each alert says how urgent it is, what it means and what to do.
 func TestAlertsSayWhatToDo(t *testing.T) {
 	const runbooks = "https://github.com/b144f99b/orderflow/blob/main/docs/operations/runbooks/"
-	pages := []string{
-		"lost-quorum.md", "full-disk.md", "corrupt-store.md", "rebuild-a-view.md", "stuck-saga.md", "psp-outage.md",
-		"rolling-upgrade.md", "parked-work.md", "lagging-projection.md", "reconcile-mismatch.md", "conflicts.md",
-	}
 	for _, r := range rules(t) {
 		if severity := r.Labels["severity"]; severity != "page" && severity != "ticket" {
 			t.Errorf("%s has the severity %q", r.Alert, severity)
@@ -82,8 +78,8 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 			t.Errorf("%s has no summary or no description", r.Alert)
 		}
 		page, found := strings.CutPrefix(r.Annotations["runbook_url"], runbooks)
-		if !found || !slices.Contains(pages, page) {
-			t.Errorf("%s has the runbook %q, which is not one of %q", r.Alert, r.Annotations["runbook_url"], pages)
+		if _, err := os.Stat(filepath.Join("..", "..", "docs", "operations", "runbooks", page)); !found || err != nil {
+			t.Errorf("%s: there is no runbook %q: %v", r.Alert, r.Annotations["runbook_url"], err)
 		}
 	}
 }
