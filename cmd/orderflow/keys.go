@@ -124,7 +124,7 @@ secretGenerator:
     files: [secret=%s]
 `, keysFile, webhookSecretFile)
 	for _, name := range keyUsers() {
-		if name != userOperator {
+		if name != userOperator && name != userRestore {
 			fmt.Fprintf(&b, "  - name: %s-key\n    files: [seed=%s%s]\n", name, name, seedSuffix)
 		}
 	}
