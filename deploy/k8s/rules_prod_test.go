@@ -126,7 +126,7 @@ func prodRules() []rule {
 			},
 		},
 		{
-			name: "a backup is taken every night into a file of its own",
+			name: "a backup is taken every night, and the newest are kept",
 			broken: onlyProd(func(_ *testing.T, c *complaints, m manifests) {
 				o := m.find("CronJob/backup")
 				c.unless(len(strings.Fields(text(at(o, "spec", "schedule")))) == 5 && at(o, "spec", "concurrencyPolicy") == "Forbid", "the schedule is %v", at(o, "spec", "schedule"))
@@ -135,18 +135,15 @@ func prodRules() []rule {
 						continue
 					}
 					a := w.spec.Containers[0]
-					named := slices.ContainsFunc(a.Env, func(v variable) bool {
-						return v.Name == "POD_NAME" && at(v.ValueFrom, "fieldRef", "fieldPath") == "metadata.name"
-					})
-					c.unless(len(a.Args) == 2 && a.Args[0] == "backup" && strings.Contains(a.Args[1], "$(POD_NAME)") && named, "it runs orderflow %q", a.Args)
-					c.unless(len(a.Args) == 2 && slices.ContainsFunc(a.VolumeMounts, func(v mount) bool { return strings.HasPrefix(a.Args[1], v.MountPath+"/") && !v.ReadOnly }), "the file is not on a volume")
+					c.unless(len(a.Args) == 4 && slices.Equal(a.Args[:2], []string{"backup", "--keep"}), "it runs orderflow %q", a.Args)
+					c.unless(len(a.Args) == 4 && slices.ContainsFunc(a.VolumeMounts, func(v mount) bool { return a.Args[3] == v.MountPath && !v.ReadOnly }), "the directory is not a volume")
 					c.unless(m.find("PersistentVolumeClaim/backups") != nil, "there is no volume")
 				}
 			}),
 			damage: []damage{
 				{"prod", "CronJob/backup", []any{"spec", "concurrencyPolicy"}, nil},
 				{"prod", "CronJob/backup", []any{"spec", "jobTemplate", "spec", "template", "spec", "containers", 0, "args", 1}, "/backups/backup.tar"},
-				{"prod", "CronJob/backup", []any{"spec", "jobTemplate", "spec", "template", "spec", "containers", 0, "args", 1}, "/tmp/$(POD_NAME).tar"},
+				{"prod", "CronJob/backup", []any{"spec", "jobTemplate", "spec", "template", "spec", "containers", 0, "args", 3}, "/tmp"},
 				{"prod", "PersistentVolumeClaim/backups", nil, nil},
 			},
 		},
