@@ -38,8 +38,9 @@ var (
 	// ErrInvalid: the call itself is wrong (a bad key, no events, two writes to
 	// one aggregate); nothing was stored.
 	ErrInvalid = errors.New("esjs: invalid")
-	// ErrUnavailable: a sink's storage cannot be used at present (full, locked,
-	// gone), or a replica cannot be verified; trying again helps when that is over.
+	// ErrUnavailable: the server does not answer in time, a sink's storage cannot be
+	// used at present (full, locked, gone), or a replica cannot be verified; trying again
+	// helps when that is over.
 	ErrUnavailable = errors.New("esjs: storage unavailable")
 	// ErrTimersLost: fired timers were not handled within 7 days and are gone;
 	// see [TimerSubscriptionConfig].Lost.

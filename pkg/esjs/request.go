@@ -17,7 +17,7 @@ import (
 var errDisconnected = errors.New("esjs: disconnected while waiting for the answer")
 
 // errNoAnswer ends a call that got no answer in time.
-var errNoAnswer = errors.New("esjs: no answer from the server in time")
+var errNoAnswer = fmt.Errorf("%w: no answer from the server in time", ErrUnavailable)
 
 // deniedError is a request that the server has not taken: the connection may not
 // publish to its subject.
