@@ -186,21 +186,18 @@ func TestQuarantinedInstanceWaitsAloneAndGoesOnInOrder(t *testing.T) {
 			}
 		}
 		p := r.start(t, o)
-		ill := inTime("ill", func(ill string, wait time.Duration) bool {
+		ill := inTime("ill", func(ill string, wait time.Duration) {
 			r.place(t, ill, wait)
 			r.arrive(t, ill, "cursed")
 			r.arrive(t, ill, "right")
 			s.await(t, "the instance is parked", func() bool { return s.parked["assembly"] == 1 })
-			if typesOf(r.history(t, ill)) == "AssemblyStarted" {
-				return true
-			}
+		}, func(ill string) {
 			blessed.Store(true)
 			defer blessed.Store(false)
 			if err := esjs.ReleaseParked(contextWithPatience(t), r.store, positions, "assembly", ill); err != nil {
 				t.Fatal(err)
 			}
 			s.await(t, "the instance goes on", func() bool { return s.parked["assembly"] == 0 })
-			return false
 		})
 		before := s.count(s.handled, "assembly-timers")
 		r.place(t, "well", 100*time.Millisecond)
