@@ -184,9 +184,10 @@ func (NopObserver) ParkedKeys(string, int) {}
 // Active does nothing.
 func (NopObserver) Active(string, bool) {}
 
-// WindowFull does nothing.
+// Fenced does nothing.
 func (NopObserver) Fenced(string) {}
 
+// WindowFull does nothing.
 func (NopObserver) WindowFull(string, bool) {}
 
 // TimerLate does nothing.
