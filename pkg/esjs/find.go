@@ -41,13 +41,22 @@ func (r *requester) findStreamOnce(ctx context.Context, name string) (*jetstream
 		jetstream.StreamInfo
 	}
 	if err := stdjson.Unmarshal(reply.Data, &answer); err != nil { // the client's types are made for it
-		return nil, err
+		return nil, &unreadableError{err}
 	}
 	if answer.Error != nil {
 		return nil, answer.Error
 	}
 	return &answer.StreamInfo, nil
 }
+
+// unreadableError: the server said something that the client does not know, and would say it again.
+type unreadableError struct{ err error }
+
+func (e *unreadableError) Error() string {
+	return fmt.Sprintf("esjs: the server's answer cannot be read; is it newer than this program's NATS client? %v", e.err)
+}
+
+func (e *unreadableError) Unwrap() error { return e.err }
 
 // isNoJetStream tells a server without JetStream, which answers in one of three
 // ways, from other failures.

@@ -131,13 +131,27 @@ func (s *Store) leaderCommit(ctx context.Context, id StreamID, sequence uint64) 
 	}
 }
 
+// surestTail is leaderTail of a leader that leads indeed, which costs two more requests; it asks
+// until ctx ends. One that is cut off from the others would not know the newest commits.
+func (s *Store) surestTail(ctx context.Context, id StreamID) (tail Commit, err error) {
+	for wait := newPause(); ; {
+		if s.led(ctx, func() { tail, err = s.leaderTail(ctx, id) }) || err != nil {
+			return tail, err
+		}
+		if err := wait.sleep(ctx); err != nil {
+			return Commit{}, err
+		}
+	}
+}
+
 // permanent tells that asking again cannot help.
 func permanent(err error) bool {
 	var (
 		unsent *unsentError
 		denied *deniedError
+		syntax *unreadableError
 	)
-	return errors.As(err, &unsent) || errors.As(err, &denied) || isContextError(err)
+	return errors.As(err, &unsent) || errors.As(err, &denied) || errors.As(err, &syntax) || isContextError(err)
 }
 
 // commits returns the aggregate's commits at the given sequences, in the given

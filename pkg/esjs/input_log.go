@@ -160,7 +160,7 @@ func (h *CommandHandler[S, C, E]) consumed(ctx context.Context, id StreamID, kno
 	if seen := known.inputs.consumed(input); seen != inputPerhaps {
 		return seen == inputConsumed, nil
 	}
-	tail, err := h.store.leaderTail(ctx, id)
+	tail, err := h.store.leaderTailFrom(ctx, id, known.revision.sequence)
 	if err != nil {
 		return false, err
 	}

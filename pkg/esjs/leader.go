@@ -110,33 +110,53 @@ type streamInfo struct {
 	Cluster struct {
 		Leader   string `json:"leader"` // also of a single server
 		Replicas []struct {
-			Name   string `json:"name"`
-			Active int64  `json:"active"` // nanoseconds since the leader heard of it
+			Name    string `json:"name"`
+			Active  int64  `json:"active"` // nanoseconds since the leader heard of it
+			Offline bool   `json:"offline"`
 		} `json:"replicas"` // the others
 	} `json:"cluster"`
 }
 
-// leads tells that who answers as the event stream's leader has lately heard of most of
-// its replicas. What one says that has not may be old. One that may not be asked is believed.
-func (s *Store) leads(ctx context.Context) bool {
+// notAsked stands for a leader that may not be asked who it is: it is believed.
+const notAsked = "a leader that may not be asked"
+
+// leading names who answers as the event stream's leader, if it has lately heard of most of
+// its replicas: what one says that has not may be old. Otherwise "".
+func (s *Store) leading(ctx context.Context) string {
 	info, err := s.streamInfoOnce(ctx, s.cfg.Stream, nil, answerTimeout)
 	if err != nil {
-		return permanent(err) && ctx.Err() == nil || isRefusal(err)
+		if permanent(err) && ctx.Err() == nil || isRefusal(err) {
+			return notAsked
+		}
+		return ""
 	}
 	heard := 1 // the leader itself
 	for _, replica := range info.Cluster.Replicas {
-		if time.Duration(replica.Active) < heardWithin {
+		if !replica.Offline && time.Duration(replica.Active) < heardWithin {
 			heard++
 		}
 	}
-	return heard > (1+len(info.Cluster.Replicas))/2
+	if heard <= (1+len(info.Cluster.Replicas))/2 {
+		return ""
+	}
+	return info.Cluster.Leader
+}
+
+// led tells that one leader, which leads indeed, was there before and after what was asked on
+// the general connection: then it is who answered.
+func (s *Store) led(ctx context.Context, ask func()) bool {
+	leader := s.leading(ctx)
+	ask()
+	return leader != "" && s.leading(ctx) == leader
 }
 
 // surely tells that the leader's newest word on a request is as before, and that it
-// leads: it is asked both on one connection, so that the answers come from the same
+// leads: it is asked all on one connection, so that the answers come from the same
 // side of a network that is cut.
 func (s *Store) surely(ctx context.Context, request []byte, before func(message, error) bool) bool {
-	return before(s.askLeaderOn(ctx, s.general, s.cfg.Stream, request)) && s.leads(ctx)
+	as := false
+	led := s.led(ctx, func() { as = before(s.askLeaderOn(ctx, s.general, s.cfg.Stream, request)) })
+	return led && as
 }
 
 // listTimeout bounds one attempt to ask for a stream's state together with a

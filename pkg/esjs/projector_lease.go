@@ -22,6 +22,7 @@ func (p *Projector[T, E]) turns(ctx context.Context) error {
 	for {
 		l, work, _, err := acquire(ctx, c)
 		if err != nil {
+			p.cfg.Observer.Active(name, false) // it is not waited for any more
 			return err
 		}
 		p.cfg.Observer.Active(name, true)
@@ -30,7 +31,9 @@ func (p *Projector[T, E]) turns(ctx context.Context) error {
 		if ctx.Err() != nil || !errors.Is(err, errFenced) && !errors.Is(err, ErrConflict) {
 			return err
 		}
-		p.cfg.Observer.Fenced(name)
+		if errors.Is(err, errFenced) {
+			p.cfg.Observer.Fenced(name)
+		}
 		c.previous = l.token
 	}
 }

@@ -63,7 +63,7 @@ func (p *Projector[T, E]) reapply(ctx context.Context, tx T, now Checkpoint, par
 	if err := checkStream(id); err != nil {
 		return err
 	}
-	tail, err := p.store.leaderTail(ctx, id)
+	tail, err := p.store.surestTail(ctx, id) // what it does not have would be missing in the view for ever
 	if err != nil {
 		return err
 	}

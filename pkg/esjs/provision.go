@@ -98,6 +98,7 @@ func provision(ctx context.Context, dial Dial, once func(context.Context, provis
 		case silent && denied != nil:
 			return fmt.Errorf("esjs: provision: %w", denied)
 		case silent && ctx.Err() == nil:
+			began = time.Now() // what comes to pass after a silence has its own time
 		case comesToPass(err) && time.Since(began) < followPatience && sleep(ctx, provisionPause):
 		default:
 			return err
@@ -164,19 +165,17 @@ func verify(ctx context.Context, r *requester, cfg Config) error {
 }
 
 // Check asks the store's servers whether the stream is there, and as [Open] wants it: a
-// difference is an [ErrConfig], field by field. Any other error means that none of them
-// answers for the stream, for as long as ctx lasts, or that none can be reached.
+// difference is an [ErrConfig], field by field. Other errors: what else [Open] refuses, that
+// none can be reached, and that none of them answers for the stream for as long as ctx lasts.
 func (s *Store) Check(ctx context.Context) error {
 	if !s.general.nc.IsConnected() {
 		return fmt.Errorf("esjs: no server can be reached: %w", nats.ErrDisconnected)
 	}
 	err := verify(ctx, s.general, s.cfg)
-	switch {
-	case err == nil || errors.Is(err, ErrConfig) && !errors.Is(err, ErrNoJetStream) && !errors.Is(err, ErrServerTooOld):
-		return err
-	default:
+	if isContextError(err) {
 		return fmt.Errorf("esjs: no server answers for stream %s; it may have no leader: %w", s.cfg.Stream, context.DeadlineExceeded)
 	}
+	return err
 }
 
 func checkServer(nc *nats.Conn) error {
