@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nkeys"
@@ -24,22 +25,25 @@ const (
 )
 
 func newKeys() *cobra.Command {
-	return &cobra.Command{
+	var renewed []string
+	cmd := &cobra.Command{
 		Use:   "keys DIR",
 		Short: "Create the keys of all users of a NATS server, and the other secrets",
 		Long: `Create in DIR what is secret in a deployment: the key of each user of the NATS
 server (order.nk and so on, for --nats-nkey), the secret with which partners sign
-webhooks, and the password of a PostgreSQL server, also as clients read it (pgpass). keys.conf has the public keys, for the server's configuration in deploy/nats, and
+webhooks, and the password of a PostgreSQL server, also as clients read it (pgpass).
+keys.conf has the public keys, for the server's configuration in deploy/nats, and
 kustomization.yaml makes Kubernetes Secrets of what the pods in deploy/k8s need.
 
-What is there is kept, and only what is missing is created: a new key for a user is
-made by removing its file first. Servers take up the new keys.conf when they are reloaded.
+What is there is kept, and only what is missing is created. A key that keys.conf knows stays
+valid when its file is taken away, as that of "restore" should be. --new makes a user's
+key anew; servers refuse the old one when they have reloaded keys.conf.
 
 Only its owner can enter DIR. The files in it can be read by everybody who gets hold of
 them by another way, as a container does whose user is another one.`,
 		Args: exactly("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			created, err := createKeys(args[0])
+			created, err := createKeys(args[0], renewed...)
 			if err != nil {
 				return err
 			}
@@ -47,6 +51,8 @@ them by another way, as a container does whose user is another one.`,
 			return err
 		},
 	}
+	cmd.Flags().StringSliceVar(&renewed, "new", nil, "make the key of `USER` anew, or of several separated by commas")
+	return cmd
 }
 
 // keyUsers are the names of all users who have a key.
@@ -60,14 +66,34 @@ func keyUsers() (names []string) {
 // passwordFiles are the secrets that are no keys.
 func passwordFiles() []string { return []string{webhookSecretFile, databaseSecretFile} }
 
-// createKeys creates the secrets that are missing in dir, and the file of all public keys.
-func createKeys(dir string) (created int, err error) {
+// createKeys creates the secrets that are missing in dir, those of the users who get new ones, and the file
+// of all public keys. A public key that is there already stays where its seed is kept elsewhere.
+func createKeys(dir string, renewed ...string) (created int, err error) {
+	for _, name := range renewed {
+		if !slices.Contains(keyUsers(), name) {
+			return 0, usageError("--new is %q; users are %s", name, strings.Join(keyUsers(), ", "))
+		}
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return 0, fail(exitBadDirectory, "%w", err)
+	}
+	known, err := publicKeys(filepath.Join(dir, keysFile))
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range renewed {
+		delete(known, keyVariable(name))
+		if err := os.Remove(filepath.Join(dir, name+seedSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, fail(exitBadDirectory, "%w", err)
+		}
 	}
 	var public strings.Builder
 	public.WriteString("# The public keys of the users in accounts.conf, by \"orderflow keys\".\n")
 	for _, name := range keyUsers() {
+		if key := known[keyVariable(name)]; key != "" && !isFile(filepath.Join(dir, name+seedSuffix)) {
+			fmt.Fprintf(&public, "%s: %s\n", keyVariable(name), key)
+			continue
+		}
 		seed, isNew, err := secret(filepath.Join(dir, name+seedSuffix), newSeed)
 		if err != nil {
 			return created, err
@@ -100,7 +126,6 @@ func createKeys(dir string) (created int, err error) {
 	if err := os.WriteFile(filepath.Join(dir, passFile), []byte("*:*:*:orderflow:"+passwords[databaseSecretFile]+"\n"), 0o644); err != nil { //nolint:gosec // as the other secrets
 		return created, fail(exitBadDirectory, "%w", err)
 	}
-	removeMountPoint(filepath.Join(dir, keysFile))
 	if err := os.WriteFile(filepath.Join(dir, keysFile), []byte(public.String()), 0o644); err != nil { //nolint:gosec // public keys
 		return created, fail(exitBadDirectory, "%w", err)
 	}
@@ -108,6 +133,27 @@ func createKeys(dir string) (created int, err error) {
 		return created, fail(exitBadDirectory, "%w", err)
 	}
 	return created, nil
+}
+
+// publicKeys reads the file of public keys, by their variables; none when there is no file yet.
+func publicKeys(path string) (map[string]string, error) {
+	removeMountPoint(path)
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(exitBadDirectory, "%w", err)
+	}
+	keys := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		if name, key, found := strings.Cut(line, ":"); found && nkeys.IsValidPublicUserKey(strings.TrimSpace(key)) {
+			keys[strings.TrimSpace(name)] = strings.TrimSpace(key)
+		}
+	}
+	return keys, nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // kustomization makes a Kubernetes Secret of the key of each user who runs there; people use theirs elsewhere.

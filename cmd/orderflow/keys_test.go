@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/b144f99b/orderflow/internal/service"
 )
 
 // Keys are made once: those that are there are kept, and the file of public keys names every user
@@ -47,11 +49,20 @@ func TestKeysAreMadeOnce(t *testing.T) {
 			t.Errorf("a Kubernetes Secret is made of the key of %s: %v", name, made)
 		}
 	}
-	if err := os.Remove(filepath.Join(dir, "saga.nk")); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"restore.nk", webhookSecretFile} { // one is in a safe, one is lost
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if created, err := createKeys(dir); err != nil || created != 1 {
-		t.Errorf("%d secrets created, %v; one was missing", created, err)
+	if created, err := createKeys(dir); err != nil || created != 1 || read(keysFile) != public {
+		t.Errorf("%d secrets created, %v; the webhooks' was missing, and the keys are those of before:\n%s", created, err, read(keysFile))
+	}
+	secret = read(webhookSecretFile)
+	if _, err := createKeys(dir, "sega"); exitStatus(err) != service.ExitUsage || !strings.Contains(err.Error(), "saga") {
+		t.Errorf("a new key for nobody: %v", err)
+	}
+	if created, err := createKeys(dir, "saga"); err != nil || created != 1 {
+		t.Errorf("%d secrets created, %v; one was asked for", created, err)
 	}
 	if read("order.nk") != order || read(webhookSecretFile) != secret || read(keysFile) == public {
 		t.Error("not only the key that was missing is another one")
