@@ -18,8 +18,8 @@ var (
 	jsBytes    = service.Gauge("jetstream_stream_bytes", "What a stream takes on a server.", "server", "account", "stream")
 	jsLimit    = service.Gauge("jetstream_stream_limit_bytes", "What it may take, where it has a limit.", "server", "account", "stream")
 	jsLeads    = service.Gauge("jetstream_stream_leader", "1 where the server leads the stream.", "server", "account", "stream")
-	jsOffline  = service.Gauge("jetstream_replica_offline", "1 when a stream's leader does not hear of a replica.", "account", "stream", "replica")
-	jsLag      = service.Gauge("jetstream_replica_lag", "Operations that a replica is behind a stream's leader.", "account", "stream", "replica")
+	jsOffline  = service.Gauge("jetstream_replica_offline", "1 when a stream's leader does not hear of a replica.", "server", "account", "stream", "replica")
+	jsLag      = service.Gauge("jetstream_replica_lag", "Operations that a replica is behind a stream's leader.", "server", "account", "stream", "replica")
 )
 
 // jetstreamOptions asks a server for all of it.
@@ -61,7 +61,7 @@ func streamFigures(name, account string, s server.StreamDetail) []prometheus.Met
 	if s.Config != nil && s.Config.MaxBytes > 0 {
 		all = append(all, jsLimit(float64(s.Config.MaxBytes), name, account, s.Name))
 	}
-	if s.Cluster == nil || leads == 0 { // what others say of replicas may be old
+	if s.Cluster == nil || leads == 0 { // what others say of replicas may be old; for a moment two may say that they lead
 		return all
 	}
 	for _, peer := range s.Cluster.Replicas {
@@ -69,7 +69,7 @@ func streamFigures(name, account string, s server.StreamDetail) []prometheus.Met
 		if peer.Offline {
 			offline = 1
 		}
-		all = append(all, jsOffline(offline, account, s.Name, peer.Name), jsLag(float64(peer.Lag), account, s.Name, peer.Name))
+		all = append(all, jsOffline(offline, name, account, s.Name, peer.Name), jsLag(float64(peer.Lag), name, account, s.Name, peer.Name))
 	}
 	return all
 }

@@ -87,7 +87,7 @@ func runMonitor(ctx context.Context, s *settings, wait time.Duration, log zerolo
 	)
 }
 
-// watchServers keeps the figures until ctx ends. While nobody answers, none are exported.
+// watchServers keeps the figures of the servers that answer until ctx ends. While none does, none are exported.
 func watchServers(
 	ctx context.Context, m *service.Metrics, h *service.Health, log zerolog.Logger, ask func(context.Context) ([]serverReport, error),
 ) error {
@@ -95,20 +95,25 @@ func watchServers(
 	m.Registry.MustRegister(&figures)
 	tick := time.NewTicker(monitorEvery)
 	defer tick.Stop()
-	for told := false; ; {
+	for told := ""; ; {
 		reports, err := ask(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil && !told {
-			log.Error().Err(err).Msg("what NATS servers say of their streams is not known; they are asked again")
-		}
-		told = err != nil
-		h.Set(monitored, err)
+		said := ""
 		if err != nil {
+			said = err.Error()
+		}
+		if said != "" && said != told {
+			log.Error().Err(err).Msg("what NATS servers say of their streams is not known of all; they are asked again")
+		}
+		told = said
+		if len(reports) == 0 {
 			figures.Set()
+			h.Set(monitored, err)
 		} else {
 			figures.Set(jetstreamFigures(reports)...)
+			h.Set(monitored, nil)
 		}
 		select {
 		case <-tick.C:
@@ -118,7 +123,8 @@ func watchServers(
 	}
 }
 
-// askServers asks all servers, and waits for those that answer: nobody says how many there are.
+// askServers asks all servers, and waits for those that answer: nobody says how many there are. The error tells of
+// those that do not know, and the others' reports are there all the same.
 func askServers(ctx context.Context, nc *nats.Conn) ([]serverReport, error) {
 	inbox := nc.NewInbox()
 	answers, err := nc.SubscribeSync(inbox)
@@ -133,26 +139,29 @@ func askServers(ctx context.Context, nc *nats.Conn) ([]serverReport, error) {
 	if err := nc.PublishRequest("$SYS.REQ.SERVER.PING.JSZ", inbox, body); err != nil {
 		return nil, err
 	}
-	var reports []serverReport
+	var (
+		reports []serverReport
+		refused error
+	)
 	for {
 		next, cancel := context.WithTimeout(ctx, lastAnswer)
 		msg, err := answers.NextMsgWithContext(next)
 		cancel()
 		switch {
 		case err == nil:
-		case len(reports) > 0 && errors.Is(err, context.DeadlineExceeded):
-			return reports, nil
+		case (len(reports) > 0 || refused != nil) && errors.Is(err, context.DeadlineExceeded):
+			return reports, refused
 		default:
 			return nil, fmt.Errorf("no NATS server says anything of its streams; is the key that of the user %q? %w", userMonitor, err)
 		}
 		if len(msg.Data) == 0 { // nobody is there who could answer
 			return nil, fmt.Errorf("no NATS server says anything of its streams; is the key that of the user %q? %w", userMonitor, nats.ErrNoResponders)
 		}
-		report, err := readReport(msg.Data)
-		if err != nil {
-			return nil, err
+		if report, err := readReport(msg.Data); err != nil {
+			refused = errors.Join(refused, err)
+		} else {
+			reports = append(reports, report)
 		}
-		reports = append(reports, report)
 	}
 }
 
