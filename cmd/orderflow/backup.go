@@ -107,9 +107,10 @@ it works, once more for the largest stream. Nothing is written anywhere else.
 			if err != nil {
 				return err
 			}
-			err = shell.backup(cmd, dir.next(time.Now()), json)
+			file := dir.next(time.Now())
+			err = shell.backup(cmd, file, json)
 			if err == nil {
-				err = dir.thin(keep)
+				err = dir.thin(keep, file)
 			}
 			return errors.Join(err, dir.close())
 		},

@@ -53,9 +53,17 @@ func (d *backupDirectory) next(now time.Time) string {
 	return filepath.Join(d.path, now.UTC().Format(backupName))
 }
 
-// thin removes all backups but the newest ones.
-func (d *backupDirectory) thin(keep int) error {
-	return d.remove("orderflow-[0-9]*T[0-9]*Z.backup", keep)
+// thin removes all backups but the newest ones, of which written must be the very newest.
+func (d *backupDirectory) thin(keep int, written string) error {
+	const pattern = "orderflow-[0-9]*T[0-9]*Z.backup"
+	found, err := fs.Glob(os.DirFS(d.path), pattern)
+	if err != nil {
+		return err
+	}
+	if last := slices.Max(found); last > filepath.Base(written) {
+		return fail(exitBadDirectory, "the backup %s is written, and none is removed: %s is of a later time, so a clock was wrong; rename or move that file", written, last)
+	}
+	return d.remove(pattern, keep)
 }
 
 // remove removes the files with such names, but for the last ones.

@@ -210,8 +210,9 @@ func (w *backupWriter) check(bar *bar) error {
 func (w *backupWriter) close(complete bool) error {
 	err := w.file.Close()
 	if complete && err == nil {
-		if err = os.Link(w.file.Name(), w.path); err != nil && !errors.Is(err, fs.ErrExist) {
-			return os.Rename(w.file.Name(), w.path) // a file system without links
+		err = os.Link(w.file.Name(), w.path)
+		if _, missing := os.Lstat(w.path); err != nil && errors.Is(missing, fs.ErrNotExist) { // a file system without links
+			return errors.Join(os.Rename(w.file.Name(), w.path), syncDirectory(w.directory()))
 		}
 	}
 	return errors.Join(err, os.Remove(w.file.Name()), syncDirectory(w.directory()))

@@ -19,6 +19,7 @@ const (
 	loadStock  = 10_000_000 // bags, more than anybody orders
 	loadAtOnce = 64         // orders that are being placed
 	loadTells  = 10 * time.Second
+	leastRate  = 0.001
 	mostRate   = 1000
 )
 
@@ -49,8 +50,8 @@ because 64 others were not placed yet.
 ` + exitHelp(service.ExitOK, service.ExitUsage, exitNoServer),
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if l.rate <= 0 || l.rate > mostRate {
-				return usageError("--rate is %v; it must be above 0 and at most %d", l.rate, mostRate)
+			if !(l.rate >= leastRate && l.rate <= mostRate) { // NaN is neither
+				return usageError("--rate is %v; it must be at least %v and at most %d", l.rate, leastRate, mostRate)
 			}
 			if l.orders < 0 {
 				return usageError("--orders is %d; it must not be negative", l.orders)
