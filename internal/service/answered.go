@@ -50,6 +50,10 @@ func isUnanswered(err error) bool {
 	if errors.As(err, &api) {
 		return api.ErrorCode == noPeers || api.ErrorCode == notAvailable
 	}
+	var managed interface{ NatsErrorCode() uint16 } // of jsm.go, with which backups are taken
+	if errors.As(err, &managed) {
+		return managed.NatsErrorCode() == noPeers || managed.NatsErrorCode() == notAvailable
+	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
+	"github.com/nats-io/jsm.go/api"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -33,6 +34,7 @@ func TestWhatNobodyAnswersIsAskedAgain(t *testing.T) {
 			"a refusal after silence":      {[]func(context.Context) error{silent, says(refused)}, refused, 2 * time.Second},
 			"a cluster that elects":        {[]func(context.Context) error{says(nats.ErrNoResponders), says(jetstream.ErrNoStreamResponse), says(nats.ErrTimeout), says(nil)}, nil, 0},
 			"a cluster that has no server": {[]func(context.Context) error{says(&jetstream.APIError{ErrorCode: 10005}), says(&jetstream.APIError{ErrorCode: 10008}), says(nil)}, nil, 0},
+			"the same, said by jsm.go":     {[]func(context.Context) error{says(api.ApiError{ErrCode: 10008}), says(nil)}, nil, 0},
 			"another answer of the server": {[]func(context.Context) error{says(jetstream.ErrStreamNotFound)}, jetstream.ErrStreamNotFound, 0},
 		} {
 			begun, n := time.Now(), 0

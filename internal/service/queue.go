@@ -174,9 +174,6 @@ func ReadQueue(ctx context.Context, nc *nats.Conn) (QueueStatus, error) {
 		category, _, _ := strings.Cut(strings.TrimPrefix(published(subject), queuePrefix), ".")
 		status.Waiting[category] += count
 	}
-	err = Answered(ctx, func(ctx context.Context) error {
-		status.Parked, status.Dropped, err = q.allParked(ctx)
-		return err
-	})
+	status.Parked, status.Dropped, err = q.allParked(ctx)
 	return status, err
 }

@@ -135,15 +135,31 @@ func (q queue) findParked(ctx context.Context, key string) (p ParkedCommand, rev
 	return p, entry.Revision(), nil
 }
 
+// parkedKeys lists the keys of all that is parked or was dropped.
+func (q queue) parkedKeys(ctx context.Context) (all []string, err error) {
+	err = Answered(ctx, func(ctx context.Context) error {
+		keys, err := q.parked.ListKeys(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = keys.Stop() }() // of a watcher that has told all
+		all = nil
+		for key := range keys.Keys() {
+			all = append(all, key)
+		}
+		return ctx.Err() // then the list ended early, and did not say so
+	})
+	return all, err
+}
+
 func (q queue) allParked(ctx context.Context) (parked []ParkedCommand, dropped []DroppedCommand, err error) {
 	parked, dropped = []ParkedCommand{}, []DroppedCommand{}
-	keys, err := q.parked.ListKeys(ctx)
+	keys, err := q.parkedKeys(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("bucket %s: %w", parkedBucket, err)
 	}
-	defer func() { _ = keys.Stop() }() // of a watcher that has told all
-	for key := range keys.Keys() {
-		entry, err := q.parked.Get(ctx, key)
+	for _, key := range keys {
+		entry, err := q.get(ctx, key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			continue // released meanwhile
 		}
@@ -159,9 +175,6 @@ func (q queue) allParked(ctx context.Context) (parked []ParkedCommand, dropped [
 		} else {
 			parked = append(parked, d.ParkedCommand)
 		}
-	}
-	if ctx.Err() != nil { // then the list ends early, and does not say so
-		return nil, nil, fmt.Errorf("bucket %s: %w", parkedBucket, ctx.Err())
 	}
 	slices.SortFunc(parked, func(a, b ParkedCommand) int {
 		return cmp.Or(strings.Compare(a.Category, b.Category), cmp.Compare(a.Number, b.Number))
