@@ -2,9 +2,11 @@ package sagas
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/b144f99b/orderflow/services/projector/view"
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +17,9 @@ import (
 type Metrics struct {
 	steps         *prometheus.HistogramVec
 	compensations *prometheus.CounterVec
+
+	mu   sync.Mutex
+	last esjs.Record // that was counted
 }
 
 // NewMetrics registers them.
@@ -34,10 +39,18 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 // recent bounds the age of events that are counted: when a view is built again, what it reads was counted long ago.
 const recent = 5 * time.Minute
 
-func (m *Metrics) concluded(p Process, at time.Time, done []Done) {
-	if m == nil || time.Since(at) > recent {
+// concluded counts each event once, though several versions of the view, and a transaction that is tried
+// again, tell of it.
+func (m *Metrics) concluded(p Process, r esjs.Record, done []Done) {
+	if m == nil || len(done) == 0 || time.Since(r.Time) > recent {
 		return
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r.Position.Before(m.last.Position) || r.Position == m.last.Position && r.Version <= m.last.Version { // a commit has several
+		return
+	}
+	m.last = r
 	for _, d := range done {
 		if d.Step == "" {
 			m.compensations.WithLabelValues(d.Cause).Inc()

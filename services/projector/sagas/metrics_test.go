@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/projector/view"
 	"github.com/b144f99b/orderflow/services/projector/view/viewtest"
@@ -70,13 +71,19 @@ func TestOnlyWhatIsConcludedNowIsCounted(t *testing.T) {
 	m := NewMetrics(registry)
 	now := time.Now()
 	done := []Done{{Step: events.StepReserve, Took: 2 * time.Second}, {Step: events.StepBook, Failed: true}, {Cause: "declined"}}
-	m.concluded(Process{}, now.Add(-time.Hour), done)
+	at := func(version uint64, t time.Time) esjs.Record { return esjs.Record{Version: version, Time: t} }
+	m.concluded(Process{}, at(1, now.Add(-time.Hour)), done)
 	if families, err := registry.Gather(); err != nil || len(families) != 0 {
 		t.Errorf("of an hour ago was counted: %v, %v", families, err)
 	}
 	var p Process
 	p.Kind = "fulfilment"
-	m.concluded(p, now, done)
+	m.concluded(p, at(2, now), done[:2])
+	m.concluded(p, at(3, now), done[2:])
+	for range 2 { // a transaction that is tried again, and another version of the view
+		m.concluded(p, at(2, now), done[:2])
+		m.concluded(p, at(3, now), done[2:])
+	}
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -99,5 +106,5 @@ func TestOnlyWhatIsConcludedNowIsCounted(t *testing.T) {
 		t.Errorf("counted was %q, want %q", got, want)
 	}
 	var none *Metrics
-	none.concluded(p, now, done) // counts nothing
+	none.concluded(p, at(4, now), done) // counts nothing
 }

@@ -55,7 +55,7 @@ func View(m *Metrics) view.View {
 		Apply: func(ctx context.Context, tx view.Tx, e esjs.Recorded[events.Event]) error {
 			p, done, err := apply(ctx, tx, e)
 			if err == nil {
-				m.concluded(p, e.Time, done)
+				m.concluded(p, e.Record, done)
 			}
 			return err
 		},
