@@ -131,7 +131,7 @@ func start(ctx context.Context, sp spec, s *settings, dial esjs.Dial, t *telemet
 		return nil, fmt.Errorf("%s: %w", sp.name, err)
 	}
 	p.run = service.Named(sp.name, made.Run)
-	if p.env.Store != nil {
+	if p.env.Store != nil && sp.name != gatewayName { // what the gateway reads is there without the store, too
 		p.run = service.Named(sp.name, func(ctx context.Context) error { return service.Group(ctx, made.Run, p.env.WatchStore) })
 	}
 	p.web, _ = made.(webRunner)

@@ -17,7 +17,7 @@ import (
 
 var writeState = flag.Bool("write-state", false, "write testdata/state.tar.gz with the present program: what the next ones must be able to go on with")
 
-// state is the data directory of an "orderflow up" of the release that its VERSION names, which was stopped with
+// state is the data directory of an "orderflow up" of the program that its VERSION names, which was stopped with
 // orders under way.
 var state = filepath.Join("testdata", "state.tar.gz")
 
