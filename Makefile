@@ -16,7 +16,7 @@ PKG          ?= ./...
 ARGS         ?=
 # RERUN=1 runs a test that failed once more, for CI alone: .ci/test says what is final all the same.
 RERUN        ?=
-# The tests of packages, with flags of "go test".
+# The tests of packages, with flags of "go test". Those that take longest begin first: alone at the end they would only wait.
 go-test       = $(if $(RERUN),.ci/test "$(1)" $(2),$(GO) test $(2) $(1))
 # How long each decoder is fuzzed. Without the second one most of a minute goes into making
 # an input small that was only new.
@@ -46,7 +46,7 @@ keys: ## create what is secret in a deployment in deploy/secrets; what is there 
 	$(GO) run ./cmd/orderflow keys deploy/secrets
 
 test: ## test everything with the race detector, in random order (PKG=./pkg/esjs; RERUN=1, which CI sets, runs a test that failed once more)
-	CGO_ENABLED=1 $(call go-test,$(PKG),-race -shuffle=on -timeout $(TEST_TIMEOUT))
+	CGO_ENABLED=1 $(call go-test,$(patsubst ./...,./test/... ./...,$(PKG)),-race -shuffle=on -timeout $(TEST_TIMEOUT))
 
 crash: ## kill the services at every point of an order's lives (a quarter of an hour; "make test" takes a part of the points)
 	$(GO) test ./test/crash -count 1 -timeout 60m -every 1 -v
