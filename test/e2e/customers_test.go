@@ -11,6 +11,10 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+// customerPause is what a customer does between two orders: without it the log would grow as fast as the machine
+// lets it, and a projector that begins anew would not catch up on the same machine.
+const customerPause = time.Second
+
 // customers place orders, each one after the other, until they are told to stop. A command that is not
 // answered, or by a service that cannot take it now, is sent again with the same id.
 type customers struct {
@@ -63,7 +67,7 @@ func (c *customers) place(nc *nats.Conn, id string) bool {
 	select {
 	case <-c.stop:
 		return false
-	default:
+	case <-time.After(customerPause):
 		return true
 	}
 }

