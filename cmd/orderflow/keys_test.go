@@ -28,7 +28,7 @@ func TestKeysAreMadeOnce(t *testing.T) {
 		}
 		return string(data)
 	}
-	order, public, secret := read("order.nk"), read(keysFile), read(webhookSecretFile)
+	order, public := read("order.nk"), read(keysFile)
 	if password := strings.TrimSpace(read(databaseSecretFile)); len(password) < 20 || read(passFile) != "*:*:*:orderflow:"+password+"\n" {
 		t.Errorf("the password is %q, and clients read %q", password, read(passFile))
 	}
@@ -57,7 +57,7 @@ func TestKeysAreMadeOnce(t *testing.T) {
 	if created, err := createKeys(dir); err != nil || created != 1 || read(keysFile) != public {
 		t.Errorf("%d secrets created, %v; the webhooks' was missing, and the keys are those of before:\n%s", created, err, read(keysFile))
 	}
-	secret = read(webhookSecretFile)
+	secret := read(webhookSecretFile)
 	if _, err := createKeys(dir, "sega"); exitStatus(err) != service.ExitUsage || !strings.Contains(err.Error(), "saga") {
 		t.Errorf("a new key for nobody: %v", err)
 	}
