@@ -99,7 +99,7 @@ func (n *nemesis) once(ctx context.Context, f fault) error {
 	}
 	n.r.last(func(l *history.Fault) { l.Target = target })
 	fmt.Fprintf(n.out, "%7.1f s  %s %s", n.r.now().Seconds(), f.name, target)
-	_ = pause(ctx, hold) // what was begun is healed
+	_ = rig.Pause(ctx, hold) // what was begun is healed
 	if heal != nil {
 		if err := heal(background); err != nil {
 			return fmt.Errorf("%s: heal: %w", f.name, err)

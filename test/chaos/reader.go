@@ -15,6 +15,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs/kvsink"
 	"github.com/b144f99b/orderflow/pkg/esjs/sqlsink"
 	"github.com/b144f99b/orderflow/test/chaos/history"
+	"github.com/b144f99b/orderflow/test/chaos/rig"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -49,7 +50,7 @@ func (r *recorder) again(ctx context.Context, what string, run func(context.Cont
 			r.object("%s: a sound log is said to be damaged: %v", what, err)
 		}
 		r.note(fmt.Sprintf("%s ended by itself and was started again: %v", what, err))
-		_ = pause(ctx, 200*time.Millisecond) // the loop ends with ctx
+		_ = rig.Pause(ctx, 200*time.Millisecond) // the loop ends with ctx
 	}
 }
 

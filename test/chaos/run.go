@@ -282,7 +282,7 @@ func (r *run) finish(ctx context.Context, s *shop, v *views, sessions func() int
 	session := sessions()
 	r.r.h.Sessions = map[string][]int{turns: {0}, each: {session}}
 	for r.r.deliveries(turns, 0) < events || r.r.deliveries(each, session) < events {
-		if pause(within, 500*time.Millisecond) != nil {
+		if rig.Pause(within, 500*time.Millisecond) != nil {
 			r.r.object("subscriptions do not come to the end of the log")
 			break
 		}
@@ -331,16 +331,4 @@ func (r *run) leader(ctx context.Context) (string, error) {
 // resign lets it step down; nobody has to answer.
 func (r *run) resign(context.Context) error {
 	return r.nc.Publish("$JS.API.STREAM.LEADER.STEPDOWN."+registerStore().Stream, nil)
-}
-
-// pause waits; the error is ctx's.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

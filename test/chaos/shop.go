@@ -26,6 +26,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/b144f99b/orderflow/services/partners"
+	"github.com/b144f99b/orderflow/test/chaos/rig"
 	"github.com/b144f99b/orderflow/test/truth"
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
@@ -136,7 +137,7 @@ func (s *shop) start(name string) error {
 
 // keep starts services again that ended, as a supervisor does, until ctx ends.
 func (s *shop) keep(ctx context.Context) error {
-	for pause(ctx, 500*time.Millisecond) == nil {
+	for rig.Pause(ctx, 500*time.Millisecond) == nil {
 		for name := range s.args {
 			s.mu.Lock()
 			ended := s.ended[name]
@@ -223,7 +224,7 @@ func (s *shop) stock(ctx context.Context, nc *nats.Conn) error {
 func (s *shop) trade(ctx context.Context, nc *nats.Conn, seed uint64) error {
 	var customers errgroup.Group
 	random := rand.New(rand.NewPCG(seed, 2))
-	for i := 0; pause(ctx, 200*time.Millisecond+time.Duration(random.Int64N(int64(400*time.Millisecond)))) == nil; i++ {
+	for i := 0; rig.Pause(ctx, 200*time.Millisecond+time.Duration(random.Int64N(int64(400*time.Millisecond)))) == nil; i++ {
 		mind := rand.New(rand.NewPCG(seed, 1000+uint64(i)))
 		customers.Go(func() error { return s.customer(context.WithoutCancel(ctx), nc, fmt.Sprint("o-", i), mind) })
 	}
@@ -263,7 +264,7 @@ func (s *shop) customer(ctx context.Context, nc *nats.Conn, id string, mind *ran
 	if mind.IntN(5) != 0 {
 		return nil
 	}
-	_ = pause(ctx, time.Duration(mind.Int64N(int64(2*time.Second)))) // the customer thinks
+	_ = rig.Pause(ctx, time.Duration(mind.Int64N(int64(2*time.Second)))) // the customer thinks
 	code, err := commanded(ctx, nc, "cmd.order."+id+".cancel", id+"/cancel", `{"reason":"changed_mind"}`)
 	if err == nil && code != "" && code != "too_late" && code != "already_ended" {
 		s.r.object("cancel of order %s was refused: %s", id, code)
@@ -291,7 +292,7 @@ func commanded(ctx context.Context, nc *nats.Conn, subject, id, body string) (co
 				return code, nil
 			}
 		}
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
+		if err := rig.Pause(ctx, 200*time.Millisecond); err != nil {
 			return "", err
 		}
 	}
@@ -333,7 +334,7 @@ func (s *shop) judge(ctx context.Context, store *esjs.Store, out io.Writer) erro
 			}
 			return nil
 		}
-		if err := pause(ctx, time.Second); err != nil {
+		if err := rig.Pause(ctx, time.Second); err != nil {
 			return err
 		}
 	}
@@ -356,7 +357,7 @@ func (s *shop) shown(ctx context.Context, store *esjs.Store, folded *truth.Shop,
 				s.r.object("the view of orders shows %s as %s (%v); it is %s", id, shown.State, err, o.Status)
 				break
 			}
-			if err := pause(ctx, 200*time.Millisecond); err != nil {
+			if err := rig.Pause(ctx, 200*time.Millisecond); err != nil {
 				return err
 			}
 		}

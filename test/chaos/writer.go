@@ -13,6 +13,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/test/chaos/history"
+	"github.com/b144f99b/orderflow/test/chaos/rig"
 )
 
 const (
@@ -91,7 +92,7 @@ func (w *writer) run(ctx context.Context) {
 		default:
 			w.read(op)
 		}
-		_ = pause(ctx, time.Duration(w.random.IntN(int(30*time.Millisecond)))) // the loop ends with ctx
+		_ = rig.Pause(ctx, time.Duration(w.random.IntN(int(30*time.Millisecond)))) // the loop ends with ctx
 	}
 }
 

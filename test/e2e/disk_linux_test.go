@@ -28,11 +28,7 @@ func TestAFullDiskIsSaidAndSurvived(t *testing.T) {
 	})
 	conf := config(t, home)
 	server := begin(t, home, "nats-server", "-c", conf)
-	address := server.find(t, "its address", func(line string) string {
-		_, address, _ := strings.Cut(line, "Listening for client connections on ")
-		return strings.TrimSpace(address)
-	})
-	s := &system{home: home, nats: "nats://" + address}
+	s := &system{home: home, nats: server.listens(t)}
 	if r := s.tool(t, "orderflow", "provision", "--events-max-bytes", "100000000"); r.status != 0 {
 		t.Fatalf("provision: %+v", r)
 	}
@@ -71,7 +67,7 @@ func TestAFullDiskIsSaidAndSurvived(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.kill(t)
-	_, port, _ := strings.Cut(address, ":")
+	_, port, _ := strings.Cut(strings.TrimPrefix(s.nats, "nats://"), ":")
 	begin(t, home, "nats-server", "-c", conf, "-a", "127.0.0.1", "-p", port)
 	until(t, "the service is ready again", func() bool {
 		return s.tool(t, "orderflow", "healthcheck", "--http", health).status == 0

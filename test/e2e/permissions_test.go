@@ -50,13 +50,7 @@ func guardedServer(t *testing.T) *guarded {
 		t.Fatalf("keys: %+v", r)
 	}
 	g.server = begin(t, home, "nats-server", "-c", deployed(t, home, g.keys), "-a", "127.0.0.1", "-p", "-1", "-m", "-1")
-	g.nats = g.server.find(t, "its address", func(line string) string {
-		_, address, found := strings.Cut(line, "Listening for client connections on ")
-		if !found {
-			return ""
-		}
-		return "nats://" + strings.TrimSpace(address)
-	})
+	g.nats = g.server.listens(t)
 	// People are the operator, with orderflow and with the nats CLI.
 	t.Setenv("ORDERFLOW_NATS_NKEY", g.key("operator"))
 	context := fmt.Sprintf(`{"nkey":%q,"inbox_prefix":"_INBOX.operator"}`, g.key("operator"))

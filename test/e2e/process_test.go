@@ -106,6 +106,18 @@ func (p *process) wait(t *testing.T) {
 	}
 }
 
+// listens is the URL of a nats-server.
+func (p *process) listens(t *testing.T) string {
+	t.Helper()
+	return p.find(t, "its address", func(line string) string {
+		_, address, found := strings.Cut(line, "Listening for client connections on ")
+		if !found {
+			return ""
+		}
+		return "nats://" + strings.TrimSpace(address)
+	})
+}
+
 // find reads the standard error until find finds something in a line of it.
 func (p *process) find(t *testing.T, what string, find func(line string) (found string)) string {
 	t.Helper()

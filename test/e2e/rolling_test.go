@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -35,13 +34,7 @@ func TestServicesAreReplacedOneByOne(t *testing.T) {
 
 	home := t.TempDir()
 	server := begin(t, home, "nats-server", "-c", config(t, home))
-	s := &system{home: home, nats: server.find(t, "its address", func(line string) string {
-		_, address, found := strings.Cut(line, "Listening for client connections on ")
-		if !found {
-			return ""
-		}
-		return "nats://" + strings.TrimSpace(address)
-	})}
+	s := &system{home: home, nats: server.listens(t)}
 	if r := s.tool(t, "orderflow", "provision"); r.status != 0 {
 		t.Fatalf("provision: %+v", r)
 	}

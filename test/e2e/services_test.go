@@ -19,13 +19,7 @@ import (
 func TestServicesRunOnTheirOwn(t *testing.T) {
 	home := t.TempDir()
 	server := begin(t, home, "nats-server", "-c", config(t, home))
-	s := &system{home: home, nats: server.find(t, "its address", func(line string) string {
-		_, address, found := strings.Cut(line, "Listening for client connections on ")
-		if !found {
-			return ""
-		}
-		return "nats://" + strings.TrimSpace(address)
-	})}
+	s := &system{home: home, nats: server.listens(t)}
 	for range 2 { // again changes nothing
 		if r := s.tool(t, "orderflow", "provision"); r.status != 0 {
 			t.Fatalf("provision: %d %s", r.status, r.stderr)

@@ -117,7 +117,7 @@ func (c *Cluster) Healthy(ctx context.Context, within time.Duration) error {
 		case time.Now().After(deadline):
 			return fmt.Errorf("not all servers are healthy after %s: %w", within, sick)
 		}
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
+		if err := Pause(ctx, 200*time.Millisecond); err != nil {
 			return err
 		}
 	}

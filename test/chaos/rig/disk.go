@@ -58,7 +58,7 @@ func (d *disk) unmount(ctx context.Context) error {
 		if time.Now().After(deadline) {
 			return err
 		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := Pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -121,8 +121,8 @@ func (d *disk) remove() {
 	}
 }
 
-// pause waits; the error is ctx's.
-func pause(ctx context.Context, d time.Duration) error {
+// Pause waits; the error is ctx's.
+func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
