@@ -5,41 +5,30 @@ import (
 	"errors"
 	"time"
 
+	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const (
-	// answerFirst bounds the first attempt, and each next one may take twice as long up to answerMost: a
-	// cluster that has its leader is asked again soon, and a slow one is given the time that it needs.
-	answerFirst = 2 * time.Second
-	answerMost  = 30 * time.Second
-	// answerPatience bounds all attempts together. A cluster that has lost its leader is without one for some
-	// ten seconds; one that is silent for longer needs people.
-	answerPatience = time.Minute
-	// answerPause grows as well, up to a second: that nobody is there is told at once.
-	answerPause = 50 * time.Millisecond
-)
+// answerPatience bounds all attempts together. A cluster that has lost its leader is without one for some
+// ten seconds; one that is silent for longer needs people.
+const answerPatience = time.Minute
 
-// Answered makes a request to JetStream again while nobody answers it: a cluster that elects a leader says nothing at
-// all, or that nobody is there, and then a request that is made once waits in vain for as long as its ctx lets it. ask is given the
+// Answered is [esjs.Answered] for at most a minute, and for what is asked by other clients than that of NATS, too. ask is given the
 // time of one attempt. It may have had its effect before, when only the answer was lost, and says itself what that means.
 //
 // Errors are those of ask, of the last attempt when ctx ends or a minute has passed.
-func Answered(ctx context.Context, ask func(context.Context) error) error {
+func Answered(ctx context.Context, ask func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
-	for most, rest := answerFirst, answerPause; ; most, rest = min(2*most, answerMost), min(2*rest, time.Second) {
-		attempt, end := context.WithTimeout(ctx, most)
-		err := ask(attempt)
-		end()
-		if err == nil || !isUnanswered(err) {
-			return err
+	_, _ = esjs.Answered(ctx, func(ctx context.Context) (struct{}, error) { // which says no more than the last attempt does
+		err = ask(ctx)
+		if isUnanswered(err) {
+			return struct{}{}, nats.ErrNoResponders
 		}
-		if pause(ctx, rest); ctx.Err() != nil {
-			return err
-		}
-	}
+		return struct{}{}, err
+	})
+	return err
 }
 
 // isUnanswered tells that nobody has answered, or that the cluster was not ready to: it has lost a server, has just

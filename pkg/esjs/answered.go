@@ -12,8 +12,9 @@ import (
 // Answered makes a request with the NATS client, and again while nobody answers
 // it, until ctx ends. A stream of a cluster that has no leader answers nothing at
 // all: one request is lost, and who waits for its answer waits as long as ctx
-// lets him, although there is a leader a moment later. An attempt is given up after
-// 5 s; it has no answer, too, when there are no responders, or JetStream is not
+// lets him, although there is a leader a moment later. The first attempt is given up after
+// 5 s, and each next one after twice as long, up to 30 s: a slow cluster is given the time
+// that it needs. An attempt has no answer, too, when there are no responders, or JetStream is not
 // available for the moment. On a server without JetStream that is so until ctx ends.
 //
 //	kv, err := esjs.Answered(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
@@ -27,8 +28,9 @@ import (
 //
 // Errors: those of request that are an answer, and ctx's.
 func Answered[T any](ctx context.Context, request func(context.Context) (T, error)) (T, error) {
-	for wait := newPause(); ; {
-		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
+	wait := newPause()
+	for most := answerTimeout; ; most = min(2*most, answerMost) {
+		attempt, cancel := context.WithTimeout(ctx, most)
 		answer, err := request(attempt)
 		silent := attempt.Err() != nil
 		cancel()

@@ -89,6 +89,8 @@ const (
 	seenSize = 1 << 16
 	// answerTimeout bounds one attempt of a request; ctx bounds all of them.
 	answerTimeout = 5 * time.Second
+	// answerMost bounds it when attempts of that time had no answer.
+	answerMost = 30 * time.Second
 	// batchesInFlight stays below the server's limit of 50 per stream.
 	batchesInFlight = 40
 )
