@@ -3,7 +3,6 @@
 package k8s
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,52 +10,35 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 // bin has orderflow, kustomize and nats-server, and tree a copy of deploy with keys of its own.
 var bin, tree string
 
 func TestMain(m *testing.M) {
-	status, err := prepare(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
+	os.Exit(program.Run(func(dir string) int {
+		bin, tree = dir, filepath.Join(dir, "deploy")
+		if err := plant(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}, program.Orderflow().Raced(), program.NATSServer(), program.Kustomize()))
 }
 
-func prepare(m *testing.M) (status int, err error) {
-	work, err := os.MkdirTemp("", "orderflow-k8s-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	bin, tree = filepath.Join(work, "bin"), filepath.Join(work, "deploy")
-	root := filepath.Join("..", "..")
-	program := []string{"build", "-o", filepath.Join(bin, "orderflow")}
-	if raceEnabled { // what is built already
-		program = append(program, "-race")
-	}
-	for _, args := range [][]string{
-		append(program, "./cmd/orderflow"),
-		{"build", "-o", filepath.Join(bin, "nats-server"), "github.com/nats-io/nats-server/v2"},
-		{"build", "-modfile=deploy/k8s/kustomize.mod", "-o", filepath.Join(bin, "kustomize"), "sigs.k8s.io/kustomize/kustomize/v5"},
-	} {
-		cmd := exec.Command("go", args...)
-		cmd.Dir, cmd.Stderr = root, os.Stderr
-		if err := cmd.Run(); err != nil {
-			return 0, fmt.Errorf("go %v: %w", args, err)
-		}
-	}
+// plant makes tree.
+func plant() error {
 	for _, dir := range []string{"nats", "k8s"} {
 		if err := os.CopyFS(filepath.Join(tree, dir), os.DirFS(filepath.Join("..", dir))); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	if out, err := exec.Command(filepath.Join(bin, "orderflow"), "keys", filepath.Join(tree, "secrets")).CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("orderflow keys: %w: %s", err, out)
+		return fmt.Errorf("orderflow keys: %w: %s", err, out)
 	}
-	return m.Run(), nil
+	return nil
 }
 
 // overlays are all that there are.

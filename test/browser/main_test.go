@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 // patience bounds every wait: much longer than anything takes on a loaded machine.
@@ -26,9 +28,9 @@ var shots = flag.String("shots", "", "write a picture of every page in light, da
 // What all tests share: the program, one system, full of what happens in a shop, and
 // one browser.
 var (
-	program string // its file
-	site    string // URL of the system's HTTP server
-	browser context.Context
+	orderflow string // its file
+	site      string // URL of the system's HTTP server
+	browser   context.Context
 )
 
 func TestMain(m *testing.M) {
@@ -48,12 +50,10 @@ func withSystem(run func() (int, error)) (status int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	program = filepath.Join(dir, "orderflow")
-	build := exec.Command("go", "build", "-o", program, "./cmd/orderflow")
-	build.Dir, build.Stderr = filepath.Join("..", ".."), os.Stderr
-	if err := build.Run(); err != nil {
-		return 0, fmt.Errorf("go build: %w", err)
+	if err := program.Build(context.Background(), dir, program.Orderflow()); err != nil {
+		return 0, err
 	}
+	orderflow = filepath.Join(dir, "orderflow")
 	s, err := up()
 	if err != nil {
 		return 0, err
@@ -71,8 +71,8 @@ type system struct {
 
 // up runs "orderflow up" on free ports, with more flags, until it is stopped.
 func up(flags ...string) (s system, err error) {
-	up := exec.Command(program, append([]string{"up", "--ephemeral", "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-level", "error"}, flags...)...)
-	up.Dir, up.Stderr = filepath.Dir(program), os.Stderr
+	up := exec.Command(orderflow, append([]string{"up", "--ephemeral", "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-level", "error"}, flags...)...)
+	up.Dir, up.Stderr = filepath.Dir(orderflow), os.Stderr
 	stdout, err := up.StdoutPipe()
 	if err != nil {
 		return s, err

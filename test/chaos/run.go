@@ -11,7 +11,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/test/chaos/rig"
+	"github.com/b144f99b/orderflow/test/program"
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 )
@@ -87,17 +87,14 @@ func (r *run) do(ctx context.Context) (status int, err error) {
 
 // build builds the programs that were not given.
 func (r *run) build(ctx context.Context) error {
-	for _, p := range []struct {
-		file       *string
-		name, from string
-	}{{&r.program.server, "nats-server", "github.com/nats-io/nats-server/v2"}, {&r.program.orderflow, "orderflow", "./cmd/orderflow"}} {
-		if *p.file != "" {
+	for file, p := range map[*string]program.Program{&r.program.server: program.NATSServer(), &r.program.orderflow: program.Orderflow()} {
+		if *file != "" {
 			continue
 		}
-		*p.file = filepath.Join(r.dir, p.name)
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", *p.file, p.from).CombinedOutput(); err != nil {
-			return fmt.Errorf("go build %s: %w: %s", p.from, err, out)
+		if err := program.Build(ctx, r.dir, p); err != nil {
+			return err
 		}
+		*file = filepath.Join(r.dir, p.Name())
 	}
 	return nil
 }

@@ -3,13 +3,13 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 // patience bounds every wait: much longer than anything takes on a loaded machine.
@@ -26,43 +26,23 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	status, err := buildAndRun(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
+	os.Exit(program.Run(func(dir string) int {
+		bin = dir
+		if err := linkCurl(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}, program.Orderflow().Raced(), program.NATSServer(), program.NATS()))
 }
 
-func buildAndRun(m *testing.M) (status int, err error) {
-	if bin, err = os.MkdirTemp("", "orderflow-e2e-"); err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(bin)) }()
+// linkCurl makes this test binary the curl of README's commands.
+func linkCurl() error {
 	self, err := os.Executable()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if err := os.Symlink(self, filepath.Join(bin, "curl")); err != nil {
-		return 0, err
-	}
-	program := []string{"build", "-o", filepath.Join(bin, "orderflow")}
-	if raceEnabled { // what is built already, and finds more
-		program = append(program, "-race")
-	}
-	for _, args := range [][]string{
-		append(program, "./cmd/orderflow"),
-		{"build", "-o", filepath.Join(bin, "nats-server"), "github.com/nats-io/nats-server/v2"},
-		{"build", "-modfile=tools.mod", "-o", filepath.Join(bin, "nats"), "github.com/nats-io/natscli/nats"},
-	} {
-		cmd := exec.Command("go", args...)
-		cmd.Dir = root()
-		cmd.Stderr = os.Stderr
-		if err := cmd.Run(); err != nil {
-			return 0, fmt.Errorf("go %v: %w", args, err)
-		}
-	}
-	return m.Run(), nil
+	return os.Symlink(self, filepath.Join(bin, "curl"))
 }
 
 // root is the repository's.

@@ -7,7 +7,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	orders "github.com/b144f99b/orderflow/services/order"
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 // Each service runs twice. While customers order, one instance after the other is told to stop and replaced by
@@ -22,14 +22,8 @@ import (
 // order completes and is paid once.
 func TestServicesAreReplacedOneByOne(t *testing.T) {
 	const next = "v9.9.9-next"
-	build := []string{"build", "-ldflags", "-X main.version=" + next, "-o", filepath.Join(bin, "orderflow-next")}
-	if raceEnabled {
-		build = append(build, "-race")
-	}
-	cmd := exec.Command("go", append(build, "./cmd/orderflow")...)
-	cmd.Dir = root()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v %s", err, out)
+	if err := program.Build(t.Context(), bin, program.Orderflow().Raced().Released("orderflow-next", next)); err != nil {
+		t.Fatal(err)
 	}
 
 	home := t.TempDir()

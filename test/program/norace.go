@@ -1,5 +1,5 @@
 //go:build !race
 
-package k8s
+package program
 
 const raceEnabled = false
