@@ -28,7 +28,7 @@ MINUTES ?= 1
 FAULTS  ?=
 SYNC    ?= always
 
-.PHONY: help build run demo keys test crash chaos fuzz test-postgres test-compose test-k8s test-alerts test-browser lint bench bench-json fmt clean
+.PHONY: help build run demo keys test crash chaos fuzz vulncheck test-postgres test-compose test-k8s test-alerts test-browser lint bench bench-json fmt clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ fuzz: ## fuzz every decoder, one after the other, and tell how often each ran (F
 				awk -v name="$$target" '/^fuzz: elapsed/ { last = $$0; next } !/^(PASS|ok)/ { print } END { print name ": " last }'; \
 		done; \
 	done
+
+vulncheck: ## look for known vulnerabilities that can be reached (VULNDB=file:///… is a copy of the database, for where the public one is not reached)
+	@.ci/vulncheck
 
 test-postgres: ## test SQL sinks and views on a PostgreSQL server that the tests start; needs an installed PostgreSQL
 	CGO_ENABLED=1 $(call go-test,./pkg/esjs/sqlsink/... ./services/projector/...,-race -shuffle=on -timeout $(TEST_TIMEOUT) -tags postgres)
