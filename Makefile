@@ -18,7 +18,7 @@ ARGS         ?=
 RERUN        ?=
 # The tests of packages, with flags of "go test". Those that take longest begin first: alone at the end they would only wait.
 go-test       = $(if $(RERUN),.ci/test "$(1)" $(2),$(GO) test $(2) $(1))
-# How long each decoder is fuzzed. Without the second one most of a minute goes into making
+# How long each target is fuzzed. Without the second one most of a minute goes into making
 # an input small that was only new.
 FUZZTIME         ?= 60s
 FUZZMINIMIZETIME ?= 2s
@@ -55,13 +55,8 @@ chaos: ## put a cluster, and the system on it, through faults, as root (SEED=1 M
 	$(GO) build -o bin/chaos ./test/chaos
 	bin/chaos -seed $(SEED) -minutes $(MINUTES) -faults "$(FAULTS)" -sync $(SYNC)
 
-fuzz: ## fuzz every decoder, one after the other, and tell how often each ran (FUZZTIME=60s each)
-	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r pkg; do \
-		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-			$(GO) test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime $(FUZZMINIMIZETIME) </dev/null | \
-				awk -v name="$$target" '/^fuzz: elapsed/ { last = $$0; next } !/^(PASS|ok)/ { print } END { print name ": " last }'; \
-		done; \
-	done
+fuzz: ## fuzz what comes from outside or from the store, one target on each processor, and tell how often each ran (FUZZTIME=60s each, PKG=./pkg/esjs)
+	@.ci/fuzz $(FUZZTIME) $(FUZZMINIMIZETIME) $(filter-out ./...,$(PKG))
 
 vulncheck: ## look for known vulnerabilities that can be reached (VULNDB=file:///… is a copy of the database, for where the public one is not reached)
 	@.ci/vulncheck
