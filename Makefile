@@ -10,14 +10,19 @@ TOOL    := $(GO) tool -modfile=tools.mod
 
 # What every package's tests may take together; they start servers and clusters.
 TEST_TIMEOUT ?= 40m
+# How many packages are tested at once: one more than there are processors, because tests wait most of the time.
+TEST_PACKAGES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 BENCH        ?= .
 BENCHTIME    ?= 1s
+# Of all packages those that have benchmarks: tests of the others need not be linked. bench-json has a module of its own.
+BENCH_PACKAGES = $(if $(filter ./...,$(PKG)),$(shell grep -rl --include='*_test.go' '^func Benchmark' . | grep -v /jsonbench/ | xargs -n1 dirname | sort -u),$(PKG))
 PKG          ?= ./...
 ARGS         ?=
 # RERUN=1 runs a test that failed once more, for CI alone: .ci/test says what is final all the same.
 RERUN        ?=
 # The tests of packages, with flags of "go test". Those that take longest begin first: alone at the end they would only wait.
-go-test       = $(if $(RERUN),.ci/test "$(1)" $(2),$(GO) test $(2) $(1))
+# CI's lint rules have all that vet has, so it is not run for each package again.
+go-test       = $(if $(RERUN),.ci/test "$(1)" $(2) -vet=off,$(GO) test $(2) $(1))
 # How long each target is fuzzed. Without the second one most of a minute goes into making
 # an input small that was only new.
 FUZZTIME         ?= 60s
@@ -46,7 +51,7 @@ keys: ## create what is secret in a deployment in deploy/secrets; what is there 
 	$(GO) run ./cmd/orderflow keys deploy/secrets
 
 test: ## test everything with the race detector, in random order (PKG=./pkg/esjs; RERUN=1, which CI sets, runs a test that failed once more)
-	CGO_ENABLED=1 $(call go-test,$(patsubst ./...,./test/... ./...,$(PKG)),-race -shuffle=on -timeout $(TEST_TIMEOUT))
+	CGO_ENABLED=1 $(call go-test,$(patsubst ./...,./test/... ./...,$(PKG)),-race -shuffle=on -p $(TEST_PACKAGES) -timeout $(TEST_TIMEOUT))
 
 crash: ## kill the services at every point of an order's lives (a quarter of an hour; "make test" takes a part of the points)
 	$(GO) test ./test/crash -count 1 -timeout 60m -every 1 -v
@@ -82,7 +87,7 @@ lint: ## check the code's rules and its format
 	$(TOOL) golangci-lint run
 
 bench: ## run the benchmarks (BENCH=regexp BENCHTIME=1s PKG=./pkg/esjs)
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PKG)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(BENCH_PACKAGES)
 
 bench-json: ## compare JSON libraries on stored commits (BENCHTIME=1s)
 	cd pkg/esjs/internal/jsonbench && $(GO) test -bench . -benchtime $(BENCHTIME) -benchmem .
