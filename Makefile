@@ -33,7 +33,7 @@ MINUTES ?= 1
 FAULTS  ?=
 SYNC    ?= always
 
-.PHONY: help build run demo keys test crash chaos fuzz vulncheck test-postgres test-compose test-k8s test-alerts test-browser lint bench bench-json fmt clean
+.PHONY: help build run demo keys test crash chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-alerts test-browser lint bench bench-json fmt clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ crash: ## kill the services at every point of an order's lives (a quarter of an 
 chaos: ## put a cluster, and the system on it, through faults, as root (SEED=1 MINUTES=5 FAULTS=kill-one,slow SYNC=always)
 	$(GO) build -o bin/chaos ./test/chaos
 	bin/chaos -seed $(SEED) -minutes $(MINUTES) -faults "$(FAULTS)" -sync $(SYNC)
+
+soak: MINUTES = 60
+soak: ## let a cluster and the system on it work and rest for an hour, with restarts, and judge what grows, as root (MINUTES=3 is a short one)
+	$(GO) build -o bin/chaos ./test/chaos
+	bin/chaos -soak -seed $(SEED) -minutes $(MINUTES)
 
 fuzz: ## fuzz what comes from outside or from the store, one target on each processor, and tell how often each ran (FUZZTIME=60s each, PKG=./pkg/esjs)
 	@.ci/fuzz $(FUZZTIME) $(FUZZMINIMIZETIME) $(filter-out ./...,$(PKG))

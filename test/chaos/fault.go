@@ -35,6 +35,7 @@ func faults() []fault {
 			return n.c.Name(i), func(context.Context) error { return n.c.Run(i) }, n.c.Shutdown(ctx, i)
 		}},
 		{name: "rolling-restart", do: rollingRestart},
+		{name: "rolling-upgrade", least: 2 * s, most: 6 * s, do: rollingUpgrade},
 		{name: "cut-one", least: 5 * s, most: 15 * s, do: cut(one, away)},
 		{name: "cut-leader", least: 5 * s, most: 15 * s, do: cut(leader, away)},
 		// It is cut from the other servers, and its clients still reach it.
@@ -69,8 +70,14 @@ func faults() []fault {
 			n.clock.Store(int64(wrong))
 			return fmt.Sprintf("of the writers, by %v", wrong.Round(time.Minute)), func(context.Context) error { n.clock.Store(0); return nil }, nil
 		}},
+		{name: "clock-service", least: 5 * s, most: 15 * s, needsTheOrders: true, do: func(_ context.Context, n *nemesis) (string, heal, error) {
+			jumps := []time.Duration{time.Minute, -time.Minute, time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour}
+			wrong := jumps[n.random.IntN(len(jumps))]
+			name, err := n.shop.setClock(serviceNames[n.random.IntN(len(serviceNames))], wrong)
+			return fmt.Sprintf("of %s, by %v", name, wrong), func(context.Context) error { _, err := n.shop.setClock(name, 0); return err }, err
+		}},
 		{name: "kill-service", least: 0, most: 2 * s, needsTheOrders: true, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
-			name, err := n.service(ctx, n.random)
+			name, err := n.shop.kill(ctx, n.random)
 			return name, nil, err
 		}},
 	}
@@ -127,19 +134,59 @@ func deafen(ctx context.Context, c *rig.Cluster, server int) error { return c.De
 
 func isolate(ctx context.Context, c *rig.Cluster, server int) error { return c.Isolate(ctx, server) }
 
-// rollingRestart restarts each server when the others are healthy, as an upgrade does.
+// rollingRestart restarts each server when the others are healthy.
 func rollingRestart(ctx context.Context, n *nemesis) (string, heal, error) {
 	order := n.random.Perm(rig.Size)
+	return n.names(order), nil, n.eachInTurn(ctx, order, func(i int) error {
+		return errors.Join(n.c.Shutdown(ctx, i), n.c.Run(i))
+	})
+}
+
+// rollingUpgrade takes the servers back to the oldest release that the store works on, one when the others are
+// healthy, and lets them serve; what heals is the upgrade.
+func rollingUpgrade(ctx context.Context, n *nemesis) (string, heal, error) {
+	older, err := n.older(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	order := n.random.Perm(rig.Size)
+	from, err := n.c.Version(ctx, order[0])
+	if err == nil {
+		err = n.replaced(ctx, order, older)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	to, err := n.c.Version(ctx, order[0])
+	return fmt.Sprintf("%s from %s to %s, and back", n.names(order), from, to), func(ctx context.Context) error {
+		if err := n.replaced(ctx, order, n.current); err != nil {
+			return err
+		}
+		back, err := n.c.Version(ctx, order[0])
+		if err == nil && (back != from || to == from) {
+			err = fmt.Errorf("the servers had version %s, then %s, and have %s after the upgrade", from, to, back)
+		}
+		return err
+	}, err
+}
+
+// replaced puts a program in the place of each server.
+func (n *nemesis) replaced(ctx context.Context, order []int, program string) error {
+	return n.eachInTurn(ctx, order, func(i int) error { return n.c.Replace(ctx, i, program) })
+}
+
+// eachInTurn does something to a server when all are healthy again after the one before.
+func (n *nemesis) eachInTurn(ctx context.Context, order []int, do func(server int) error) error {
 	for _, i := range order {
-		if err := errors.Join(n.c.Shutdown(ctx, i), n.c.Run(i)); err != nil {
-			return "", nil, err
+		if err := do(i); err != nil {
+			return err
 		}
 		if err := n.c.Healthy(ctx, recoversWithin); err != nil {
-			n.r.object("after the restart of %s in a rolling restart: %v", n.c.Name(i), err)
-			return "", nil, err
+			n.r.object("after %s was restarted, with the others healthy: %v", n.c.Name(i), err)
+			return err
 		}
 	}
-	return n.names(order), nil, nil
+	return nil
 }
 
 // diskFull leaves no room on a disk. A server that could not write serves no more,

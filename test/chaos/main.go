@@ -48,8 +48,10 @@ type config struct {
 	faults  []string      // names; empty: all
 	sync    string
 	orders  bool
+	soak    bool
+	leak    bool
 	keep    string // directory for what is kept
-	program struct{ server, orderflow string }
+	program struct{ server, older, orderflow string }
 }
 
 func command(ctx context.Context, args []string, out io.Writer) (status int, err error) {
@@ -65,12 +67,29 @@ func command(ctx context.Context, args []string, out io.Writer) (status int, err
 	f.StringVar(&faults, "faults", "", "`NAMES` of the faults that happen, separated by commas; empty: all of them: "+strings.Join(faultNames(), ", "))
 	f.StringVar(&cfg.sync, "sync", "always", "the servers' sync_`INTERVAL`; with another one than always a loss of power loses events, and the checkers must say so")
 	f.BoolVar(&cfg.orders, "orders", true, "run the order system, too")
+	f.BoolVar(&cfg.soak, "soak", false, "no faults but restarts: work and rest in turns, and judge by what is there at rest whether anything grows")
+	f.BoolVar(&cfg.leak, "leak", false, "leave something behind in each cycle of a soak, which the judges must see")
 	f.StringVar(&cfg.keep, "keep", os.TempDir(), "`DIR` in which the history is kept when a checker objects")
 	f.StringVar(&cfg.program.server, "nats-server", "", "`FILE` of the nats-server; empty: it is built")
+	f.StringVar(&cfg.program.older, "older-nats-server", "", "`FILE` of an older nats-server, for rolling-upgrade; empty: the one of test/chaos/older.mod is built when it is needed")
 	f.StringVar(&cfg.program.orderflow, "orderflow", "", "`FILE` of the program; empty: it is built")
 	f.StringVar(&again, "check", "", "judge the history in `FILE` again, and run nothing")
 	if err := f.Parse(args); err != nil {
 		return exitFailed, nil //nolint:nilerr // the flags have said it
+	}
+	if cfg.leak && !cfg.soak || cfg.soak && (faults != "" || !cfg.orders) {
+		return exitFailed, errors.New("-leak is of a -soak, which has no -faults and needs the -orders")
+	}
+	if again != "" && cfg.soak {
+		rests, err := readRests(again)
+		if err != nil {
+			return exitFailed, err
+		}
+		for _, wrong := range judgeRests(out, rests) {
+			fmt.Fprintln(out, wrong)
+			status = exitObjected
+		}
+		return status, nil
 	}
 	if again != "" {
 		h, err := history.ReadFile(again)

@@ -29,10 +29,12 @@ type nemesis struct {
 	faults []fault
 	out    io.Writer
 
-	leader  func(context.Context) (string, error)             // of the registers' stream, its server's name
-	resign  func(context.Context) error                       // lets the leader step down
-	clock   *atomic.Int64                                     // by which some clients' clocks are wrong
-	service func(context.Context, *rand.Rand) (string, error) // kills one of the order system's; nil without it
+	leader  func(context.Context) (string, error) // of the registers' stream, its server's name
+	resign  func(context.Context) error           // lets the leader step down
+	clock   *atomic.Int64                         // by which some clients' clocks are wrong
+	shop    *shop                                 // the order system; nil without it
+	current string                                // the servers' program
+	older   func(context.Context) (string, error) // makes the one of an older release
 }
 
 // fault is one thing that the nemesis can do. do does it and returns to whom, and how
@@ -53,7 +55,7 @@ func faultNames() (names []string) {
 
 // newNemesis selects the faults that a run is to have.
 func newNemesis(cfg config, c *rig.Cluster, r *recorder) (*nemesis, error) {
-	n := &nemesis{c: c, r: r, random: rand.New(rand.NewPCG(cfg.seed, 0)), clock: &atomic.Int64{}}
+	n := &nemesis{c: c, r: r, random: rand.New(rand.NewPCG(cfg.seed, 0))}
 	all := faults()
 	for _, name := range cfg.faults {
 		if !slices.Contains(faultNames(), name) {

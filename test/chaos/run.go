@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -25,7 +26,7 @@ import (
 
 const (
 	writerStores = 3 // each with connections of its own
-	writers      = 4 // of each store
+	storeWriters = 4 // of each store
 	diskSize     = 1 << 30
 )
 
@@ -37,13 +38,15 @@ func registerStore() esjs.Config {
 // run is one run, from the first server to the last check.
 type run struct {
 	config
-	out    io.Writer
-	dir    string
-	c      *rig.Cluster
-	r      *recorder
-	codec  *esjs.Codec[written]
-	stores []*esjs.Store // of writers, one of which also reads
-	nc     *nats.Conn
+	out     io.Writer
+	dir     string
+	c       *rig.Cluster
+	r       *recorder
+	codec   *esjs.Codec[written]
+	stores  []*esjs.Store // of writers, one of which also reads
+	writers []*writer
+	clock   atomic.Int64 // nanoseconds by which the writers' clocks are wrong
+	nc      *nats.Conn
 }
 
 func newRun(cfg config, out io.Writer) *run { return &run{config: cfg, out: out} }
@@ -99,6 +102,19 @@ func (r *run) build(ctx context.Context) error {
 	return nil
 }
 
+// older builds the nats-server of test/chaos/older.mod, once.
+func (r *run) older(ctx context.Context) (string, error) {
+	if r.program.older != "" {
+		return r.program.older, nil
+	}
+	p := program.OlderNATSServer()
+	if err := program.Build(ctx, r.dir, p); err != nil {
+		return "", err
+	}
+	r.program.older = filepath.Join(r.dir, p.Name())
+	return r.program.older, nil
+}
+
 // save keeps the history and what the servers said.
 func (r *run) save() error {
 	dir, err := os.MkdirTemp(r.keep, fmt.Sprintf("chaos-%d-", r.seed))
@@ -138,7 +154,7 @@ func (r *run) play(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.out, n.leader, n.resign = r.out, r.leader, r.resign
+	n.out, n.leader, n.resign, n.clock, n.current, n.older = r.out, r.leader, r.resign, &r.clock, r.program.server, r.older
 	agg, err := registers()
 	if err != nil {
 		return err
@@ -171,24 +187,38 @@ func (r *run) play(ctx context.Context) error {
 		if err := s.stock(ctx, r.nc); err != nil {
 			return err
 		}
-		n.service = s.kill
+		n.shop = s
 	}
 
-	faults, end := context.WithTimeout(ctx, r.time)
-	defer end()
-	var all errgroup.Group
-	all.Go(func() error { return n.run(faults) })
-	if err := r.write(faults, &all, agg, n); err != nil {
-		return err
+	for id := range writerStores * storeWriters {
+		store := id / storeWriters
+		r.writers = append(r.writers, &writer{id: id, store: store, r: r.r, s: r.stores[store], random: rand.New(rand.NewPCG(r.seed, 100+uint64(id))), clock: &r.clock})
 	}
-	if s != nil {
-		all.Go(func() error { return s.trade(faults, r.nc, r.seed) })
+	if r.soak {
+		err = r.endure(ctx, s, agg)
+	} else {
+		err = r.suffer(ctx, s, agg, n)
 	}
-	if err := all.Wait(); err != nil || ctx.Err() != nil {
+	if err != nil || ctx.Err() != nil {
 		return err
 	}
 	fmt.Fprintf(r.out, "%7.1f s  no more faults, and nobody writes any more\n", r.r.now().Seconds())
 	return r.finish(ctx, s, v, sessions)
+}
+
+// suffer lets everybody work under the nemesis.
+func (r *run) suffer(ctx context.Context, s *shop, agg esjs.Aggregate[register, write, written], n *nemesis) error {
+	ctx, end := context.WithTimeout(ctx, r.time)
+	defer end()
+	var all errgroup.Group
+	all.Go(func() error { return n.run(ctx) })
+	if err := r.write(ctx, &all, agg); err != nil {
+		return err
+	}
+	if s != nil {
+		all.Go(func() error { return s.trade(ctx, r.nc, r.seed) })
+	}
+	return all.Wait()
 }
 
 // provision makes the registers' stream and buckets.
@@ -206,8 +236,8 @@ func (r *run) provision(ctx context.Context, dial esjs.Dial) error {
 	return nil
 }
 
-// write starts the writers, who work until ctx ends.
-func (r *run) write(ctx context.Context, all *errgroup.Group, agg esjs.Aggregate[register, write, written], n *nemesis) error {
+// write lets the writers work until ctx ends.
+func (r *run) write(ctx context.Context, all *errgroup.Group, agg esjs.Aggregate[register, write, written]) error {
 	for store := range writerStores {
 		handler, err := esjs.NewCommandHandler(ctx, r.stores[store], agg, esjs.HandlerConfig[register]{
 			Snapshots: &esjs.SnapshotPolicy[register]{Bucket: bucketSnapshots, Every: 50, StateVersion: 1},
@@ -216,9 +246,8 @@ func (r *run) write(ctx context.Context, all *errgroup.Group, agg esjs.Aggregate
 			return err
 		}
 		var of sync.WaitGroup
-		for i := range writers {
-			id := store*writers + i
-			w := &writer{id: id, store: store, r: r.r, s: r.stores[store], handler: handler, random: rand.New(rand.NewPCG(r.seed, 100+uint64(id))), clock: n.clock}
+		for _, w := range r.writers[store*storeWriters : (store+1)*storeWriters] {
+			w.handler = handler
 			of.Go(func() { w.run(ctx) })
 		}
 		all.Go(func() error {

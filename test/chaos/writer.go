@@ -68,12 +68,13 @@ type writer struct {
 	clock     *atomic.Int64 // nanoseconds by which its clock is wrong
 	known     map[string]esjs.Revision
 	count     int
+	pause     time.Duration // between two operations
 }
 
 // run works until ctx ends; what it has begun it ends.
 func (w *writer) run(ctx context.Context) {
 	w.known = map[string]esjs.Revision{}
-	for ctx.Err() == nil {
+	for rig.Pause(ctx, w.pause) == nil {
 		w.count++
 		op := history.Op{ID: fmt.Sprintf("w%d-%d", w.id, w.count), Client: w.id, Store: w.store}
 		switch n := w.random.IntN(100); {

@@ -26,6 +26,11 @@ func NATSServer() Program {
 	return Program{name: "nats-server", from: "github.com/nats-io/nats-server/v2"}
 }
 
+// OlderNATSServer is the nats-server of the oldest version on which the store works.
+func OlderNATSServer() Program {
+	return Program{name: "nats-server-older", from: "github.com/nats-io/nats-server/v2", flags: []string{"-modfile=test/chaos/older.mod"}}
+}
+
 // NATS is the NATS command line.
 func NATS() Program {
 	return Program{name: "nats", from: "github.com/nats-io/natscli/nats", flags: []string{"-modfile=tools.mod"}}

@@ -4,8 +4,10 @@ package rig
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,16 +51,16 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 	for i := range Size {
 		s := &server{
 			name: fmt.Sprint("n", i+1), address: c.network.Address(i), namespace: c.network.servers[i],
-			program: cfg.Program, home: filepath.Join(cfg.Dir, fmt.Sprint("n", i+1)),
+			home: filepath.Join(cfg.Dir, fmt.Sprint("n", i+1)),
 		}
 		if s.disk, err = newDisk(ctx, s.home, cfg.Disk); err != nil {
 			return nil, err
 		}
 		c.servers = append(c.servers, s)
-		if err := s.configure(cfg.Sync, routes); err != nil {
+		if err := s.configure(cfg.Program, cfg.Sync, routes); err != nil {
 			return nil, err
 		}
-		if err := s.start(); err != nil {
+		if err := s.process.Start(); err != nil {
 			return nil, err
 		}
 	}
@@ -69,7 +71,7 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 func (c *Cluster) Stop() {
 	ctx := context.Background()
 	for _, s := range c.servers {
-		_ = s.end(ctx, syscall.SIGKILL) // a killed process ends
+		_ = s.process.End(ctx, syscall.SIGKILL) // a killed process ends
 		s.disk.remove()
 	}
 	if c.network != nil {
@@ -127,34 +129,61 @@ func (c *Cluster) Healthy(ctx context.Context, within time.Duration) error {
 func (c *Cluster) Kill(ctx context.Context, servers ...int) error {
 	var err error
 	for _, i := range servers {
-		err = errors.Join(err, c.servers[i].signal(syscall.SIGKILL))
+		err = errors.Join(err, c.servers[i].process.Signal(syscall.SIGKILL))
 	}
 	for _, i := range servers {
-		err = errors.Join(err, c.servers[i].end(ctx, syscall.SIGKILL))
+		err = errors.Join(err, c.servers[i].process.End(ctx, syscall.SIGKILL))
 	}
 	return err
 }
 
 // Shutdown ends a server as an operator does.
 func (c *Cluster) Shutdown(ctx context.Context, server int) error {
-	return c.servers[server].end(ctx, syscall.SIGTERM)
+	return c.servers[server].process.End(ctx, syscall.SIGTERM)
 }
 
 // Run starts servers that have ended.
 func (c *Cluster) Run(servers ...int) error {
 	for _, i := range servers {
-		if err := c.servers[i].start(); err != nil {
+		if err := c.servers[i].process.Start(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// Replace ends a server as an operator does, and starts another nats-server program in its place.
+func (c *Cluster) Replace(ctx context.Context, server int, program string) error {
+	s := c.servers[server]
+	if err := s.process.End(ctx, syscall.SIGTERM); err != nil {
+		return err
+	}
+	s.process.SetCommand(s.command(program)...)
+	return s.process.Start()
+}
+
+// Version asks a server for its own.
+func (c *Cluster) Version(ctx context.Context, server int) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Monitor(server)+"/varz", http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	var varz struct {
+		Version string `json:"version"`
+	}
+	return varz.Version, json.NewDecoder(answer.Body).Decode(&varz)
+}
+
 // Pause stops a server's process, and Resume lets it go on.
-func (c *Cluster) Pause(server int) error { return c.servers[server].signal(syscall.SIGSTOP) }
+func (c *Cluster) Pause(server int) error { return c.servers[server].process.Signal(syscall.SIGSTOP) }
 
 // Resume lets a paused server go on.
-func (c *Cluster) Resume(server int) error { return c.servers[server].signal(syscall.SIGCONT) }
+func (c *Cluster) Resume(server int) error { return c.servers[server].process.Signal(syscall.SIGCONT) }
 
 // Cut takes the network between a server and all others; from its clients too
 // where they are to be.
@@ -232,3 +261,17 @@ func (c *Cluster) Keep(dir string) error {
 	}
 	return nil
 }
+
+// Process is a server's.
+func (c *Cluster) Process(server int) *Process { return c.servers[server].process }
+
+// Monitor is the URL at which a server tells of itself.
+func (c *Cluster) Monitor(server int) string { return "http://" + c.servers[server].address + ":8222" }
+
+// Profiles is the URL at which Go's runtime tells of a server.
+func (c *Cluster) Profiles(server int) string {
+	return "http://" + c.servers[server].address + ":8223/debug/pprof"
+}
+
+// Data is the directory of what a server stores.
+func (c *Cluster) Data(server int) string { return c.servers[server].disk.dir }

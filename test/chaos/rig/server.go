@@ -4,33 +4,30 @@ package rig
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
-// server is one nats-server: its process may come and go.
+// server is one nats-server.
 type server struct {
 	name, address string
 	namespace     string
-	program       string
 	home          string
 	disk          *disk
-	process       *exec.Cmd // nil while there is none
-	ended         chan struct{}
+	process       *Process
 }
 
-// configure writes the server's configuration file.
-func (s *server) configure(sync string, routes []string) error {
+// configure writes the server's configuration file, and says how it is started.
+func (s *server) configure(program, sync string, routes []string) error {
+	s.process = NewProcess(s.name, s.file("log"), s.command(program)...)
 	return os.WriteFile(s.file("conf"), fmt.Appendf(nil, `server_name: %s
 listen: "%s:4222"
 http: "%s:8222"
+prof_port: 8223
 jetstream {
   store_dir: %q
   sync_interval: %q
@@ -46,64 +43,12 @@ cluster {
 `, s.name, s.address, s.address, s.disk.dir, sync, s.address, strings.Join(routes, ", ")), 0o600)
 }
 
+// command starts a program as this server.
+func (s *server) command(program string) []string {
+	return []string{"nsenter", "--net=/run/netns/" + s.namespace, "--", program, "-c", s.file("conf")}
+}
+
 func (s *server) file(kind string) string { return filepath.Join(s.home, "nats."+kind) }
-
-// start starts the process; it ends with ours.
-func (s *server) start() error {
-	log, err := os.OpenFile(s.file("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = log.Close() }()                                                                     // the process has it
-	cmd := exec.Command("nsenter", "--net=/run/netns/"+s.namespace, "--", s.program, "-c", s.file("conf")) //nolint:noctx // it lives until it is killed
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // how it ended is in its log
-		close(ended)
-	}()
-	s.process, s.ended = cmd, ended
-	return nil
-}
-
-// signal sends one to the process, if there is one.
-func (s *server) signal(what syscall.Signal) error {
-	if s.process == nil {
-		return nil
-	}
-	if err := s.process.Process.Signal(what); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("%s: %w", s.name, err)
-	}
-	return nil
-}
-
-// stopWithin bounds a clean stop.
-const stopWithin = 2 * time.Minute
-
-// end ends the process by a signal, and waits until it has ended.
-func (s *server) end(ctx context.Context, by syscall.Signal) error {
-	if s.process == nil {
-		return nil
-	}
-	if err := s.signal(by); err != nil {
-		return err
-	}
-	timeout := time.NewTimer(stopWithin)
-	defer timeout.Stop()
-	select {
-	case <-s.ended:
-		s.process = nil
-		return nil
-	case <-timeout.C:
-		return fmt.Errorf("%s does not end by %s in %s", s.name, by, stopWithin)
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
 
 // healthy asks the server whether it has, and can serve, all that it should.
 func (s *server) healthy(ctx context.Context) error {

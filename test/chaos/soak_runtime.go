@@ -1,0 +1,99 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// goRuntime is what Go's runtime has in a process.
+type goRuntime struct{ heap, goroutines float64 }
+
+func get(ctx context.Context, url string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	request.Close = true // no connection stays with whom we measure
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		answer.Body.Close()
+		return nil, fmt.Errorf("GET %s: %s", url, answer.Status)
+	}
+	return answer.Body, nil
+}
+
+// goMetrics reads a service's own metrics. The heap is what the last collection left: by default the next one
+// is at twice that, at 4 MB at least.
+func goMetrics(ctx context.Context, url string) (r goRuntime, err error) {
+	body, err := get(ctx, url)
+	if err != nil {
+		return r, err
+	}
+	defer body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(body)
+	if err != nil {
+		return r, err
+	}
+	for name, into := range map[string]*float64{"go_memstats_next_gc_bytes": &r.heap, "go_goroutines": &r.goroutines} {
+		f := families[name]
+		if f == nil || len(f.GetMetric()) != 1 {
+			return r, fmt.Errorf("%s has no %s", url, name)
+		}
+		*into = f.GetMetric()[0].GetGauge().GetValue()
+	}
+	r.heap /= 2
+	return r, nil
+}
+
+// goProfiles reads a server's profiles; the heap is collected first.
+func goProfiles(ctx context.Context, url string) (r goRuntime, err error) {
+	if r.heap, err = numberAfter(ctx, url+"/heap?gc=1&debug=1", "# HeapAlloc = "); err != nil {
+		return r, err
+	}
+	r.goroutines, err = numberAfter(ctx, url+"/goroutine?debug=1", "goroutine profile: total ")
+	return r, err
+}
+
+func numberAfter(ctx context.Context, url, prefix string) (float64, error) {
+	body, err := get(ctx, url)
+	if err != nil {
+		return 0, err
+	}
+	defer body.Close()
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if text, ok := strings.CutPrefix(lines.Text(), prefix); ok {
+			return strconv.ParseFloat(text, 64)
+		}
+	}
+	return 0, errors.Join(fmt.Errorf("%s does not tell %q", url, prefix), lines.Err())
+}
+
+func serverConnections(ctx context.Context, monitor string) (float64, error) {
+	body, err := get(ctx, monitor+"/varz")
+	if err != nil {
+		return 0, err
+	}
+	defer body.Close()
+	var varz struct {
+		Connections float64 `json:"connections"`
+	}
+	return varz.Connections, json.NewDecoder(body).Decode(&varz)
+}
