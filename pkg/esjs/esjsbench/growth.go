@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/b144f99b/orderflow/pkg/esjs/internal/natsproc"
+	"github.com/google/uuid"
 )
 
 const (
@@ -25,7 +25,7 @@ func measureGrowth(ctx context.Context, r *rig) (measure, error) {
 	if err != nil {
 		return nil, err
 	}
-	before, err := natsproc.MemoryOf(r.nc)
+	before, err := r.server.Memory()
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func measureGrowth(ctx context.Context, r *rig) (measure, error) {
 	if err := r.idle(ctx); err != nil {
 		return nil, err
 	}
-	after, err := natsproc.MemoryOf(r.nc)
+	after, err := r.server.Memory()
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +120,9 @@ func (r *rig) onDisk(stream string) (bytes int64, err error) {
 }
 
 func numbered(n int) string { return fmt.Sprintf("%09d", n) }
+
+// numberedUUID is as random as another, and known again.
+func numberedUUID(n int) string { return uuid.NewSHA1(uuid.NameSpaceOID, []byte(numbered(n))).String() }
 
 // idleTime is what a server needs that is not used to drop the blocks of messages
 // that it holds in memory: 10 s, and something.

@@ -6,6 +6,10 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/natsproc"
 )
 
+// ProcessorTime is what this process has used of all processors since its start; 0 where the system
+// does not tell.
+func ProcessorTime() time.Duration { return natsproc.ProcessorTime() }
+
 // processors meter what sides take of all processors, in this process and in the server's. That
 // says where the time goes, and depends less on what else the machine does.
 type processors struct {
@@ -18,8 +22,8 @@ func (r *rig) processors() *processors {
 }
 
 func (p *processors) read() (own, server time.Duration, err error) {
-	server, err = natsproc.ProcessorTimeOf(p.rig.nc)
-	return natsproc.ProcessorTime(), server, err
+	server, err = p.rig.server.ProcessorTime()
+	return ProcessorTime(), server, err
 }
 
 // of is the side, metered.

@@ -40,10 +40,19 @@ func ThisMachine() Machine {
 			}
 		}
 	}
-	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
-		m.Load, _, _ = strings.Cut(string(text), " ")
-	}
+	m.Load = LoadAverage()
 	return m
+}
+
+// LoadAverage is how many processes ran or waited, on average of the last minute: "0.52".
+// Empty where the system does not tell.
+func LoadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	load, _, _ := strings.Cut(string(text), " ")
+	return load
 }
 
 // Report is what a run measured.

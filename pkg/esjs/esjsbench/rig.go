@@ -1,6 +1,7 @@
 package esjsbench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,9 +60,9 @@ func storeDir(dir string) string { return filepath.Join(dir, "nats") }
 
 // restart ends everything, the server in the given way, and starts the server again on
 // what it has stored. It tells how long that took from the process's start on.
-func (r *rig) restart(end func(*natsproc.Server) error) (took time.Duration, err error) {
+func (r *rig) restart(end func(*natsproc.Process) error) (took time.Duration, err error) {
 	server := r.server
-	r.ending[0] = func() error { return end(server) }
+	r.ending[0] = func() error { return end(server.Process) }
 	err = r.close()
 	r.ending = nil
 	if err != nil {
@@ -89,9 +90,9 @@ func (r *rig) connect() error {
 
 func (r *rig) dial() esjs.Dial { return esjs.DialURL(r.server.URL()) }
 
-// newStore makes a store, and opens it.
+// newStore makes a store, and opens it. One whose bytes are not limited gets room for all that is measured.
 func (r *rig) newStore(ctx context.Context, cfg esjs.Config) (*esjs.Store, error) {
-	cfg.MaxBytes = eventsMax
+	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, eventsMax)
 	if err := esjs.Provision(ctx, r.dial(), cfg); err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func (r *rig) newStore(ctx context.Context, cfg esjs.Config) (*esjs.Store, error
 }
 
 func (r *rig) openStore(ctx context.Context, cfg esjs.Config, opts ...nats.Option) (*esjs.Store, error) {
-	cfg.MaxBytes = eventsMax
+	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, eventsMax)
 	store, err := esjs.Open(ctx, esjs.DialURL(r.server.URL(), opts...), cfg)
 	if err != nil {
 		return nil, err

@@ -92,9 +92,16 @@ func TestAStoreGrows(t *testing.T) {
 		if s.Aggregates != want || s.Events != want*6 {
 			t.Errorf("size %d is %+v", i, s)
 		}
+		for name, l := range map[string]Latency{"append": s.Append, "small append": s.AppendSmall, "hot load": s.Hot, "small hot load": s.HotSmall, "cold load": s.Cold} {
+			if l.P50 <= 0 || l.P99 < l.P50 || l.Calls < 1 {
+				t.Errorf("size %d: %s is %+v", i, name, l)
+			}
+		}
 		for name, v := range map[string]float64{
-			"append": s.Append, "load": s.Load, "replay": s.Replay, "disk of an event": s.DiskPerEvent, "disk": s.DiskPerAggregate,
-			"restart": s.Restart, "recovery": s.Recover,
+			"fill": s.Fill, "append ratio": s.AppendRatio, "load ratio": s.HotRatio, "replay": s.Replay,
+			"disk of an event": s.DiskPerEvent, "disk": s.DiskPerAggregate, "client's heap": float64(s.ClientHeap),
+			"restart": s.Stop.Ready, "restart, append": s.Stop.Appended - s.Stop.Ready,
+			"recovery": s.Kill.Ready, "recovery, append": s.Kill.Appended - s.Kill.Ready,
 		} {
 			if v <= 0 {
 				t.Errorf("size %d: %s is %v", i, name, v)

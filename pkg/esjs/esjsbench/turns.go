@@ -68,6 +68,19 @@ func compareRates(events int, sides []side) measure {
 
 // takeTurns runs all sides once for each turn of loop and returns each one's median.
 func takeTurns(loop func() bool, sides []side) (map[string]time.Duration, error) {
+	took, err := timeTurns(loop, sides)
+	if err != nil {
+		return nil, err
+	}
+	medians := map[string]time.Duration{}
+	for name, all := range took {
+		medians[name] = median(all)
+	}
+	return medians, nil
+}
+
+// timeTurns is takeTurns for who wants every time that a side took.
+func timeTurns(loop func() bool, sides []side) (map[string][]time.Duration, error) {
 	took := map[string][]time.Duration{}
 	for i := 0; loop(); i++ {
 		for j := range sides {
@@ -79,11 +92,7 @@ func takeTurns(loop func() bool, sides []side) (map[string]time.Duration, error)
 			took[s.name] = append(took[s.name], time.Since(start))
 		}
 	}
-	medians := map[string]time.Duration{}
-	for name, all := range took {
-		medians[name] = median(all)
-	}
-	return medians, nil
+	return took, nil
 }
 
 func median[T ~int64 | ~float64](values []T) T {

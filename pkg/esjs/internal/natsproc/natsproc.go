@@ -7,19 +7,22 @@
 package natsproc
 
 import (
-	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"os"
-	"os/exec"
-	"runtime"
-	"strings"
+	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // How a server syncs what it stores, as Serve's second argument.
@@ -31,31 +34,23 @@ const (
 // recoveryTime bounds how long a server reads what it has stored.
 const recoveryTime = 10 * time.Minute
 
-// Where the process is asked.
-const (
-	memorySubject    = "natsproc.memory"
-	processorSubject = "natsproc.processor"
-)
-
-// Memory is what a server's process holds, after a garbage collection.
-type Memory struct {
-	Heap uint64 `json:"heap"` // bytes in use
-	Held uint64 `json:"held"` // bytes that the runtime has of the operating system
-}
-
 // Serve runs a server that stores in dir, on a free port of the loopback interface.
-// It writes the server's URL to out and ends when in does.
+// It writes the server's URL to out, answers what [Process] asks, and ends when in does.
 func Serve(dir, sync string, in io.Reader, out io.Writer) error {
 	if sync != SyncDefault && sync != SyncAlways {
 		return fmt.Errorf("natsproc: the sync is %q; it must be %s or %s", sync, SyncDefault, SyncAlways)
 	}
-	s, err := server.NewServer(&server.Options{
+	opts := &server.Options{
 		ServerName: "natsproc",
 		Host:       "127.0.0.1", Port: server.RANDOM_PORT,
 		JetStream: true, StoreDir: dir, JetStreamMaxStore: 64 << 30,
 		SyncAlways: sync == SyncAlways,
 		NoLog:      true, NoSigs: true,
-	})
+	}
+	if err := join(opts, dir); err != nil {
+		return fmt.Errorf("natsproc: %w", err)
+	}
+	s, err := server.NewServer(opts)
 	if err != nil {
 		return fmt.Errorf("natsproc: %w", err)
 	}
@@ -65,117 +60,142 @@ func Serve(dir, sync string, in io.Reader, out io.Writer) error {
 	if !s.ReadyForConnections(recoveryTime) {
 		return errors.New("natsproc: the server does not accept connections")
 	}
-	if err := tell(s); err != nil {
-		return fmt.Errorf("natsproc: %w", err)
-	}
-	if _, err := fmt.Fprintln(out, s.ClientURL()); err != nil {
-		return fmt.Errorf("natsproc: %w", err)
-	}
-	_, err = io.Copy(io.Discard, in)
-	return err
-}
-
-// tell answers what the process is asked about itself.
-func tell(s *server.Server) error {
-	nc, err := nats.Connect("", nats.InProcessServer(s))
-	if err != nil {
-		return err
-	}
-	for subject, what := range map[string]func() any{
-		memorySubject: func() any {
-			var stats runtime.MemStats
-			runtime.GC()
-			runtime.GC() // what pools hold is kept by the first one
-			runtime.ReadMemStats(&stats)
-			return Memory{Heap: stats.HeapAlloc, Held: stats.Sys - stats.HeapReleased}
-		},
-		processorSubject: func() any { return ProcessorTime() },
-	} {
-		_, err = nc.Subscribe(subject, func(m *nats.Msg) {
-			if answer, err := json.Marshal(what()); err == nil {
-				_ = m.Respond(answer) // who asked finds no answer
-			}
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nc.Flush()
-}
-
-// MemoryOf asks the process that nc is connected to.
-func MemoryOf(nc *nats.Conn) (m Memory, err error) {
-	err = ask(nc, memorySubject, &m)
-	return m, err
-}
-
-// ProcessorTimeOf is the [ProcessorTime] of the process that nc is connected to.
-func ProcessorTimeOf(nc *nats.Conn) (d time.Duration, err error) {
-	err = ask(nc, processorSubject, &d)
-	return d, err
-}
-
-func ask(nc *nats.Conn, subject string, answer any) error {
-	m, err := nc.Request(subject, nil, time.Minute)
-	if err == nil {
-		err = json.Unmarshal(m.Data, answer)
-	}
-	if err != nil {
-		return fmt.Errorf("natsproc: ask the server's process: %w", err)
-	}
-	return nil
+	return Answer(s.ClientURL(), in, out)
 }
 
 // Server is a process that runs [Serve].
-type Server struct {
-	url     string
-	process *exec.Cmd
-	alive   io.WriteCloser // it lives as long as this is open
-}
+type Server struct{ *Process }
 
 // Start starts command with dir and sync as its last arguments and waits until the
-// server in it accepts connections. The process ends with the one that started it.
-// Stop or kill it.
+// server in it accepts connections.
 func Start(command []string, dir, sync string) (*Server, error) {
-	args := append(command[1:len(command):len(command)], dir, sync)
-	s := &Server{process: exec.Command(command[0], args...)} //nolint:noctx // it lives until it is stopped
-	s.process.Stderr = os.Stderr
-	out, err := s.process.StdoutPipe()
+	p, err := Begin(append(command[:len(command):len(command)], dir, sync)...)
 	if err != nil {
-		return nil, fmt.Errorf("natsproc: %w", err)
+		return nil, err
 	}
-	if s.alive, err = s.process.StdinPipe(); err != nil {
-		return nil, fmt.Errorf("natsproc: %w", err)
-	}
-	if err := s.process.Start(); err != nil {
-		return nil, fmt.Errorf("natsproc: %w", err)
-	}
-	url, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		_ = s.Stop()
-		return nil, fmt.Errorf("natsproc: %s does not say where its server is: %w", strings.Join(command, " "), err)
-	}
-	s.url = strings.TrimSpace(url)
-	return s, nil
+	return &Server{p}, nil
 }
 
 // URL is where the server is reached.
-func (s *Server) URL() string { return s.url }
+func (s *Server) URL() string { return s.Greeting() }
 
-// Stop ends the server as a clean shutdown does and waits for it.
-func (s *Server) Stop() error {
-	_ = s.alive.Close() // fails only when the process has ended
-	if err := s.process.Wait(); err != nil {
-		return fmt.Errorf("natsproc: the server's end: %w", err)
+// member is what a server of a cluster finds beside its directory.
+type member struct {
+	Name   string   `json:"name"`
+	Port   int      `json:"port"` // for the others
+	Routes []string `json:"routes"`
+}
+
+func memberFile(dir string) string { return dir + ".cluster.json" }
+
+// join makes the server one of a cluster, where [StartCluster] says so.
+func join(opts *server.Options, dir string) error {
+	text, err := os.ReadFile(memberFile(dir))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	var m member
+	if err == nil {
+		err = json.Unmarshal(text, &m)
+	}
+	if err != nil {
+		return err
+	}
+	opts.ServerName = m.Name
+	opts.Cluster = server.ClusterOpts{Name: "natsproc", Host: opts.Host, Port: m.Port}
+	for _, route := range m.Routes {
+		u, err := url.Parse(route)
+		if err != nil {
+			return err
+		}
+		opts.Routes = append(opts.Routes, u)
 	}
 	return nil
 }
 
-// Kill ends the server as kill -9 does and waits for it.
-func (s *Server) Kill() error {
-	if err := s.process.Process.Kill(); err != nil {
+// clusterTime bounds how long a new cluster takes to choose its leader.
+const clusterTime = 3 * time.Minute
+
+// StartCluster is [Start] for so many servers that keep copies of each other's streams, each in a
+// directory of its own in dir, which must be there. It waits until they have a leader. Stop or kill each.
+func StartCluster(ctx context.Context, command []string, dir, syncs string, size int) (servers []*Server, err error) {
+	ports, err := freePorts(size)
+	if err != nil {
+		return nil, fmt.Errorf("natsproc: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			for _, s := range servers {
+				err = errors.Join(err, s.Stop())
+			}
+			servers = nil
+		}
+	}()
+	var routes []string
+	for _, port := range ports {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
+	}
+	started := make([]*Server, size)
+	errs := make([]error, size)
+	var starting sync.WaitGroup
+	for i, port := range ports { // together: none is ready without another one
+		home := filepath.Join(dir, fmt.Sprint(i))
+		starting.Go(func() {
+			var text []byte
+			if text, errs[i] = json.Marshal(member{Name: fmt.Sprintf("natsproc-%d", i), Port: port, Routes: routes}); errs[i] != nil {
+				return
+			}
+			if errs[i] = os.WriteFile(memberFile(home), text, 0o600); errs[i] != nil {
+				return
+			}
+			started[i], errs[i] = Start(command, home, syncs)
+		})
+	}
+	starting.Wait()
+	servers = slices.DeleteFunc(started, func(s *Server) bool { return s == nil })
+	if err := errors.Join(errs...); err != nil {
+		return servers, err
+	}
+	return servers, leads(ctx, servers[0].URL())
+}
+
+// leads waits until the cluster answers for its streams.
+func leads(ctx context.Context, url string) error {
+	nc, err := nats.Connect(url)
+	if err != nil {
 		return fmt.Errorf("natsproc: %w", err)
 	}
-	_ = s.process.Wait() // which says that it was killed
-	return nil
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("natsproc: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, clusterTime)
+	defer cancel()
+	for {
+		once, cancel := context.WithTimeout(ctx, time.Second) // who is asked before there is a leader does not answer
+		_, err = js.AccountInfo(once)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("natsproc: the cluster has no leader: %w", err)
+		}
+	}
+}
+
+// freePorts finds ports that nobody listens on.
+func freePorts(n int) (ports []int, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
 }
