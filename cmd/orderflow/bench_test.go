@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -69,10 +71,52 @@ func TestBenchIsRefusedInWords(t *testing.T) {
 		{[]string{"bench", "--aggregates", "10"}, "1000 aggregates or more"},
 		{[]string{"bench", "faster"}, `has no command "faster"; it has grow`},
 		{[]string{"bench", "grow", "--sizes", "20,10"}, "ascending sizes"},
+		{[]string{"bench", "orders", "--replicas", "2"}, "it must be 1, 3 or both"},
+		{[]string{"bench", "orders", "--customers", "0"}, "numbers of 1 or more"},
 	} {
 		status, _, stderr := once(t, t.TempDir(), c.args...)
 		if status == 0 || !strings.Contains(stderr, c.says) {
 			t.Errorf("%q: %d %s, want %q", c.args, status, stderr, c.says)
 		}
+	}
+}
+
+func TestBenchOrdersMeasuresOnOneServerAndOnThree(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	profiles := filepath.Join(dir, "profiles")
+	status, stdout, stderr := once(t, dir, "bench", "orders", "--customers", "1,3", "--rounds", "1", "--time", "1ms", "--json", "--dir", dir, "--profile", profiles)
+	var report ordersReport
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil || status != 0 || len(report.Systems) != 2 {
+		t.Fatalf("%d %v %s\n%s", status, err, stderr, stdout)
+	}
+	for i, replicas := range []int{1, 3} {
+		s := report.Systems[i]
+		if s.Replicas != replicas || len(s.Levels) != 2 {
+			t.Fatalf("system %d is %+v", i, s)
+		}
+		for j, customers := range []int{1, 3} {
+			l := s.Levels[j]
+			// Each customer places one order, of five commands.
+			if l.Customers != customers || l.Orders != customers || l.Failed != 0 || l.Command.Calls != 5*customers || l.Rate <= 0 {
+				t.Errorf("%d servers: %+v", replicas, l)
+			}
+			if l.Command.P50 <= 0 || l.Whole.P50 < l.Completed.P50 || l.Completed.P50 < l.Command.P50 || l.Servers <= 0 || l.Services <= 0 || l.Customer <= 0 {
+				t.Errorf("%d servers: %+v", replicas, l)
+			}
+			last := l.Steps[len(l.Steps)-1]
+			if last.Event != "OrderCompleted" || last.After.Calls != customers || l.Steps[0].Event != "OrderCreated" || l.Steps[0].After.P50 >= 0 {
+				t.Errorf("%d servers: the steps are %+v", replicas, l.Steps)
+			}
+		}
+	}
+	for _, name := range []string{"default-r1-services", "default-r1-server-0", "default-r3-services", "default-r3-server-2"} {
+		if info, err := os.Stat(filepath.Join(profiles, name+".pprof")); err != nil || info.Size() == 0 {
+			t.Errorf("no profile %s: %v", name, err)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "orderflow-bench-*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("%q is left (%v)", left, err)
 	}
 }

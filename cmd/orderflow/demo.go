@@ -65,12 +65,17 @@ func (d demo) orderID(s scenario) string { return "demo-" + d.run + "-" + s.name
 // stockUp lists the product and receives what there is of it.
 func (d demo) stockUp(ctx context.Context) error {
 	fmt.Fprintf(d.out, "\nThe shop opens: %d bags of Espresso beans at 24.90 EUR (%s).\n", demoStock, d.sku)
+	return d.open(ctx, demoStock, "demo")
+}
+
+// open lists the product and receives so many bags of it.
+func (d demo) open(ctx context.Context, bags int, reference string) error {
 	for _, step := range []struct {
 		category, verb string
 		body           map[string]any
 	}{
 		{events.CategoryProduct, "list", map[string]any{"name": "Espresso beans 1 kg", "price": "24.90", "currency": "EUR"}},
-		{events.CategoryStock, "receive", map[string]any{"quantity": demoStock, "reference": "demo"}},
+		{events.CategoryStock, "receive", map[string]any{"quantity": bags, "reference": reference}},
 	} {
 		if _, err := d.client.command(ctx, esjs.StreamID{Category: step.category, Key: d.sku}, step.verb, step.body, commandOptions{}); err != nil {
 			return err
@@ -109,6 +114,11 @@ func (d demo) play(ctx context.Context, s scenario) (o queries.Order, t queries.
 
 // place does what the customer does.
 func (d demo) place(ctx context.Context, s scenario, id string) error {
+	return d.placeBy(ctx, s, id, func(string, time.Time) {})
+}
+
+// placeBy is place, which tells of each command that was answered, and when it was sent.
+func (d demo) placeBy(ctx context.Context, s scenario, id string, answered func(verb string, sent time.Time)) error {
 	type body = map[string]any
 	steps := []struct {
 		verb string
@@ -121,9 +131,11 @@ func (d demo) place(ctx context.Context, s scenario, id string) error {
 		{"submit", body{}},
 	}
 	for _, step := range steps {
+		sent := time.Now()
 		if _, err := d.client.command(ctx, esjs.StreamID{Category: events.CategoryOrder, Key: id}, step.verb, step.body, commandOptions{}); err != nil {
 			return fmt.Errorf("%s: %w", step.verb, err)
 		}
+		answered(step.verb, sent)
 	}
 	return nil
 }

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
-	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 )
@@ -81,16 +79,8 @@ because 64 others were not placed yet.
 func (l *load) run(ctx context.Context, c client, out io.Writer) error {
 	run := time.Now().UTC().Format("0102-150405")
 	d := demo{client: c, sku: "load-" + run}
-	for _, step := range []struct {
-		category, verb string
-		body           map[string]any
-	}{
-		{events.CategoryProduct, "list", map[string]any{"name": "Espresso beans 1 kg", "price": "24.90", "currency": "EUR"}},
-		{events.CategoryStock, "receive", map[string]any{"quantity": loadStock, "reference": "load"}},
-	} {
-		if _, err := c.command(ctx, esjs.StreamID{Category: step.category, Key: d.sku}, step.verb, step.body, commandOptions{}); err != nil {
-			return fmt.Errorf("the shop cannot be opened: %w", err)
-		}
+	if err := d.open(ctx, loadStock, "load"); err != nil {
+		return fmt.Errorf("the shop cannot be opened: %w", err)
 	}
 	var placing sync.WaitGroup
 	slots := make(chan struct{}, loadAtOnce)
