@@ -130,10 +130,14 @@ func start(ctx context.Context, sp spec, s *settings, dial esjs.Dial, t *telemet
 		p.close()
 		return nil, fmt.Errorf("%s: %w", sp.name, err)
 	}
-	p.run = service.Named(sp.name, made.Run)
-	if p.env.Store != nil && sp.name != gatewayName { // what the gateway reads is there without the store, too
-		p.run = service.Named(sp.name, func(ctx context.Context) error { return service.Group(ctx, made.Run, p.env.WatchStore) })
+	runs := []func(context.Context) error{made.Run}
+	if p.env.Store != nil {
+		runs = append(runs, p.env.WatchClock)
+		if sp.name != gatewayName { // what the gateway reads is there without the store, too
+			runs = append(runs, p.env.WatchStore)
+		}
 	}
+	p.run = service.Named(sp.name, func(ctx context.Context) error { return service.Group(ctx, runs...) })
 	p.web, _ = made.(webRunner)
 	return p, nil
 }

@@ -26,6 +26,7 @@ type Metrics struct {
 	querySeconds   *prometheus.HistogramVec
 	partnerCalls   *prometheus.CounterVec
 	partnerPaused  *prometheus.GaugeVec
+	clockSkew      prometheus.Gauge
 	webhooks       *prometheus.CounterVec
 
 	mu       sync.Mutex
@@ -67,6 +68,9 @@ func NewMetrics() *Metrics {
 		partnerPaused: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "partner_paused", Help: "1 while a partner that does not answer is not called, or only to find out whether it does again.",
 		}, []string{"partner"}),
+		clockSkew: f.NewGauge(prometheus.GaugeOpts{
+			Name: "clock_skew_seconds", Help: "By how much the clock is ahead of the NATS servers'; negative: behind.",
+		}),
 	}
 }
 

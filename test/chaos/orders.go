@@ -45,6 +45,9 @@ func (s *shop) judge(ctx context.Context, store *esjs.Store, out io.Writer) erro
 			}
 			// News of the partners may be under way: then the books differ for a moment.
 			if violations = folded.Check(books, time.Now()); len(violations) == 0 {
+				if err := s.timed(ctx, store); err != nil {
+					s.r.object("times of events: %v", err)
+				}
 				return s.shown(ctx, store, folded, out)
 			}
 		}
@@ -58,6 +61,21 @@ func (s *shop) judge(ctx context.Context, store *esjs.Store, out io.Writer) erro
 			return err
 		}
 	}
+}
+
+// timed says where an aggregate's event has an earlier time than the one before it.
+func (s *shop) timed(ctx context.Context, store *esjs.Store) error {
+	last := map[esjs.StreamID]time.Time{}
+	for record, err := range store.ReadAll(ctx, esjs.Query{}) {
+		if err != nil {
+			return err
+		}
+		if before := last[record.Stream]; record.Time.Before(before) {
+			return fmt.Errorf("version %d of %s is of %s, the one before it of %s", record.Version, record.Stream, record.Time, before)
+		}
+		last[record.Stream] = record.Time
+	}
+	return nil
 }
 
 // shown compares the view of orders with a fold of the log, and lets the program verify what is stored.

@@ -38,25 +38,29 @@ var askTheKernel = []byte{
 	0, 0, // so that the number begins at a multiple of eight
 }
 
-// SetClock lets the process's clock, and nobody else's, be wrong by whole seconds from now on; what it measures of
+// SetClock lets the process's clock be wrong; see the function of that name.
+func (p *Process) SetClock(wrong time.Duration) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return fmt.Errorf("the clock of %s cannot be set: it was not started", p.name)
+	}
+	return SetClock(p.cmd.Process.Pid, wrong)
+}
+
+// SetClock lets a process's clock, and nobody else's, be wrong by whole seconds from now on; what it measures of
 // passing time stays right. Linux gives every process the code by which it reads clocks (vDSO); a process
 // has a copy of its own as soon as somebody writes to it, as a debugger may, and root. Started again, it has the
 // right clock again.
-func (p *Process) SetClock(wrong time.Duration) (err error) {
+func SetClock(pid int, wrong time.Duration) (err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("the clock of %s cannot be set: %w", p.name, err)
+			err = fmt.Errorf("the clock of process %d cannot be set: %w", pid, err)
 		}
 	}()
 	if runtime.GOARCH != "amd64" {
 		return fmt.Errorf("the code that reads clocks is known for amd64, not for %s", runtime.GOARCH)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return errors.New("it was not started")
-	}
-	pid := p.cmd.Process.Pid
 	memory, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", pid), os.O_RDWR, 0)
 	if err != nil {
 		return err
