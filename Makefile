@@ -33,10 +33,10 @@ MINUTES ?= 1
 FAULTS  ?=
 SYNC    ?= always
 
-.PHONY: help build run demo keys test crash chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-alerts test-browser lint bench bench-json fmt clean
+.PHONY: help build run demo keys test crash chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-apiserver test-alerts test-browser lint bench bench-json fmt clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/orderflow, static and stamped with the version
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/orderflow ./cmd/orderflow
@@ -83,6 +83,9 @@ test-alerts: ## test alert rules and the dashboard with Prometheus's own code (i
 
 test-k8s: ## check what deploy/k8s renders to by Kubernetes' own validation (compiles a part of it)
 	$(GO) test -modfile=deploy/k8s/schema/kubernetes.mod -tags kubernetes -count 1 -v -timeout $(TEST_TIMEOUT) ./deploy/k8s/schema
+
+test-apiserver: ## apply deploy/k8s to a real API server; no controller and no container runs (minutes, and a quarter of an hour to compile it)
+	$(GO) test -tags apiserver -timeout 60m -count 1 -v ./deploy/k8s
 
 test-browser: ## test the web console in headless Chromium; needs an installed Chromium
 	$(call go-test,./test/browser,-timeout $(TEST_TIMEOUT) -tags browser)

@@ -51,12 +51,6 @@ import (
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
-// others are the modules in which others publish the schemas of their resources.
-var others = map[string]string{
-	"github.com/cert-manager/cert-manager@v1.21.2":               "deploy/crds/*.yaml",
-	"github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd/*.yaml",
-}
-
 // rendered is an overlay, one JSON text for each object.
 func rendered(t *testing.T, overlay string) (objects []string) {
 	t.Helper()
@@ -114,18 +108,12 @@ func newServer(t *testing.T) *server {
 		pods:   pods,
 		custom: map[schema.GroupVersionKind]crvalidation.SchemaValidator{},
 	}
-	for module, pattern := range others {
-		var downloaded struct{ Dir string }
-		if err := json.Unmarshal([]byte(command(t, t.TempDir(), "mod", "download", "-json", module)), &downloaded); err != nil {
-			t.Fatal(err)
-		}
-		files, err := filepath.Glob(filepath.Join(downloaded.Dir, filepath.FromSlash(pattern)))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s has no %s: %v", module, pattern, err)
-		}
-		for _, file := range files {
-			s.define(t, file)
-		}
+	files, err := Definitions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		s.define(t, file)
 	}
 	return s
 }
