@@ -31,14 +31,25 @@ func bound(of, what string) flat.Bound {
 	case stored:
 		return flat.Bound{PerWork: 48 * kB}
 	case goroutines:
-		return flat.Bound{PerWork: 0.5, Noise: 4}
+		return flat.Bound{PerWork: 0.5, Noise: 4 + 2*kept(of)}
 	case handles:
 		if of == theServers {
 			return flat.Bound{PerWork: 0.5, Noise: 8} // files of blocks that were just used
 		}
-		return flat.Bound{PerWork: 0.5, Noise: 3}
+		return flat.Bound{PerWork: 0.5, Noise: 5 + kept(of)} // the projector's pool of its database
 	}
 	return flat.Bound{}
+}
+
+// kept is how many HTTP connections between those who call partners and the partners may come and go: each is kept
+// for a minute (service.PartnerConfig), and has two goroutines.
+func kept(of string) float64 {
+	for _, name := range []string{"partners", "payment", "shipping"} {
+		if strings.HasPrefix(of, name+",") {
+			return 8
+		}
+	}
+	return 0
 }
 
 // togetherOf sums what is counted of single servers.
