@@ -28,6 +28,7 @@ type Metrics struct {
 	partnerPaused  *prometheus.GaugeVec
 	clockSkew      prometheus.Gauge
 	webhooks       *prometheus.CounterVec
+	dependencies   *prometheus.GaugeVec
 
 	mu       sync.Mutex
 	observed map[string]*esjsprom.Observer // by service
@@ -71,6 +72,9 @@ func NewMetrics() *Metrics {
 		clockSkew: f.NewGauge(prometheus.GaugeOpts{
 			Name: "clock_skew_seconds", Help: "By how much the clock is ahead of the NATS servers'; negative: behind.",
 		}),
+		dependencies: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "dependency_ready", Help: "1 while what a service needs, its event store or its database, answers and is as it must be; 0 while not, and the service is not ready.",
+		}, []string{"service", "dependency"}),
 	}
 }
 

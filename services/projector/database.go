@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/sqlsink"
@@ -45,6 +46,59 @@ func (c Config) open(ctx context.Context) (db *sql.DB, closeAll func() error, er
 		return nil, nil, errors.Join(err, unlock())
 	}
 	return db, func() error { return errors.Join(db.Close(), unlock()) }, nil
+}
+
+// databasePart is the database as a part of the service's health.
+const databasePart = "database"
+
+const (
+	// openPatience bounds one attempt to open the database, and pingPatience one question whether it answers.
+	openPatience = 15 * time.Second
+	pingPatience = 10 * time.Second
+	openAgain    = time.Second
+)
+
+// openDatabase opens the database, and waits for a server that does not answer until ctx ends: the service
+// is not ready meanwhile, and says why.
+func (s *Service) openDatabase(ctx context.Context) (db *sql.DB, closeAll func() error, err error) {
+	for told := ""; ; {
+		limited, cancel := context.WithTimeout(ctx, openPatience)
+		db, closeAll, err = s.cfg.open(limited)
+		cancel()
+		switch {
+		case ctx.Err() != nil && err != nil:
+			return nil, nil, ctx.Err()
+		case !errors.Is(err, esjs.ErrUnavailable):
+			if told != "" && err == nil {
+				s.env.Log.Info().Msg("the database answers")
+			}
+			return db, closeAll, err
+		}
+		s.env.Health.Set(databasePart, err)
+		if told != err.Error() {
+			s.env.Log.Error().Err(err).Msg("the database does not answer; it is waited for")
+		}
+		told = err.Error()
+		select {
+		case <-time.After(openAgain):
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
+// watchDatabase keeps the service from being ready while its database does not answer.
+func (k *keeper) watchDatabase(ctx context.Context) error {
+	return k.env.Watch(ctx, databasePart, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, pingPatience)
+		defer cancel()
+		return sqlsink.Ping(ctx, k.db)
+	})
+}
+
+// passes tells the database's own trouble, which is over when that is back, from what does not pass by itself.
+func (k *keeper) passes(err error) bool {
+	return errors.Is(err, esjs.ErrUnavailable) || k.sink.Unavailable(err)
 }
 
 // lock makes this instance the only one on the SQLite database until unlock is

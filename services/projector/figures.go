@@ -27,7 +27,7 @@ func (k *keeper) measure(ctx context.Context) error {
 	var figures service.Figures
 	k.env.Metrics.Registry.MustRegister(&figures)
 	defer figures.Set()
-	if err := k.settled(ctx); err != nil {
+	if err := k.begun(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
 	tick := time.NewTicker(measureEvery)

@@ -66,20 +66,27 @@ func newKeeper(env *service.Env, cfg Config, db *sql.DB, codec *esjs.Codec[event
 // go on.
 func (k *keeper) run(ctx context.Context) (err error) {
 	defer k.stopAll()
-	if err := k.registry.create(ctx); err != nil {
-		return err
-	}
 	tick := time.NewTicker(settleEvery)
 	defer tick.Stop()
 	told := "" // why the record cannot be read, as it was logged
-	for first := true; ctx.Err() == nil; first = false {
-		fatal, err := k.settle(ctx)
+	created, first := false, true
+	settle := func() (fatal, err error) {
+		if !created {
+			if err := k.registry.create(ctx); err != nil {
+				return nil, err
+			}
+			created = true
+		}
+		return k.settle(ctx)
+	}
+	for ctx.Err() == nil {
+		fatal, err := settle()
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case fatal != nil:
 			return fatal
-		case err != nil && first:
+		case err != nil && first && !k.passes(err):
 			return err
 		case err != nil && err.Error() != told:
 			k.env.Log.Warn().Err(err).Msg("the record of versions cannot be read; it is tried again")
@@ -88,11 +95,12 @@ func (k *keeper) run(ctx context.Context) (err error) {
 			k.env.Log.Info().Msg("the record of versions can be read again")
 			told = ""
 		}
+		first = first && err != nil
 		select {
 		case <-tick.C:
 		case <-k.changed:
 		case answer := <-k.asked:
-			_, err := k.settle(ctx)
+			_, err := settle()
 			answer <- err
 		case <-ctx.Done():
 		}
@@ -113,6 +121,24 @@ func (k *keeper) settled(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// begun returns when the record is carried out here for the first time; a database that is away is waited for.
+// When ctx ends before, it returns nil.
+func (k *keeper) begun(ctx context.Context) error {
+	for {
+		switch err := k.settled(ctx); {
+		case err == nil, ctx.Err() != nil:
+			return nil
+		case !k.passes(err):
+			return err
+		}
+		select {
+		case <-time.After(settleEvery):
+		case <-ctx.Done():
+			return nil
+		}
 	}
 }
 

@@ -90,11 +90,15 @@ func newService(env *service.Env, cfg Config, list list) *Service {
 }
 
 // Run projects and answers queries until ctx ends (and then returns nil) or a
-// part cannot go on. An SQLite database that another instance has open is
-// [ErrInUse], at once and before anything is read.
+// part cannot go on. A PostgreSQL server that does not answer, at the start or later, is waited
+// for: the service is not ready meanwhile, and goes on by itself. An SQLite database that another
+// instance has open is [ErrInUse], at once and before anything is read.
 func (s *Service) Run(ctx context.Context) (err error) {
-	db, closeAll, err := s.cfg.open(ctx)
+	db, closeAll, err := s.openDatabase(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
@@ -110,7 +114,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	// Nothing is answered before the versions are there that answer.
 	settled := func(serve func(context.Context) error) func(context.Context) error {
 		return func(ctx context.Context) error {
-			if err := k.settled(ctx); err != nil && ctx.Err() == nil {
+			if err := k.begun(ctx); err != nil || ctx.Err() != nil {
 				return err
 			}
 			return serve(ctx)
@@ -118,6 +122,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	}
 	return service.Group(ctx,
 		service.Named("views", k.run),
+		service.Named("database", k.watchDatabase),
 		service.Named("figures", k.measure),
 		service.Named("queries", settled(func(ctx context.Context) error { return s.env.ServeQueries(ctx, answers) })),
 		service.Named("projection commands", settled(func(ctx context.Context) error {

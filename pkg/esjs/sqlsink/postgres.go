@@ -54,15 +54,27 @@ func OpenPostgres(ctx context.Context, url string) (*sql.DB, error) {
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(postgresConnections)
 	db.SetMaxIdleConns(postgresConnections)
-	if err := db.PingContext(ctx); err != nil {
+	if err := Ping(ctx, db); err != nil {
 		_ = db.Close()
-		kind := esjs.ErrUnavailable
-		if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && !temporary(refused.Code) {
-			kind = esjs.ErrConfig
-		}
-		return nil, fmt.Errorf("%w: PostgreSQL database: %w", kind, oneLine{err})
+		return nil, err
 	}
 	return db, nil
+}
+
+// Ping asks a database that [OpenPostgres] or [OpenSQLite] has opened whether it answers, and connects again
+// where the connection was lost. Errors: [esjs.ErrConfig] when a PostgreSQL server refuses the name or the
+// password, or has no such database, and [esjs.ErrUnavailable] when it does not answer before ctx ends.
+func Ping(ctx context.Context, db *sql.DB) error {
+	err := db.PingContext(ctx)
+	switch refused := (*pgconn.PgError)(nil); {
+	case err == nil:
+		return nil
+	case !isPostgres(db):
+		return fmt.Errorf("%w: SQLite database: %w", esjs.ErrUnavailable, err)
+	case errors.As(err, &refused) && !temporary(refused.Code):
+		return fmt.Errorf("%w: PostgreSQL database: %w", esjs.ErrConfig, oneLine{err})
+	}
+	return fmt.Errorf("%w: PostgreSQL database: %w", esjs.ErrUnavailable, oneLine{err})
 }
 
 // oneLine is an error whose text has no line breaks; pgx tells of each address that it

@@ -223,9 +223,14 @@ func (s *Sink) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	return s.mark(tx.Commit())
 }
 
+// Unavailable tells an error of the database itself (locked, full, gone), which passes when that is mended, from
+// what comes back with every attempt. It is for statements that a program makes by itself: those of the sink are
+// marked with [esjs.ErrUnavailable].
+func (s *Sink) Unavailable(err error) bool { return err != nil && s.dialect.unavailable(err) }
+
 // mark tells the database's own trouble from everything else.
 func (s *Sink) mark(err error) error {
-	if err != nil && s.dialect.unavailable(err) {
+	if s.Unavailable(err) {
 		return fmt.Errorf("%w: %w", esjs.ErrUnavailable, err)
 	}
 	return err

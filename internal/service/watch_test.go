@@ -108,6 +108,56 @@ func TestAServiceKnowsWhatItsStoreIs(t *testing.T) {
 	}
 }
 
+// A connection that is lost and there again at once does not make a service unready; one that stays lost does.
+func TestAConnectionThatComesBackAtOnceIsNoLoss(t *testing.T) {
+	server := esjstest.Server(t)
+	env := &service.Env{Name: "test", Log: zerolog.New(zerolog.NewTestWriter(t)), Metrics: service.NewMetrics(), Health: service.NewHealth()}
+	env.Store = server.Store(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	asked, lost, told := 0, 0, 0
+	err := env.Watch(ctx, "event store", func(ctx context.Context) error {
+		if env.Health.Err() != nil {
+			told++
+		}
+		if asked++; asked == 1 {
+			if err := env.Store.Conn().ForceReconnect(); err != nil {
+				t.Error(err)
+			}
+		}
+		err := env.Store.Check(ctx)
+		if err != nil {
+			lost++
+		}
+		if err == nil && asked > 1 || told > 0 {
+			stop()
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if lost == 0 || told > 0 {
+		t.Errorf("the connection was seen lost %d times, and the service not ready %d times; want some, and none", lost, told)
+	}
+
+	// A server that goes while it is asked is told of, and not waited for.
+	ended := make(chan error, 1)
+	go func() {
+		err := env.CheckStore(t.Context())
+		for err == nil {
+			err = env.CheckStore(t.Context())
+		}
+		ended <- err
+	}()
+	server.Stop(0)
+	select {
+	case <-ended:
+	case <-time.After(3 * time.Minute):
+		t.Error("who asks is not told that the connection was lost")
+	}
+}
+
 type happened struct{}
 
 func (happened) EventType() string { return "Happened" }
