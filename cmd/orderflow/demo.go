@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -14,17 +15,21 @@ import (
 	"github.com/b144f99b/orderflow/pkg/queries"
 )
 
-// scenarioTime bounds one order; each takes a second or two.
+// scenarioTime bounds one order; each takes a second or two, and the one with an outage six.
 const scenarioTime = 90 * time.Second
+
+// viewPause is how long after an answer a read model is asked again.
+const viewPause = 20 * time.Millisecond
 
 // demo places the scenarios' orders, one after the other, and prints what
 // happens to them while it happens and as their timelines tell it afterwards.
 type demo struct {
-	client client
-	store  *esjs.Store
-	out    io.Writer
-	run    string // in the ids, so that the demo can be repeated on the same data
-	sku    string
+	client   client
+	store    *esjs.Store
+	partners string // URL of the scripted partners
+	out      io.Writer
+	run      string // in the ids, so that the demo can be repeated on the same data
+	sku      string
 }
 
 // outcome is what became of one scenario.
@@ -35,15 +40,15 @@ type outcome struct {
 	err      error // why it did not end as it should
 }
 
-// runDemo fails with [exitDemoFailed] unless every order ended as it should.
-func runDemo(ctx context.Context, dial esjs.Dial, cfg esjs.Config, out io.Writer) error {
+// runDemo fails with [exitDemoFailed] unless every order ended as it should. partners is the URL of the scripted ones.
+func runDemo(ctx context.Context, dial esjs.Dial, cfg esjs.Config, partners string, out io.Writer) error {
 	store, err := esjs.Open(ctx, dial, cfg)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
 	run := time.Now().UTC().Format("0102-150405")
-	d := demo{client: client{store.Conn()}, store: store, out: out, run: run, sku: "beans-" + run}
+	d := demo{client: client{store.Conn()}, store: store, partners: partners, out: out, run: run, sku: "beans-" + run}
 	if err := d.stockUp(ctx); err != nil {
 		return fail(exitDemoFailed, "the demo's shop cannot be opened: %w", err)
 	}
@@ -56,6 +61,9 @@ func runDemo(ctx context.Context, dial esjs.Dial, cfg esjs.Config, out io.Writer
 			return fail(exitDemoFailed, "the demo was interrupted: %d of %d scenarios had ended", i, len(scenarios()))
 		}
 		outcomes = append(outcomes, o)
+	}
+	if err := d.showSagas(ctx, outcomes); err != nil {
+		return fail(exitDemoFailed, "the sagas of the demo cannot be listed: %w", err)
 	}
 	return d.report(outcomes)
 }
@@ -94,6 +102,11 @@ func (d demo) play(ctx context.Context, s scenario) (o queries.Order, t queries.
 		return o, t, err
 	}
 	defer follow.stop()
+	if s.outage {
+		if err := d.breakProvider(ctx); err != nil {
+			return o, t, err
+		}
+	}
 	if err := d.place(ctx, s, id); err != nil {
 		return o, t, err
 	}
@@ -110,6 +123,25 @@ func (d demo) play(ctx context.Context, s scenario) (o queries.Order, t queries.
 		return o, t, err
 	}
 	return o, t, s.check(o, t)
+}
+
+// breakProvider makes the payment provider answer 503 to the next request for money, and to the first question what
+// became of it.
+func (d demo) breakProvider(ctx context.Context) error {
+	const outage = `{"faults":[{"partner":"psp","op":"authorise","kind":"unavailable","next":1},{"partner":"psp","op":"status","kind":"unavailable","next":1}]}`
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.partners+"/admin/faults", strings.NewReader(outage))
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("the partners' faults: %w", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("the partners' faults are answered %s", answer.Status)
+	}
+	return nil
 }
 
 // place does what the customer does.
@@ -220,7 +252,6 @@ func (f *following) untilEnded(ctx context.Context, out io.Writer, on func(event
 // read waits until the read models show the end of the fulfilment, which they
 // do a moment after it is stored.
 func (d demo) read(ctx context.Context, id string) (o queries.Order, t queries.Timeline, err error) {
-	const pause = 20 * time.Millisecond
 	for {
 		t = queries.Timeline{}
 		err = d.client.query(ctx, "query.orders.timeline", map[string]any{"order_id": id}, &t)
@@ -228,7 +259,7 @@ func (d demo) read(ctx context.Context, id string) (o queries.Order, t queries.T
 			return o, t, d.client.query(ctx, "query.orders.get", map[string]any{"order_id": id}, &o)
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(viewPause):
 		case <-ctx.Done():
 			return o, t, errors.Join(errors.New("the read models do not show the end of the order"), err)
 		}
@@ -259,6 +290,32 @@ func (s scenario) check(o queries.Order, t queries.Timeline) error {
 		return errors.New(strings.Join(wrong, "; "))
 	}
 	return nil
+}
+
+// showSagas prints the table of the orders' sagas, as "orderflow saga list" does, when it shows the end of those that have ended.
+func (d demo) showSagas(ctx context.Context, outcomes []outcome) error {
+	ctx, cancel := context.WithTimeout(ctx, scenarioTime)
+	defer cancel()
+	var all []queries.Saga
+	for _, o := range outcomes {
+		var page queries.SagaPage
+		for {
+			if err := d.client.query(ctx, queries.SagaList.Subject, queries.SagaFilter{OrderID: d.orderID(o.scenario)}, &page); err != nil {
+				return err
+			}
+			if o.err != nil || len(page.Sagas) > 0 && !page.Sagas[0].EndedAt.IsZero() {
+				break
+			}
+			select {
+			case <-time.After(viewPause):
+			case <-ctx.Done():
+				return errors.New("the read models do not show their end")
+			}
+		}
+		all = append(all, page.Sagas...)
+	}
+	fmt.Fprint(d.out, "\nThe sagas of these orders (orderflow saga list):\n\n")
+	return printSagas(d.out, all, "")
 }
 
 // report prints every order's timeline and then how each of them ended.

@@ -10,6 +10,7 @@ type scenario struct {
 	quantity int    // of the product, of which the shop has [demoStock]
 	method   string // payment method; the partners' scripts know it by name
 	cancelOn string // the order's event upon which the customer cancels
+	outage   bool   // the payment provider is away when it is asked for the money, and when it is asked what became of that
 	ends     queries.OrderState
 	happens  []string
 	never    []string
@@ -42,6 +43,12 @@ func scenarios() []scenario {
 			quantity: 1, method: "card-slow", cancelOn: "OrderReserved", ends: queries.Cancelled,
 			happens: []string{"OrderCancellationRequested", "PaymentVoided", "ReservationReleased", "FulfilmentCompensated"},
 			never:   []string{"PaymentCaptured", "OrderConfirmed"},
+		},
+		{
+			name: "psp-outage", story: "The payment provider is away for some seconds: nobody knows whether the card was charged, so it is asked again until it answers.",
+			quantity: 1, method: "card-ok", outage: true, ends: queries.Completed,
+			happens: []string{"PaymentOutcomeUnknown", "PaymentAuthorized", "PaymentCaptured", "FulfilmentCompleted"},
+			never:   []string{"CompensationStarted"},
 		},
 	}
 }

@@ -27,6 +27,18 @@ func TestDemoSucceeds(t *testing.T) {
 			t.Errorf("the output lacks %q:\n%s", want, stdout)
 		}
 	}
+	// The table of sagas has all of them, ended as their orders.
+	_, table, _ := strings.Cut(stdout, "\nThe sagas of these orders (orderflow saga list):\n\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	lines := strings.Split(table, "\n")
+	if len(lines) != 1+len(scenarios()) {
+		t.Fatalf("the table of sagas is\n%s\nin\n%s", table, stdout)
+	}
+	for i, s := range scenarios() {
+		if fields := strings.Fields(lines[i+1]); !strings.HasSuffix(fields[0], s.name) || (fields[1] == "COMPLETED") != (s.ends == queries.Completed) {
+			t.Errorf("the saga of %s is %q", s.name, lines[i+1])
+		}
+	}
 	// What is shown while it happens is what is stored, and not what was tried.
 	const each = "   Created Submitted "
 	shown := 0

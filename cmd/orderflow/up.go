@@ -179,7 +179,7 @@ func runUp(ctx context.Context, f *upFlags, external bool, out io.Writer, log ze
 			log.Info().Dur("took_ms", time.Since(begun)).Stringer("metrics", web.metricsAt()).Msg("everything is ready")
 			if f.demo {
 				defer stop()
-				err := runDemo(ctx, dialAs("demo", log), f.store(), out)
+				err := runDemo(ctx, dialAs("demo", log), f.store(), "http://"+f.listeners["partners"].Addr().String(), out)
 				f.demoEnded = err == nil
 				return err
 			}
