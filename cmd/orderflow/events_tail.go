@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -22,6 +24,11 @@ func newTail() *cobra.Command {
 		Short: "Print events as they are stored, until Ctrl-C",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, c := range categories {
+				if !slices.Contains(events.Categories(), c) {
+					return usageError("--category is %q; it must be one of %s", c, strings.Join(events.Categories(), ", "))
+				}
+			}
 			return s.read(cmd.Context(), cmd, func(store *esjs.Store) error {
 				return s.tail(cmd, store, categories, from)
 			})

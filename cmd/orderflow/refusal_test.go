@@ -98,6 +98,7 @@ func TestStartsThatAreRefused(t *testing.T) {
 		{name: "a flag that is neither yes nor no", args: up("--demo=perhaps"), status: 2, says: `--demo is "perhaps"; it must be true or false`},
 		{name: "an argument", args: up("now"), status: 2, says: `orderflow up takes no arguments, got "now"`},
 		{name: "a command that does not exist", args: []string{"down"}, status: 2, says: `orderflow has no command "down"; it has`},
+		{name: "a category that does not exist", args: []string{"events", "tail", "--category", "order", "--category", "orders"}, status: 2, says: `--category is "orders"; it must be one of order, product, `},
 		{name: "a log level that does not exist", args: up("--log-level", "loud"), status: 2, says: "debug, info, warn or error"},
 		{name: "nobody to ask for health", args: []string{"healthcheck", "--http", "127.0.0.1:1"}, status: 6, says: "no answer from 127.0.0.1:1"},
 	} {

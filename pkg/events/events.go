@@ -38,6 +38,13 @@ const (
 	CategoryRefund      = "refund"
 )
 
+// Categories returns all of them.
+func Categories() []string {
+	return []string{
+		CategoryOrder, CategoryProduct, CategoryStock, CategoryReservation, CategoryPayment, CategoryShipment, CategoryFulfilment, CategoryRefund,
+	}
+}
+
 func typeOf[T Event]() Type {
 	var zero T
 	return Type{

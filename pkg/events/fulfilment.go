@@ -35,6 +35,14 @@ const (
 	StepUndoOrder    Step = "order"
 )
 
+// Steps returns all steps, those of fulfilments and then those of refunds.
+func Steps() []Step {
+	return []Step{
+		StepReserve, StepAuthorize, StepConfirm, StepBook, StepCapture, StepDispatch, StepCommit, StepComplete,
+		StepUndoShipment, StepUndoPayment, StepUndoStock, StepUndoOrder, StepRefund, StepVoid, StepRestock,
+	}
+}
+
 // Outcome is how an order ends that could not be completed.
 type Outcome string
 

@@ -141,6 +141,8 @@ func TestBadQueriesAreRefusedInWords(t *testing.T) {
 		{"query.sagas.list", `{"cursor":"WyJ4IiwieSJd"}`, 400, "bad_request", "next_cursor"},
 		{"query.sagas.list", `{"limit":1000}`, 400, "bad_request", "from 1 to 200"},
 		{"query.sagas.list", `{"state":"Nope"}`, 400, "bad_request", `"state" is "Nope"; it must be one of RESERVING, `},
+		{"query.sagas.list", `{"step":"Nope"}`, 400, "bad_request", `"step" is "Nope"; it must be one of reserve, `},
+		{"query.events.list", `{"category":"Nope"}`, 400, "bad_request", `"category" is "Nope"; it must be one of order, `},
 		{"query.events.list", `{"type":"Nope"}`, 400, "bad_request", `"type" is "Nope"; it must be one of AttentionCleared, `},
 		{"query.events.get", `{"event_id":"x"}`, 404, "event_not_found", `"x"`},
 		{"query.events.get", `{}`, 422, "field_required", `"event_id" is missing`},

@@ -102,6 +102,9 @@ func conditions(f queries.EventFilter) (where view.Where, err error) {
 	if f.Type != "" && !slices.Contains(types, f.Type) {
 		return where, view.BadRequest(`"type" is %.60q; it must be one of %s`, f.Type, view.Words(types))
 	}
+	if f.Category != "" && !slices.Contains(events.Categories(), f.Category) {
+		return where, view.BadRequest(`"category" is %.60q; it must be one of %s`, f.Category, view.Words(events.Categories()))
+	}
 	for _, c := range []struct{ column, value string }{{"type", f.Type}, {"category", f.Category}, {"key", f.Key}} {
 		if c.value != "" {
 			where.And(c.column+" = ?", c.value)

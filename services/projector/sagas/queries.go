@@ -77,6 +77,9 @@ func conditions(f queries.SagaFilter, now time.Time) (where view.Where, err erro
 	if f.State != "" && !slices.Contains(queries.SagaStates(), f.State) {
 		return where, view.BadRequest(`"state" is %.60q; it must be one of %s`, f.State, view.Words(queries.SagaStates()))
 	}
+	if f.Step != "" && !slices.Contains(events.Steps(), f.Step) {
+		return where, view.BadRequest(`"step" is %.60q; it must be one of %s`, f.Step, view.Words(events.Steps()))
+	}
 	for column, value := range map[string]string{"state": f.State, "step": string(f.Step), "cause": f.Cause, "order_id": f.OrderID} {
 		if value != "" {
 			where.And(column+" = ?", value)
