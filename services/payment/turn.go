@@ -8,11 +8,16 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 )
 
 // turnKey has the number of the comparison that is under way, while it is.
-const turnKey = "turn"
+const (
+	turnKey     = "turn"
+	turnSubject = "$KV." + BucketReconciliation + "." + turnKey
+)
 
 // turn is the right to make the comparison of a number, which one instance has at a time.
 // It is an entry that the server removes when it is not renewed: of an instance that has
@@ -73,15 +78,48 @@ func (t *turn) during(ctx context.Context, do func(context.Context) error) error
 	return err
 }
 
+// headerRenewal has a renewal's own id, by which it is known when its answer was lost.
+const headerRenewal = "Renewal"
+
+// renew keeps the turn for another lease. What nobody answers for a sixth of the lease is asked again, for half of it: until then nobody else can have the turn.
 func (t *turn) renew(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, t.lease/3)
+	ctx, cancel := context.WithTimeout(ctx, t.lease/2)
 	defer cancel()
-	ack, err := t.js.Publish(ctx, "$KV."+BucketReconciliation+"."+turnKey, []byte(strconv.FormatUint(t.number, 10)),
-		jetstream.WithMsgTTL(t.lease), jetstream.WithExpectLastSequencePerSubject(t.revision))
+	id := nuid.Next()
+	return service.Answered(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, t.lease/6)
+		defer cancel()
+		ack, err := t.js.PublishMsg(ctx, &nats.Msg{
+			Subject: turnSubject, Data: []byte(strconv.FormatUint(t.number, 10)), Header: nats.Header{headerRenewal: {id}},
+		}, jetstream.WithMsgTTL(t.lease), jetstream.WithExpectLastSequencePerSubject(t.revision))
+		if err == nil {
+			t.revision = ack.Sequence
+			return nil
+		}
+		var refused *jetstream.APIError
+		if errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+			return t.renewed(ctx, id, err)
+		}
+		return err
+	})
+}
+
+// renewed is nil when the turn was renewed by an attempt whose answer was lost, and otherwise refused.
+func (t *turn) renewed(ctx context.Context, id string, refused error) error {
+	stream, err := t.js.Stream(ctx, "KV_"+BucketReconciliation)
 	if err != nil {
 		return err
 	}
-	t.revision = ack.Sequence
+	stored, err := stream.GetLastMsgForSubject(ctx, turnSubject)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return refused
+	case err != nil:
+		return err
+	case stored.Header.Get(headerRenewal) != id:
+		return refused
+	}
+	t.revision = stored.Sequence
 	return nil
 }
 

@@ -95,6 +95,35 @@ func TestAComparisonIsTakenOver(t *testing.T) {
 	})
 }
 
+// A renewal of the turn of which only the answer was lost is not the turn's end.
+func TestARenewalWhoseAnswerIsLostKeepsTheTurn(t *testing.T) {
+	w := newUnreadWorld(t)
+	g := w.gated()
+	faults := w.Server.Faults()
+	renewed := make(chan struct{})
+	faults.BeforeAppend(func() {}) // takes the turn
+	faults.BeforeAppend(func() { faults.LoseAcks(1) })
+	faults.BeforeAppend(func() {})                 // asks again
+	faults.BeforeAppend(func() { close(renewed) }) // the next renewal, as the turn goes on; or the turn's end
+	env := w.Env("payment")
+	env.Dial = faults.Dial()
+	w.Run(w.service(env, payment.Config{Settle: time.Millisecond, Lease: 9 * time.Second, PSP: service.PartnerConfig{Timeout: servicetest.Patience}}).Run)
+	select {
+	case <-renewed:
+	case <-time.After(servicetest.Patience):
+		t.Fatal("nothing comes after the renewal")
+	}
+	close(g.opened)
+	var r queries.Reconciliation
+	w.Until("the comparison", func() bool {
+		r = w.reconciliation(false)
+		return r.Number > 0
+	})
+	if asked := g.asked.Load(); r.Number != 1 || r.Error != "" || asked != 1 {
+		t.Errorf("the list was read %d times for %+v", asked, r)
+	}
+}
+
 // A comparison that was stored, and of which only the answer was lost, is told as any other.
 func TestAComparisonWhoseAnswerIsLostIsTold(t *testing.T) {
 	w := newUnreadWorld(t)
