@@ -188,3 +188,51 @@ func TestEnvironmentFilesAreUsed(t *testing.T) {
 		}
 	}
 }
+
+// The environment files can be made one, as README.md says: only the profiles are set by more than one of them, and
+// its commands give all of these.
+func TestEnvironmentFilesCanBeCombined(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, said, found := strings.Cut(string(readme), "```sh\ncat ")
+	said, _, _ = strings.Cut(said, "```")
+	lines := strings.Split(said, "\n")
+	if !found || len(lines) < 3 {
+		t.Fatalf("README.md does not say how: %q", said)
+	}
+	names, file, _ := strings.Cut(lines[0], " > ")
+	files := strings.Fields(names)
+	if all, err := filepath.Glob("*.env"); err != nil || len(files) < len(slices.DeleteFunc(all, func(name string) bool { return name == "mine.env" })) {
+		t.Errorf("README.md makes one of %q, and there are %q (%v)", files, all, err)
+	}
+	profiles, setBy := []string{}, map[string]string{}
+	for _, name := range files {
+		text, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(string(text), "\n") {
+			t.Errorf("%s does not end with a line's end", name)
+		}
+		for line := range strings.Lines(string(text)) {
+			variable, value, isSet := strings.Cut(strings.TrimSpace(line), "=")
+			switch {
+			case !isSet || strings.HasPrefix(line, "#"):
+			case variable == "COMPOSE_PROFILES":
+				profiles = append(profiles, value)
+			case setBy[variable] != "":
+				t.Errorf("%s and %s both set %s", setBy[variable], name, variable)
+			default:
+				setBy[variable] = name
+			}
+		}
+	}
+	if want := "echo COMPOSE_PROFILES=" + strings.Join(profiles, ",") + " >> " + file; lines[1] != want {
+		t.Errorf("README.md says %q, and should %q", lines[1], want)
+	}
+	if want := "docker compose --env-file " + file + " up --build"; lines[2] != want {
+		t.Errorf("README.md says %q, and should %q", lines[2], want)
+	}
+}

@@ -12,15 +12,20 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// dialer makes a service's connections: named for it, with an inbox prefix of
+// dialer makes a service's connections: named for it, for what the connection is for and for the machine or pod it runs on
+// ("order/append@order-5d8f7-x2x9k"), so that a server's list of connections tells instances apart; with an inbox prefix of
 // its own (so that a server can allow each service its own answers only), and
 // with every asynchronous error in the log, because that is the only place
 // where a server tells what it does not permit.
 func dialer(url, user string, log zerolog.Logger, opts ...nats.Option) esjs.Dial {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
 	return func(purpose string) (*nats.Conn, error) {
 		log := log.With().Str("connection", user+"/"+purpose).Logger()
 		all := append([]nats.Option{
-			nats.Name(user + "/" + purpose),
+			nats.Name(user + "/" + purpose + "@" + host),
 			nats.CustomInboxPrefix("_INBOX." + user),
 			nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 				subject := ""

@@ -179,7 +179,7 @@ func podRules() []rule {
 						case strings.HasPrefix(v.Name, "ORDERFLOW_"):
 							c.unless(slices.Contains(known, v.Name), "orderflow %v has no variable %s", a.Args, v.Name)
 						default:
-							c.unless(slices.Contains([]string{"GOMEMLIMIT", "NATS_SERVER_NAME", "NATS_MAX_FILE_STORE", "NATS_ROUTES", "PGPASSFILE"}, v.Name), "nobody knows the variable %s", v.Name)
+							c.unless(slices.Contains([]string{"GOMEMLIMIT", "NATS_SERVER_NAME", "NATS_MAX_FILE_STORE", "NATS_ROUTES", "PGPASSFILE", variableTraces}, v.Name), "nobody knows the variable %s", v.Name)
 						}
 					}
 				})(t, m)

@@ -17,6 +17,9 @@ func onlyProd(check func(t *testing.T, c *complaints, m manifests)) func(*testin
 	}
 }
 
+// variableTraces is OpenTelemetry's own name for where traces are sent.
+const variableTraces = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
 func prodRules() []rule {
 	return []rule{
 		{
@@ -72,6 +75,24 @@ func prodRules() []rule {
 				{"prod", "StatefulSet/nats", []any{"spec", "replicas"}, 1},
 				{"prod", "PriorityClass/orderflow-nats", nil, nil},
 				{"prod", "StatefulSet/nats", podOf("shareProcessNamespace"), nil},
+			},
+		},
+		{
+			name: "every service sends its traces, to where the policies let it",
+			broken: onlyProd(func(_ *testing.T, c *complaints, m manifests) {
+				for _, w := range m.workloads() {
+					for _, a := range w.containers() {
+						if !a.ours() || !w.runsOn || w.name() == "monitor" {
+							continue
+						}
+						to, err := url.Parse(a.value(variableTraces))
+						c.unless(err == nil && to.Scheme == "http" && strings.HasSuffix(to.Hostname(), ".monitoring") && to.Port() == "4318", "%s sends its traces to %q", w, a.value(variableTraces))
+					}
+				}
+			}),
+			damage: []damage{
+				{"prod", "Deployment/order", containerOf("env", 0), map[string]any{"name": variableTraces, "value": "http://otel-collector.elsewhere:4318"}},
+				{"prod", "Deployment/saga", containerOf("env", 0), map[string]any{"name": variableTraces, "value": "http://otel-collector.monitoring:4317"}},
 			},
 		},
 		{
