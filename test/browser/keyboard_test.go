@@ -95,6 +95,25 @@ func TestKeyboardOnly(t *testing.T) {
 	tb.until(`document.activeElement.id === "later"`)
 }
 
+// Who is on a button that has no name of its own is there still when the page is drawn anew, and presses it.
+func TestAButtonThatIsDrawnAnewKeepsTheFocus(t *testing.T) {
+	tb := open(t)
+	id := tb.draft("card-ok", "addr-1")
+	tb.live()
+	const button = `form[action$="add-item"] button`
+	tb.tabTo(button)
+	evaluate[bool](tb, `document.activeElement.before = true`)
+	if err := send("orders", id, "add-item", map[string]any{"sku": "grinder", "quantity": 1}); err != nil {
+		t.Fatal(err)
+	}
+	tb.see(`#top[data-version="5"]`)
+	if !evaluate[bool](tb, `document.activeElement.matches(`+asJSON(button)+`) && !document.activeElement.before`) {
+		t.Errorf("who was on the button is now on %s", evaluate[string](tb, `document.activeElement.outerHTML.slice(0, 100)`))
+	}
+	tb.press(kb.Enter)
+	tb.see(`#top[data-version="6"]`)
+}
+
 // An operator decides about a saga without a pointer.
 func TestASagaIsDecidedByKeyboard(t *testing.T) {
 	id := "o-keys-" + uuid.NewString()[:8]

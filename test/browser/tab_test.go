@@ -199,11 +199,17 @@ func (tb *tab) until(expression string) {
 	}
 }
 
-// click presses the mouse where an element is, and lets it go.
+// click presses the mouse where an element is, and lets it go. A page that is drawn anew between the look where the element is
+// and the press may have moved it: then it is done again.
 func (tb *tab) click(selector string) {
 	tb.Helper()
-	x, y := tb.hold(selector)
-	tb.release(x, y)
+	for missed := true; missed; {
+		x, y := tb.hold(selector)
+		tb.release(x, y)
+		// A page that has gone was left by the click.
+		is, err := chromedp.Run(tb.ctx, chromedp.Evaluate[bool](`window.pressed?.missed === true`))
+		missed = is && err == nil
+	}
 }
 
 // hold presses the mouse where an element is.
@@ -214,6 +220,11 @@ func (tb *tab) hold(selector string) (x, y float64) {
 		const e = document.querySelector(`+asJSON(selector)+`);
 		e.scrollIntoView({block: "center", behavior: "instant"});
 		const r = e.getBoundingClientRect();
+		const pressed = window.pressed = {missed: false};
+		document.addEventListener("pointerdown", (down) => {
+			const on = down.target;
+			pressed.missed = !on.closest(`+asJSON(selector)+`) && !on.querySelector?.(`+asJSON(selector)+`) && !on.control?.matches(`+asJSON(selector)+`);
+		}, {capture: true, once: true});
 		return [r.x + r.width / 2, r.y + r.height / 2];
 	})()`)
 	tb.mouse(input.DispatchMouseEventTypeMousePressed, at[0], at[1])

@@ -83,18 +83,32 @@ function carryOver(old, fresh) {
   }
 }
 
+const focusable = "a[href], button, input, select, textarea, summary, [tabindex]";
+
+// counterpart finds in a new drawing what an element of the old one is there: by its id, or by what it does. Of
+// several that do the same it is the one at the same place among them.
+function counterpart(at, old, fresh) {
+  const does = (e) => {
+    const about = [...(e.form?.elements ?? [])].filter((f) => f.type === "hidden" && !perDrawing.includes(f.name));
+    const said = e.matches("a, button, summary") ? e.textContent.trim() : e.getAttribute("aria-label");
+    return JSON.stringify([e.id || [e.localName, e.form?.getAttribute("action"), about.map((f) => f.value), e.getAttribute("href"), e.getAttribute("name"), said]]);
+  };
+  const same = (region) => [...region.querySelectorAll(focusable)].filter((e) => does(e) === does(at));
+  return same(fresh)[same(old).indexOf(at)];
+}
+
+// replace puts a new drawing in place of an old one. Who was on a button or a link goes on there: a key that is pressed
+// at that moment is not pressed in vain.
 function replace(old, fresh) {
   const open = new Set([...old.querySelectorAll("details[open][id]")].map((d) => d.id));
   const at = document.activeElement;
-  const focus = old.contains(at) ? at.id : "";
+  const focus = old.contains(at) ? counterpart(at, old, fresh) : null;
   carryOver(old, fresh);
   old.replaceWith(fresh);
   for (const d of fresh.querySelectorAll("details[id]")) {
     d.open = d.open || open.has(d.id);
   }
-  if (focus) {
-    document.getElementById(focus)?.focus({ preventScroll: true });
-  }
+  focus?.focus({ preventScroll: true });
 }
 
 // refresh shows the page as it is now. It returns the document that it was shown
