@@ -70,8 +70,7 @@ func isSnapshots(stream string) bool { return strings.HasPrefix(stream, "KV_SNAP
 
 func newBackup() *cobra.Command {
 	var (
-		s    settings
-		json bool
+		s    shellFlags
 		keep int
 	)
 	cmd := &cobra.Command{
@@ -86,19 +85,19 @@ The file is a tar archive with a directory for each stream, as "nats backup stre
 manifest with counts and checksums. The server checks each message that it sends, and
 the events are checked to have no gap. The file is read again when it is written, and
 gets its name only if all is in it as it was sent. One that is there already is not
-overwritten, and one that is not complete is not left behind.
+overwritten, and one that is not complete is not left behind. That it is complete is noted on
+the server, in the bucket BACKUPS: "orderflow monitor" tells Prometheus when that was.
 
 With --keep the file is named for the time, in a directory that has nothing but backups
 and is written by one program at a time. The newest N stay there and older ones are
 removed, after the new one was found to be good. It needs room for N+1 of them and, while
-it works, once more for the largest stream. Nothing is written anywhere else.
+it works, once more for the largest stream. No other file is written.
 
 ` + exitHelp(service.ExitOK, service.ExitUsage, exitBadDirectory, exitLocked, exitUnsound),
 		Args: exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			shell := shellFlags{settings: s}
 			if !cmd.Flags().Changed("keep") {
-				return shell.backup(cmd, args[0], json)
+				return s.backup(cmd, args[0])
 			}
 			if keep < 1 {
 				return usageError("--keep is %d; it must be at least 1", keep)
@@ -108,7 +107,7 @@ it works, once more for the largest stream. Nothing is written anywhere else.
 				return err
 			}
 			file := dir.next(time.Now())
-			err = shell.backup(cmd, file, json)
+			err = s.backup(cmd, file)
 			if err == nil {
 				err = dir.thin(keep, file)
 			}
@@ -117,19 +116,23 @@ it works, once more for the largest stream. Nothing is written anywhere else.
 	}
 	f := cmd.Flags()
 	s.addServer(f)
-	f.BoolVar(&json, "json", false, "print the manifest as JSON, for programs")
+	addPatience(f, &s.timeout)
+	f.BoolVar(&s.json, "json", false, "print the manifest as JSON, for programs")
 	f.IntVar(&keep, "keep", 0, "keep the newest `N` backups in the directory that is named, and name the new one for the time")
 	return cmd
 }
 
 // backup takes everything into a new file and says what is in it.
-func (s *shellFlags) backup(cmd *cobra.Command, path string, json bool) error {
+func (s *shellFlags) backup(cmd *cobra.Command, path string) error {
 	return s.manage(cmd, userBackup, func(nc *nats.Conn, m *jsm.Manager) error {
 		done, err := backup(cmd.Context(), nc, m, path, newBar(cmd))
 		if err != nil {
 			return err
 		}
-		if json {
+		if err := noteBackup(cmd.Context(), nc, path, done); err != nil {
+			fmt.Fprintln(cmd.ErrOrStderr(), err) // it is a backup all the same
+		}
+		if s.json {
 			return printJSON(cmd.OutOrStdout(), done)
 		}
 		events := done.part(eventStream)
@@ -139,7 +142,7 @@ func (s *shellFlags) backup(cmd *cobra.Command, path string, json bool) error {
 	})
 }
 
-// manage connects as a user of the server, calls f, and disconnects.
+// manage connects as a user of the server, whose JetStream must answer, calls f, and disconnects.
 func (s *shellFlags) manage(cmd *cobra.Command, user string, f func(*nats.Conn, *jsm.Manager) error) error {
 	log := service.NewLogger(cmd.ErrOrStderr(), zerolog.ErrorLevel)
 	dial := s.dialExternal(user, log)
@@ -151,11 +154,32 @@ func (s *shellFlags) manage(cmd *cobra.Command, user string, f func(*nats.Conn, 
 		return err
 	}
 	defer nc.Close()
-	m, err := jsm.New(nc, jsm.WithTimeout(managing))
+	m, err := jsm.New(nc, jsm.WithTimeout(min(managing, s.timeout)))
 	if err != nil {
 		return err
 	}
-	return f(nc, m)
+	if err := s.answers(cmd, nc, m); err != nil {
+		return err
+	}
+	return explainSilence(f(nc, m))
+}
+
+// answers is an error unless the server says something of the event stream, be it that there is none, within --timeout.
+func (s *shellFlags) answers(cmd *cobra.Command, nc *nats.Conn, m *jsm.Manager) error {
+	limited, cancel := context.WithTimeout(cmd.Context(), s.timeout)
+	defer cancel()
+	defer tellWaiting(cmd.ErrOrStderr(), waitingForStore)()
+	_, err := loadStream(limited, m, eventStream)
+	const noJetStream, notForAccount = 10076, 10039
+	switch {
+	case err == nil, jsm.IsNatsError(err, noStream):
+		return nil
+	case jsm.IsNatsError(err, noJetStream), jsm.IsNatsError(err, notForAccount), errors.Is(err, nats.ErrNoResponders):
+		return fail(exitNoJetStream, "the NATS server at %s has no JetStream, or none for who connects: %w", nc.ConnectedUrlRedacted(), err)
+	case errors.Is(limited.Err(), context.DeadlineExceeded):
+		return silentError(eventStream, s.timeout)
+	}
+	return err
 }
 
 // backup takes all streams into a new file.

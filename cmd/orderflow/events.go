@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,7 +94,7 @@ func historyError(id esjs.StreamID, err error) error {
 	}
 }
 
-// read opens the store, calls f, and closes it.
+// read opens the store, which is waited for as --timeout says, calls f, and closes it.
 func (s *shellFlags) read(ctx context.Context, cmd *cobra.Command, f func(*esjs.Store) error) error {
 	return s.readAs(ctx, userOperator, cmd, f)
 }
@@ -104,12 +105,12 @@ func (s *shellFlags) readAs(ctx context.Context, user string, cmd *cobra.Command
 	if err := s.reach(ctx, dial, 0, log); err != nil {
 		return err
 	}
-	store, err := esjs.Open(ctx, dial, s.store())
+	store, err := openStore(ctx, dial, s.store(), cmp.Or(s.timeout, storePatience), cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	return f(store)
+	return explainSilence(f(store))
 }
 
 // printLine writes one event as one line of JSON.

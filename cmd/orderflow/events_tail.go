@@ -45,7 +45,9 @@ func newTail() *cobra.Command {
 // tail prints events in the order in which they are stored, in one sequence.
 // Types that this program does not know are passed over.
 func (s *shellFlags) tail(cmd *cobra.Command, store *esjs.Store, categories []string, from string) error {
-	position, err := s.begin(cmd.Context(), store, from)
+	begin, cancel := context.WithTimeout(cmd.Context(), s.timeout)
+	position, err := s.begin(begin, store, from)
+	cancel()
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ var (
 	jsLimit    = service.Gauge("jetstream_stream_limit_bytes", "What it may take, where it has a limit.", "server", "account", "stream")
 	jsLeads    = service.Gauge("jetstream_stream_leader", "1 where the server leads the stream.", "server", "account", "stream")
 	jsOffline  = service.Gauge("jetstream_replica_offline", "1 when a stream's leader does not hear of a replica.", "server", "account", "stream", "replica")
+	jsBackup   = service.Gauge("backup_completed_timestamp_seconds", "When the last backup was completed; 0 when none ever was.", "account")
 	jsLag      = service.Gauge("jetstream_replica_lag", "Operations that a replica is behind a stream's leader.", "server", "account", "stream", "replica")
 )
 
@@ -34,6 +35,7 @@ type serverReport struct {
 // jetstreamFigures are the metrics of what the servers say.
 func jetstreamFigures(reports []serverReport) []prometheus.Metric {
 	all := []prometheus.Metric{jsServers(float64(len(reports)))}
+	backups := map[string]float64{} // by account: each server says it of its replica
 	for _, r := range reports {
 		all = append(all, jsStorage(float64(r.info.Store), r.name))
 		if most := r.info.Config.MaxStore; most > 0 {
@@ -42,10 +44,24 @@ func jetstreamFigures(reports []serverReport) []prometheus.Metric {
 		for _, account := range r.info.AccountDetails {
 			for _, stream := range account.Streams {
 				all = append(all, streamFigures(r.name, account.Name, stream)...)
+				if stream.Name == notedStream {
+					backups[account.Name] = max(backups[account.Name], noted(stream))
+				}
 			}
 		}
 	}
+	for account, at := range backups {
+		all = append(all, jsBackup(at, account))
+	}
 	return all
+}
+
+// noted is when the last backup was noted, in seconds since 1970.
+func noted(s server.StreamDetail) float64 {
+	if s.State.Msgs == 0 || s.State.LastTime.IsZero() {
+		return 0
+	}
+	return float64(s.State.LastTime.UnixMilli()) / 1000
 }
 
 func streamFigures(name, account string, s server.StreamDetail) []prometheus.Metric {

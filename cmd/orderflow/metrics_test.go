@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/pkg/queries"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,7 +51,7 @@ func TestThePageOfMetricsListsWhatIsExposed(t *testing.T) {
 				return false
 			}
 		}
-		return exposed["jetstream_servers"] != "" && exposed["saga_instances"] != "" && exposed["projection_progress"] != ""
+		return exposed["backup_completed_timestamp_seconds"] != "" && exposed["jetstream_servers"] != "" && exposed["saga_instances"] != "" && exposed["projection_progress"] != ""
 	}
 	if *rewrite {
 		want = nil // what is there is written
@@ -75,6 +77,51 @@ func TestThePageOfMetricsListsWhatIsExposed(t *testing.T) {
 	}
 	if have = metricsBegin + have + "\n"; !found || have != table {
 		t.Errorf("%s lists\n%s\nand exposed is\n%s\ngo test ./cmd/orderflow -run %s -rewrite writes it", path, have, table, t.Name())
+	}
+}
+
+// What is often asked for by another name is told by metrics that there are, and of events that there are.
+func TestMetricsThatAnswerOtherNamesAreThere(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", metricsPage))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "| asked for | told by |\n| --- | --- |\n")
+	table, _, _ := strings.Cut(rest+"\n\n", "\n\n")
+	own, store := pageRows(t, metricsPage, metricsBegin), pageRows(t, "esjs/observability.md", "| metric | type | labels | what |\n| --- | --- | --- | --- |\n")
+	metric, label, event := regexp.MustCompile("`([a-z_]+)`"), regexp.MustCompile(`([a-z]+)="([^"]+)"`), regexp.MustCompile(`[A-Z][a-z]+[A-Z][A-Za-z]+`)
+	rows := 0
+	for line := range strings.Lines(table) {
+		rows++
+		cells := strings.Split(line, " | ")
+		if len(cells) != 2 || own[strings.TrimPrefix(cells[0], "| ")] != "" {
+			t.Errorf("a row names one that there is, or is none: %q", line)
+			continue
+		}
+		told := metric.FindAllStringSubmatch(cells[1], -1)
+		labels := ""
+		for _, name := range told {
+			if own[name[1]] == "" && store[name[1]] == "" && name[1] != "type" {
+				t.Errorf("there is no metric %s: %q", name[1], line)
+			}
+			labels += own[name[1]] + store[name[1]] + " service "
+		}
+		if len(told) == 0 {
+			t.Errorf("no metric tells it: %q", line)
+		}
+		for _, l := range label.FindAllStringSubmatch(cells[1], -1) {
+			if !strings.Contains(labels, l[1]) {
+				t.Errorf("there is no label %s: %q", l[1], line)
+			}
+		}
+		for _, name := range event.FindAllString(cells[1], -1) {
+			if !slices.ContainsFunc(events.Types, func(e events.Type) bool { return e.Name == name }) {
+				t.Errorf("there is no type of events %s: %q", name, line)
+			}
+		}
+	}
+	if !found || rows < 10 {
+		t.Errorf("there are %d rows", rows)
 	}
 }
 

@@ -183,6 +183,8 @@ func readReport(data []byte) (serverReport, error) {
 		return serverReport{}, fmt.Errorf("the NATS server %s refuses to tell of its streams: %s", answer.Server.Name, answer.Error.Description)
 	case answer.Data == nil:
 		return serverReport{}, fmt.Errorf("the NATS server %s tells nothing of its streams", answer.Server.Name)
+	case answer.Data.Disabled:
+		return serverReport{}, fmt.Errorf("the NATS server %s has no JetStream, and so no streams; switch it on in its configuration", answer.Server.Name)
 	}
 	return serverReport{name: answer.Server.Name, info: answer.Data}, nil
 }

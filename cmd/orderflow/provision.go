@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,13 +11,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// provisionTime bounds the creation of all streams and buckets; on a cluster
+// provisionTime bounds the creation of all streams and buckets, unless --timeout says otherwise; on a cluster
 // each of them elects a leader.
 const provisionTime = 2 * time.Minute
 
 func newProvision() *cobra.Command {
 	s := &settings{}
-	var wait time.Duration
+	var wait, timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "provision",
 		Short: "Create or check the streams and buckets on a NATS server",
@@ -36,7 +37,13 @@ refused and named, field by field. It may be run any number of times.`,
 			if err := s.reach(cmd.Context(), dial, wait, log); err != nil {
 				return err
 			}
-			if err := provision(cmd.Context(), dial, s.store()); err != nil {
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			defer tellWaiting(cmd.ErrOrStderr(), "waiting for the NATS servers: not everything is created and has a leader yet")()
+			if err := provision(ctx, dial, s.store()); err != nil {
+				if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+					return fail(service.ExitUnavailable, "the NATS servers have not answered for %v that everything is there: are more than half of the cluster's servers running, and connected? %w", timeout, err)
+				}
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "streams and buckets are as they must be")
@@ -47,13 +54,17 @@ refused and named, field by field. It may be run any number of times.`,
 	s.addStore(cmd.Flags())
 	s.addLog(cmd.Flags())
 	addWait(cmd.Flags(), &wait)
+	cmd.Flags().DurationVar(&timeout, "timeout", provisionTime, "how long to wait for what is not created yet")
 	return cmd
 }
 
 // provision creates or checks everything that the services need to exist.
 func provision(ctx context.Context, dial esjs.Dial, cfg esjs.Config) error {
-	ctx, cancel := context.WithTimeout(ctx, provisionTime)
-	defer cancel()
+	if _, bounded := ctx.Deadline(); !bounded {
+		limited, cancel := context.WithTimeout(ctx, provisionTime)
+		defer cancel()
+		ctx = limited
+	}
 	if err := esjs.Provision(ctx, dial, cfg); err != nil {
 		return err
 	}
@@ -68,6 +79,9 @@ func provision(ctx context.Context, dial esjs.Dial, cfg esjs.Config) error {
 				return err
 			}
 		}
+	}
+	if err := esjs.ProvisionBucket(ctx, dial, bucketBackups, cfg.Replicas); err != nil {
+		return err
 	}
 	return service.ProvisionQueue(ctx, dial, cfg.Replicas, takes...)
 }

@@ -21,7 +21,7 @@ import (
 
 func newRestore() *cobra.Command {
 	var (
-		s        settings
+		s        shellFlags
 		replicas int
 		check    bool
 	)
@@ -31,8 +31,9 @@ func newRestore() *cobra.Command {
 		Long: `Bring back what "backup" has kept, on a server that has none of it.
 
 The whole file is checked first. A server on which one of the streams has ever had a message is
-refused, so stop the services, and use an empty server. Sequences are kept. The events
-are read back and compared; when something fails, what was brought back so far is
+refused, so stop the services, and use an empty server. Sequences are kept. Everything
+is read back and compared; only what ends by itself, as timers do, may be missing when its
+time has come since the backup was taken. When something fails, what was brought back so far is
 removed again. At last everything is verified as by "orderflow verify". What that finds was
 there when the backup was taken, and stays.
 
@@ -57,14 +58,14 @@ A projector whose database knows more than the backup refuses to run: give it an
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is as it was taken at %s\n", plain(args[0]), when(b.manifest.TakenAt))
 				return err
 			}
-			shell := shellFlags{settings: s}
-			return shell.manage(cmd, userRestore, func(nc *nats.Conn, m *jsm.Manager) error {
-				return shell.restore(cmd, nc, m, b, replicas, bar)
+			return s.manage(cmd, userRestore, func(nc *nats.Conn, m *jsm.Manager) error {
+				return s.restore(cmd, nc, m, b, replicas, bar)
 			})
 		},
 	}
 	f := cmd.Flags()
 	s.addServer(f)
+	addPatience(f, &s.timeout)
 	f.IntVar(&replicas, "replicas", 0, "copies of every stream: 1, or 3 or 5 on a cluster of as many servers (default as many as there were)")
 	f.BoolVar(&check, "check", false, "only check the file; no server is needed")
 	withoutVariable(f, "replicas")
@@ -91,14 +92,21 @@ func (s *shellFlags) restore(cmd *cobra.Command, nc *nats.Conn, m *jsm.Manager, 
 			return errors.Join(fmt.Errorf("restore of stream %s: %w", p.Stream, err), remove(ctx, m, b.manifest.Parts[:i+1]))
 		}
 	}
-	if err := compare(ctx, nc, b.manifest.part(eventStream), bar); err != nil {
-		return errors.Join(err, remove(ctx, m, b.manifest.Parts))
+	for _, p := range b.manifest.Parts {
+		if p.Stream == eventStream {
+			err = compare(ctx, nc, p, bar)
+		} else if err = b.compareKept(ctx, m, p, bar); err != nil {
+			err = fmt.Errorf("stream %s: %w", p.Stream, err)
+		}
+		if err != nil {
+			return errors.Join(err, remove(ctx, m, b.manifest.Parts))
+		}
 	}
 	return s.readAs(ctx, userRestore, cmd, func(store *esjs.Store) error {
 		if err := provision(ctx, s.dialExternal(userRestore, zerolog.Nop()), cfg); err != nil {
 			return err
 		}
-		reports, err := verifyStore(ctx, store, false)
+		reports, err := s.verify(ctx, store, false)
 		if err != nil {
 			return err
 		}

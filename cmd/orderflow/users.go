@@ -27,6 +27,10 @@ const (
 	userMonitor = "monitor"
 )
 
+// notedStream is that of the bucket in which the last complete backup is noted. A backup does not have it: on another
+// server it would be another one's.
+const notedStream = "KV_" + bucketBackups
+
 // parkedStream keeps the queued commands that were not carried out.
 const parkedStream = "KV_COMMANDS_PARKED"
 
@@ -136,7 +140,7 @@ func operatorUser() natsUser {
 		"$JS.API.STREAM.LEADER.STEPDOWN."+eventStream, // to read each replica as the leader: orderflow verify --each-replica
 	)
 	u.subscribe = append(u.subscribe, "ev.>")
-	for _, stream := range allStreams() {
+	for _, stream := range append(allStreams(), notedStream) {
 		if stream == commandStream {
 			u.mayGet(stream) // a consumer of it takes commands away
 		} else {
@@ -153,7 +157,7 @@ func operatorUser() natsUser {
 func provisionUser() natsUser {
 	u := newUser(userProvision, "Creates the streams and buckets: orderflow provision, and nothing that runs")
 	u.publish = append(u.publish, "$JS.API.INFO")
-	for _, stream := range allStreams() {
+	for _, stream := range append(allStreams(), notedStream) {
 		u.publish = append(u.publish,
 			"$JS.API.STREAM.INFO."+stream, "$JS.API.STREAM.CREATE."+stream, "$JS.API.STREAM.UPDATE."+stream)
 	}
@@ -166,6 +170,7 @@ func backupUser() natsUser {
 	for _, stream := range backupStreams() {
 		u.publish = append(u.publish, "$JS.API.STREAM.INFO."+stream, "$JS.API.STREAM.SNAPSHOT."+stream, "$JS.SNAPSHOT.ACK."+stream+".>")
 	}
+	u.publish = append(u.publish, "$KV."+bucketBackups+"."+lastBackup)
 	return u
 }
 
@@ -181,6 +186,12 @@ func restoreUser() natsUser {
 		u.publish = append(u.publish,
 			"$JS.API.STREAM.INFO."+stream, "$JS.API.STREAM.RESTORE."+stream, "$JS.SNAPSHOT.RESTORE."+stream+".>", "$JS.API.STREAM.DELETE."+stream,
 			"$JS.API.STREAM.CREATE."+stream, "$JS.API.STREAM.UPDATE."+stream)
+	}
+	u.publish = append(u.publish, "$JS.API.STREAM.INFO."+notedStream, "$JS.API.STREAM.CREATE."+notedStream)
+	for _, stream := range backupStreams() { // what was brought back is taken again, and compared
+		if stream != eventStream {
+			u.publish = append(u.publish, "$JS.API.STREAM.SNAPSHOT."+stream, "$JS.SNAPSHOT.ACK."+stream+".>")
+		}
 	}
 	return u
 }

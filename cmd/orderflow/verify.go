@@ -19,8 +19,7 @@ import (
 
 func newVerify() *cobra.Command {
 	var (
-		s        settings
-		json     bool
+		s        shellFlags
 		replicas bool
 	)
 	cmd := &cobra.Command{
@@ -40,13 +39,12 @@ damaged something is found in no other way before it leads.
 ` + exitHelp(service.ExitOK, exitUnsound),
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			shell := shellFlags{settings: s}
-			return shell.read(cmd.Context(), cmd, func(store *esjs.Store) error {
-				reports, err := verifyStore(cmd.Context(), store, replicas)
+			return s.read(cmd.Context(), cmd, func(store *esjs.Store) error {
+				reports, err := s.verify(cmd.Context(), store, replicas)
 				if err != nil {
 					return err
 				}
-				if json {
+				if s.json {
 					err = printJSON(cmd.OutOrStdout(), reports)
 				} else {
 					err = printReports(cmd.OutOrStdout(), reports)
@@ -60,10 +58,20 @@ damaged something is found in no other way before it leads.
 	}
 	f := cmd.Flags()
 	s.addServer(f)
+	addPatience(f, &s.timeout)
 	f.BoolVar(&replicas, "each-replica", false, "read every replica, each as the leader")
-	f.BoolVar(&json, "json", false, "print the reports as JSON, for programs")
+	f.BoolVar(&s.json, "json", false, "print the reports as JSON, for programs")
 	withoutVariable(f, "each-replica")
 	return cmd
+}
+
+// verify reads the whole store, which must go on answering.
+func (s *shellFlags) verify(ctx context.Context, store *esjs.Store, replicas bool) (reports []esjs.VerifyReport, err error) {
+	err = whileAnswering(ctx, store, s.timeout, func(ctx context.Context) error {
+		reports, err = verifyStore(ctx, store, replicas)
+		return err
+	})
+	return reports, err
 }
 
 func verifyStore(ctx context.Context, store *esjs.Store, replicas bool) ([]esjs.VerifyReport, error) {
