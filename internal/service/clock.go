@@ -24,7 +24,7 @@ const (
 func (e *Env) WatchClock(ctx context.Context) error {
 	wrong := false
 	for {
-		limited, cancel := context.WithTimeout(ctx, storePatience)
+		limited, cancel := context.WithTimeout(ctx, watchPatience)
 		skew, err := e.Store.ClockSkew(limited)
 		cancel()
 		if err == nil { // what does not answer is told by WatchStore
