@@ -33,7 +33,7 @@ MINUTES ?= 1
 FAULTS  ?=
 SYNC    ?= always
 
-.PHONY: help build run demo keys test crash chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-apiserver test-alerts test-browser lint bench bench-json fmt clean
+.PHONY: help build run demo keys test crash chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-apiserver test-alerts test-browser test-plots lint bench bench-json plots fmt clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ test-apiserver: ## apply deploy/k8s to a real API server; no controller and no c
 test-browser: ## test the web console in headless Chromium; needs an installed Chromium
 	$(call go-test,./test/browser,-timeout $(TEST_TIMEOUT) -tags browser)
 
+test-plots: ## test that docs/benchmarks.md shows what was recorded in docs/benchmarks
+	$(GO) test -modfile=plots.mod -tags plots -count 1 ./docs/benchmarks/plots
+
 lint: ## check the code's rules and its format
 	$(GO) vet ./...
 	$(TOOL) golangci-lint run
@@ -99,6 +102,9 @@ bench: ## run the benchmarks (BENCH=regexp BENCHTIME=1s PKG=./pkg/esjs)
 
 bench-json: ## compare JSON libraries on stored commits (BENCHTIME=1s)
 	cd pkg/esjs/internal/jsonbench && $(GO) test -bench . -benchtime $(BENCHTIME) -benchmem .
+
+plots: ## draw what was recorded in docs/benchmarks, and print the tables that docs/benchmarks.md lacks
+	$(GO) test -modfile=plots.mod -tags plots -count 1 ./docs/benchmarks/plots -draw
 
 fmt: ## format the code
 	$(TOOL) golangci-lint fmt
