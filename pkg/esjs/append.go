@@ -57,7 +57,7 @@ type Appended struct {
 // an erased person is refused with an *[ErasedError]; where the person's key cannot
 // be used the error is [ErrMasterKey], [ErrNoKey] or [ErrBrokenSeal].
 func (s *Store) Append(ctx context.Context, id StreamID, expect Expectation, events ...Event) (Appended, error) {
-	return s.append(ctx, Write{Stream: id, Expect: expect, Events: events})
+	return s.of(id).append(ctx, Write{Stream: id, Expect: expect, Events: events})
 }
 
 // AppendAll stores commits of several aggregates, all or none of them. One write
@@ -65,6 +65,10 @@ func (s *Store) Append(ctx context.Context, id StreamID, expect Expectation, eve
 // server takes many times as long as one publish whatever its size: put together
 // what can wait. With [Unchanged] among the writes, all are stored only while
 // the aggregates that it names are unchanged.
+//
+// In a store of several partitions all the aggregates, those of guards too, must be in
+// one of them, as those with the same key are; others are refused with [ErrInvalid] before anything
+// is written, and the error says which key is where. See [Partition].
 //
 // The answers are in the order of the writes. Two writes that name one aggregate
 // are refused with [ErrInvalid], and so are more than 1000 writes. Faults change
@@ -79,13 +83,17 @@ func (s *Store) AppendAll(ctx context.Context, writes ...Write) ([]Appended, err
 		if writes[0].guard {
 			return nil, checkGuarded(writes)
 		}
-		out, err := s.append(ctx, writes[0])
+		out, err := s.of(writes[0].Stream).append(ctx, writes[0])
 		if err != nil {
 			return nil, err
 		}
 		return []Appended{out}, nil
 	}
-	return s.appendBatch(ctx, writes)
+	part, err := s.together(writes)
+	if err != nil {
+		return nil, err
+	}
+	return part.appendBatch(ctx, writes)
 }
 
 // append stores one commit and tells the write's owner what became of it.
@@ -138,7 +146,7 @@ func (s *Store) base(ctx context.Context, w Write) (Revision, error) {
 	switch {
 	case expect.kind == expectNoStream:
 		return Revision{}, nil
-	case expect.kind == expectRevision && expect.revision.window != nil:
+	case expect.kind == expectRevision && expect.revision.window != nil && expect.revision.partition == s.partition:
 		return expect.revision, nil
 	case expect.kind == expectRevision:
 		version = expect.revision.version

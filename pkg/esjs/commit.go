@@ -14,8 +14,7 @@ var decoders = sync.Pool{New: func() any { return new(wire.Decoder) }}
 // decodeCommit reads a stored message. A body that is not a commit, that
 // belongs to another aggregate, or whose own versions have a gap, is a
 // *[CorruptError].
-func decodeCommit(id StreamID, sequence uint64, body []byte) (Commit, error) {
-	at := Position{sequence: sequence}
+func decodeCommit(id StreamID, at Position, body []byte) (Commit, error) {
 	corrupt := func(format string, args ...any) (Commit, error) {
 		return Commit{}, &CorruptError{Stream: id, Position: at, Reason: fmt.Sprintf(format, args...)}
 	}
@@ -29,7 +28,7 @@ func decodeCommit(id StreamID, sequence uint64, body []byte) (Commit, error) {
 	if category, found := strings.CutPrefix(first.Source, "/"); !found || category != id.Category || first.Subject != id.Key {
 		return corrupt("the commit belongs to %s/%s", first.Source, first.Subject)
 	}
-	if len(window) > 0 && window[0] >= sequence {
+	if len(window) > 0 && window[0] >= at.sequence {
 		return corrupt("the commit points ahead to %d", window[0])
 	}
 	if (len(window) == 0) != (first.Sequence == 1) {
@@ -44,12 +43,12 @@ func decodeCommit(id StreamID, sequence uint64, body []byte) (Commit, error) {
 	last := &records[len(records)-1]
 	// The last pointer leaves a full window, as it does for a writer.
 	next := make([]uint64, 0, len(window)+1)
-	next = append(append(next, sequence), window...)
+	next = append(append(next, at.sequence), window...)
 	return Commit{
 		Stream:   id,
 		Position: at,
 		Records:  records,
-		revision: Revision{version: last.Version, sequence: sequence, time: last.Time, window: next},
+		revision: Revision{version: last.Version, partition: at.partition, sequence: at.sequence, time: last.Time, window: next},
 	}, nil
 }
 
@@ -87,7 +86,7 @@ func fillRecord(r *Record, e *wire.Event, id StreamID, at Position) error {
 func (s *Store) decodeMessage(subject string, sequence uint64, body []byte) (Commit, error) {
 	category, key, err := wire.ParseSubject(s.cfg.Prefix, subject)
 	if err != nil {
-		return Commit{}, &CorruptError{Stream: StreamID{Key: subject}, Position: Position{sequence: sequence}, Reason: err.Error()}
+		return Commit{}, &CorruptError{Stream: StreamID{Key: subject}, Position: s.at(sequence), Reason: err.Error()}
 	}
-	return decodeCommit(StreamID{Category: category, Key: key}, sequence, body)
+	return decodeCommit(StreamID{Category: category, Key: key}, s.at(sequence), body)
 }

@@ -30,7 +30,7 @@ func (s *Store) checkCommit(ctx context.Context, known CommitRef) error {
 	if known.ID == "" { // stored by a release that did not know it
 		return nil
 	}
-	at := Position{sequence: known.Sequence}
+	at := s.at(known.Sequence)
 	for end := time.Now().Add(followPatience / 3); ; {
 		m, err := s.leaderMessage(ctx, s.cfg.Stream, known.Sequence)
 		switch {

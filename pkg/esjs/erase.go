@@ -48,8 +48,10 @@ func (s *Store) ErasePerson(ctx context.Context, person string) error {
 	if err := s.keys.erase(ctx, person); err != nil {
 		return fmt.Errorf("erase the key of %s: %w", person, err)
 	}
+	id := StreamID{Category: erasureCategory, Key: person}
+	s = s.of(id)
 	c, err := s.encode(ctx, Write{
-		Stream: StreamID{Category: erasureCategory, Key: person},
+		Stream: id,
 		Events: []Event{PersonErased{Person: person}},
 	}, Revision{})
 	if err != nil {

@@ -64,7 +64,7 @@ func (s *Store) followCommits(ctx context.Context, q Query, after Position, f co
 		if f.reached == nil {
 			return nil
 		}
-		return f.reached(Position{sequence: sequence})
+		return f.reached(s.at(sequence))
 	}
 	leftOut := func(ctx context.Context, after, until uint64) error {
 		all := source{stream: s.cfg.Stream, gapless: true} // what is missing there is read from the leader
@@ -80,7 +80,7 @@ func (s *Store) followCommits(ctx context.Context, q Query, after Position, f co
 
 // unreadable is what is known of a message that is not a commit.
 func (s *Store) unreadable(m message) Commit {
-	c := Commit{Stream: StreamID{Key: m.subject}, Position: Position{sequence: m.sequence}}
+	c := Commit{Stream: StreamID{Key: m.subject}, Position: s.at(m.sequence)}
 	if category, key, err := wire.ParseSubject(s.cfg.Prefix, m.subject); err == nil {
 		c.Stream = StreamID{Category: category, Key: key}
 	}
@@ -185,7 +185,7 @@ func (c *continuity) deliverMissing(ctx context.Context, commit Commit, last uin
 		}
 		m, err := c.store.leaderMessage(ctx, c.store.cfg.Stream, window[0])
 		if errors.Is(err, errNoMessage) {
-			return &CorruptError{Stream: commit.Stream, Position: Position{sequence: window[0]}, Reason: "the commit is missing"}
+			return &CorruptError{Stream: commit.Stream, Position: c.store.at(window[0]), Reason: "the commit is missing"}
 		}
 		if err != nil {
 			return err

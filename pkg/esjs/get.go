@@ -43,7 +43,7 @@ func (s *Store) tailFrom(id StreamID, msg *nats.Msg) (Commit, error) {
 	if err != nil {
 		return Commit{}, err
 	}
-	return decodeCommit(id, sequence, msg.Data)
+	return decodeCommit(id, s.at(sequence), msg.Data)
 }
 
 // directSequence reads the sequence of a direct get's answer.
@@ -72,7 +72,7 @@ func (s *Store) leaderTail(ctx context.Context, id StreamID) (Commit, error) {
 		return Commit{}, err
 	}
 	s.sawSequence(id, m.sequence)
-	return decodeCommit(id, m.sequence, m.data)
+	return decodeCommit(id, s.at(m.sequence), m.data)
 }
 
 const (
@@ -100,7 +100,7 @@ func (s *Store) leaderTailFrom(ctx context.Context, id StreamID, seen uint64) (C
 		case time.Now().After(end) && s.surely(ctx, lastOf(s.subjectOf(id)), behind):
 			return Commit{}, &CorruptError{
 				Stream:   id,
-				Position: Position{sequence: seen},
+				Position: s.at(seen),
 				Reason:   fmt.Sprintf("the leader's last commit is %s, but a later one was stored", tail.Position),
 			}
 		}
@@ -119,11 +119,11 @@ func (s *Store) leaderCommit(ctx context.Context, id StreamID, sequence uint64) 
 		m, err := s.leaderMessage(ctx, s.cfg.Stream, sequence)
 		switch {
 		case err == nil:
-			return decodeCommit(id, sequence, m.data)
+			return decodeCommit(id, s.at(sequence), m.data)
 		case !errors.Is(err, errNoMessage):
 			return Commit{}, err
 		case time.Now().After(end) && s.surely(ctx, bySequence(sequence), missing):
-			return Commit{}, &CorruptError{Stream: id, Position: Position{sequence: sequence}, Reason: "the commit is missing"}
+			return Commit{}, &CorruptError{Stream: id, Position: s.at(sequence), Reason: "the commit is missing"}
 		}
 		if err := wait.sleep(ctx); err != nil {
 			return Commit{}, err
@@ -206,7 +206,7 @@ func (s *Store) replicaCommits(ctx context.Context, id StreamID, sequences []uin
 			missing = append(missing, i)
 			continue
 		}
-		if out[i], err = decodeCommit(id, sequences[i], answer.Data); err != nil {
+		if out[i], err = decodeCommit(id, s.at(sequences[i]), answer.Data); err != nil {
 			out[i] = Commit{}
 			missing = append(missing, i)
 		}

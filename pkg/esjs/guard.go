@@ -86,7 +86,7 @@ func (s *Store) encodeGuards(ctx context.Context, writes []Write, commits []*out
 			return err
 		}
 		commits[i], err = s.encode(ctx, Write{
-			Stream:   StreamID{Category: guardCategory, Key: uuid.Must(uuid.NewV7()).String()}, // fails only without a random source
+			Stream:   StreamID{Category: guardCategory, Key: s.guardKey()},
 			Metadata: m,
 			Time:     commits[first].time,
 			Events: []Event{Guarded{
@@ -99,6 +99,16 @@ func (s *Store) encodeGuards(ctx context.Context, writes []Write, commits []*out
 		commits[i].guards = &guarding{stream: w.Stream, subject: s.subjectOf(w.Stream), since: since}
 	}
 	return nil
+}
+
+// guardKey is a new key that is in the partition of what it is stored with.
+func (s *Store) guardKey() string {
+	for {
+		key := uuid.Must(uuid.NewV7()).String() // fails only without a random source
+		if Partition(key, s.partitions) == int(s.partition) {
+			return key
+		}
+	}
 }
 
 // settleGuards finds out whether a batch that is not stored so far can no

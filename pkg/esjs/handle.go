@@ -241,7 +241,7 @@ func (h *CommandHandler[S, C, E]) decide(ctx context.Context, id StreamID, known
 }
 
 func (h *CommandHandler[S, C, E]) appendDecided(ctx context.Context, id StreamID, known *folded[S], decided []E, at time.Time, o *handleOptions) (Result[S], error) {
-	out, err := h.store.append(ctx, Write{
+	out, err := h.store.of(id).append(ctx, Write{
 		Stream: id, Expect: AtRevision(known.revision), Events: eventsOf(decided), Metadata: o.metadata, Time: at,
 	})
 	if err != nil {
@@ -263,7 +263,7 @@ func (h *CommandHandler[S, C, E]) repeated(id StreamID, known *folded[S], first 
 	return Result[S]{
 		State:    known.state,
 		Version:  first.Version,
-		Revision: Revision{version: first.Version, sequence: first.Sequence},
+		Revision: Revision{version: first.Version, partition: known.revision.partition, sequence: first.Sequence},
 		EventIDs: first.eventIDs(id),
 		Repeated: true,
 	}, nil

@@ -47,11 +47,14 @@ func (r *InputRef) parsePlace(s string) error {
 	return nil
 }
 
-// stream is what the input is ordered in: all events share the store's order, and
+// stream is what the input is ordered in: all events of a partition share its order, and
 // each timer has its own.
 func (r InputRef) stream() string {
 	if strings.HasPrefix(r.Source, timerSource) {
 		return r.Source
+	}
+	if p := r.Position.partition; p != 0 {
+		return "events/" + strconv.Itoa(int(p))
 	}
 	return "events"
 }

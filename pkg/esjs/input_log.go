@@ -151,7 +151,8 @@ func (c consumedInputs) with(r InputRef) consumedInputs {
 // consumed tells whether the aggregate, as it is known, is done with an input:
 // one that comes in its turn when it was passed, another one when it caused a commit. Only
 // where the fold does not tell that is the history read, backward to where the
-// input was stored: no commit before that can be its effect.
+// input was stored: no commit before that can be its effect. Where that is in another
+// partition, which has no order with the instance's, all of the history is read.
 func (h *CommandHandler[S, C, E]) consumed(ctx context.Context, id StreamID, known *folded[S], o *handleOptions) (bool, error) {
 	input := o.metadata.Input
 	if !o.outOfTurn {
@@ -160,14 +161,14 @@ func (h *CommandHandler[S, C, E]) consumed(ctx context.Context, id StreamID, kno
 	if seen := known.inputs.consumed(input); seen != inputPerhaps {
 		return seen == inputConsumed, nil
 	}
-	tail, err := h.store.leaderTailFrom(ctx, id, known.revision.sequence)
+	tail, err := h.store.of(id).leaderTailFrom(ctx, id, known.revision.sequence)
 	if err != nil {
 		return false, err
 	}
 	found := false
-	err = h.store.backward(ctx, tail, known.revision.version, 1, func(r Record) bool {
+	err = h.store.of(id).backward(ctx, tail, known.revision.version, 1, func(r Record) bool {
 		found = r.Metadata.Input.ID == input.ID
-		return !found && input.Position.Before(r.Position)
+		return !found && !input.Position.Covers(r.Position)
 	})
 	if err != nil && !errors.Is(err, errStopped) {
 		return false, err

@@ -10,8 +10,13 @@ import (
 // LastBefore returns the position of the last commit that was stored before t,
 // by the clock of the server that stored it; the zero Position when there is
 // none. It is where to start from for what was stored at t or later: see
-// [SubscriptionConfig].From. It asks the leader for about twenty commits of a million.
+// [SubscriptionConfig].From. It asks the leader for about twenty commits of a million. Of
+// several partitions it is the place behind the last such commit of each.
 func (s *Store) LastBefore(ctx context.Context, t time.Time) (Position, error) {
+	return s.ends(ctx, func(ctx context.Context, part *Store) (Position, error) { return part.lastBefore(ctx, t) })
+}
+
+func (s *Store) lastBefore(ctx context.Context, t time.Time) (Position, error) {
 	state, err := s.streamState(ctx, s.cfg.Stream)
 	if err != nil {
 		return Position{}, err
@@ -26,7 +31,7 @@ func (s *Store) LastBefore(ctx context.Context, t time.Time) (Position, error) {
 		m, err := s.leaderMessage(ctx, s.cfg.Stream, middle)
 		switch {
 		case errors.Is(err, errNoMessage):
-			return Position{}, &CorruptError{Position: Position{sequence: middle}, Reason: "a commit is missing in the stream " + s.cfg.Stream}
+			return Position{}, &CorruptError{Position: s.at(middle), Reason: "a commit is missing in the stream " + s.cfg.Stream}
 		case err != nil:
 			return Position{}, fmt.Errorf("esjs: look for what was stored before %s: %w", t, err)
 		case m.stored.Before(t):
@@ -38,5 +43,5 @@ func (s *Store) LastBefore(ctx context.Context, t time.Time) (Position, error) {
 	if low < state.FirstSeq {
 		return Position{}, nil
 	}
-	return Position{sequence: low}, nil
+	return s.at(low), nil
 }

@@ -119,7 +119,7 @@ func (h *CommandHandler[S, C, E]) loadCold(ctx context.Context, id StreamID, inf
 	if err != nil && (permanent(err) || ctx.Err() != nil) {
 		return nil, err
 	}
-	seen := h.store.lastSeen(id)
+	seen := h.store.of(id).lastSeen(id)
 	if snapshot != nil && snapshot.sealed != nil {
 		snapshot = h.snapshots.open(ctx, id, snapshot)
 	}
@@ -128,24 +128,24 @@ func (h *CommandHandler[S, C, E]) loadCold(ctx context.Context, id StreamID, inf
 		seen = max(seen, snapshot.revision.sequence)
 	}
 	if err != nil || tail.Position.sequence < seen {
-		if tail, err = h.store.leaderTailFrom(ctx, id, seen); err != nil {
+		if tail, err = h.store.of(id).leaderTailFrom(ctx, id, seen); err != nil {
 			return nil, err
 		}
 	}
-	h.store.sawSequence(id, tail.Position.sequence)
+	h.store.of(id).sawSequence(id, tail.Position.sequence)
 	return h.catchUp(ctx, id, snapshot, tail, info)
 }
 
 // read asks for the last commit and the snapshot at the same time. A snapshot
 // that cannot be read or used is nil: it only costs time.
 func (h *CommandHandler[S, C, E]) read(ctx context.Context, id StreamID) (tail Commit, snapshot *folded[S], err error) {
-	c, err := h.store.reader().begin()
+	c, err := h.store.of(id).reader().begin()
 	if err != nil {
 		return Commit{}, nil, err
 	}
 	defer c.end()
 	const tailTag, snapshotTag = 0, 1
-	if err := c.send(ctx, h.store.lastRequest(id), tailTag); err != nil {
+	if err := c.send(ctx, h.store.of(id).lastRequest(id), tailTag); err != nil {
 		return Commit{}, nil, err
 	}
 	waiting := 1
@@ -162,9 +162,9 @@ func (h *CommandHandler[S, C, E]) read(ctx context.Context, id StreamID) (tail C
 		case answerErr != nil && !errors.Is(answerErr, nats.ErrNoResponders):
 			return Commit{}, snapshot, answerErr
 		case tag == snapshotTag && answerErr == nil:
-			snapshot = h.snapshots.decode(msg)
+			snapshot = h.snapshots.decode(id, msg)
 		case tag == tailTag && answerErr == nil:
-			tail, err = h.store.tailFrom(id, msg)
+			tail, err = h.store.of(id).tailFrom(id, msg)
 		case tag == tailTag:
 			err = answerErr
 		}
@@ -190,7 +190,7 @@ func (h *CommandHandler[S, C, E]) catchUp(ctx context.Context, id StreamID, from
 		f.revision = tail.revision // with the window that the next commit carries
 		return &f, nil
 	}
-	commits, err := h.store.history(ctx, tail, after, proven)
+	commits, err := h.store.of(id).history(ctx, tail, after, proven)
 	switch {
 	case errors.Is(err, errOffChain) && after != 0:
 		return h.catchUp(ctx, id, nil, tail, info)
@@ -244,8 +244,8 @@ func (h *CommandHandler[S, C, E]) refreshFrom(ctx context.Context, id StreamID, 
 
 func (h *CommandHandler[S, C, E]) fromLeader(ctx context.Context, id StreamID, known *folded[S], info *LoadInfo) (*folded[S], error) {
 	// Asked before the leader is: what is stored meanwhile is not missing there.
-	seen := max(known.revision.sequence, h.store.lastSeen(id))
-	tail, err := h.store.leaderTailFrom(ctx, id, seen)
+	seen := max(known.revision.sequence, h.store.of(id).lastSeen(id))
+	tail, err := h.store.of(id).leaderTailFrom(ctx, id, seen)
 	if err != nil {
 		return nil, err
 	}

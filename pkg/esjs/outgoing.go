@@ -28,14 +28,16 @@ var namespace = uuid.MustParse("8b3c4a5e-6f0d-5c1b-9a72-2f1d3e4c5b6a")
 type outgoing struct {
 	stream  StreamID
 	subject string
-	base    Revision
-	time    time.Time
-	events  []wire.Event
-	data    bytes.Buffer // the events' data, one after the other
-	body    []byte
-	msg     nats.Msg
-	expect  [1]string
-	guards  *guarding // of a guard's commit: what it expects instead of its own base
+	// partition is where it will be stored.
+	partition uint32
+	base      Revision
+	time      time.Time
+	events    []wire.Event
+	data      bytes.Buffer // the events' data, one after the other
+	body      []byte
+	msg       nats.Msg
+	expect    [1]string
+	guards    *guarding // of a guard's commit: what it expects instead of its own base
 }
 
 var outgoings = sync.Pool{New: func() any {
@@ -61,7 +63,7 @@ func (s *Store) encode(ctx context.Context, w Write, base Revision) (*outgoing, 
 	}
 	c := outgoings.Get().(*outgoing)
 	c.stream, c.base = w.Stream, base
-	c.subject = s.subjectOf(w.Stream)
+	c.subject, c.partition = s.subjectOf(w.Stream), s.partition
 	c.time = eventTime(w.Time, base)
 	if err := s.encodeEvents(ctx, c, w); err != nil {
 		c.release()
@@ -199,10 +201,11 @@ func (c *outgoing) revisionAt(sequence uint64) Revision {
 	window = append(window, sequence)
 	window = append(window, c.base.window[:min(len(c.base.window), wire.WindowSize-1)]...)
 	return Revision{
-		version:  c.base.version + uint64(len(c.events)),
-		sequence: sequence,
-		time:     c.time,
-		window:   window,
+		version:   c.base.version + uint64(len(c.events)),
+		partition: c.partition,
+		sequence:  sequence,
+		time:      c.time,
+		window:    window,
 	}
 }
 

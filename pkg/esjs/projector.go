@@ -75,6 +75,9 @@ func (p *Projector[T, E]) run(ctx context.Context) error {
 	if err := p.projection.check(); err != nil {
 		return err
 	}
+	if err := p.store.single("a projection"); err != nil {
+		return err
+	}
 	if err := p.store.checkPersonal(p.projection.Codec.personal); err != nil {
 		return fmt.Errorf("projection %s: %w", p.projection.FullName(), err)
 	}

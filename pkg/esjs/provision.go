@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,9 @@ func streamConfig(cfg Config) jetstream.StreamConfig {
 // Provision creates the store's stream, or sets its limits, as cfg says. A limit
 // on bytes that is below what is stored is refused with [ErrConfig], because
 // the store would be full at once. Everything else that differs is refused as
-// well, because changing it under stored events could lose them. It needs the
+// well, because changing it under stored events could lose them. So is another number
+// of partitions than a store of that name has. The streams of several partitions are led by
+// different servers after it, as far as the servers follow. It needs the
 // right to create streams, which services do not need.
 func Provision(ctx context.Context, dial Dial, cfg Config) error {
 	return provision(ctx, dial, func(ctx context.Context, p provisioner) error {
@@ -115,18 +118,38 @@ func comesToPass(err error) bool {
 }
 
 func provisionStore(ctx context.Context, p provisioner, cfg Config) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	for i, part := range cfg.streams() {
+		if err := provisionStream(ctx, p, cfg, part, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// provisionStream creates or changes the stream of a partition.
+func provisionStream(ctx context.Context, p provisioner, store, cfg Config, partition int) error {
 	want := streamConfig(cfg)
 	stream, err := p.findStream(ctx, cfg.Stream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		if _, err := p.js.CreateStream(ctx, want); err != nil {
+		created, err := p.js.CreateStream(ctx, want)
+		if err != nil {
 			return fmt.Errorf("esjs: create stream %s: %w", cfg.Stream, err)
+		}
+		if cfg.isPart {
+			p.spread(ctx, created.CachedInfo(), partition)
 		}
 		return nil
 	case err != nil:
 		return err
 	}
 	have := stream.Config
+	if err := store.otherwise(have.Name, have.Subjects); err != nil {
+		return err
+	}
 	if diff := difference(have, want); len(diff) > 0 {
 		return configError(cfg.Stream, diff)
 	}
@@ -146,16 +169,47 @@ func provisionStore(ctx context.Context, p provisioner, cfg Config) error {
 	return nil
 }
 
-// verify compares the stream with what the store needs.
+// spread gives the streams of a store's partitions different leaders: every server then
+// has its share of the appends. It is a wish, made once; the servers may move leaders at any time.
+func (p provisioner) spread(ctx context.Context, created *jetstream.StreamInfo, partition int) {
+	if created.Cluster == nil || len(created.Cluster.Replicas) == 0 {
+		return
+	}
+	servers := []string{created.Cluster.Leader}
+	for _, replica := range created.Cluster.Replicas {
+		servers = append(servers, replica.Name)
+	}
+	slices.Sort(servers)
+	wanted := servers[partition%len(servers)]
+	if wanted == created.Cluster.Leader {
+		return
+	}
+	request := fmt.Appendf(nil, `{"placement":{"preferred":%q}}`, wanted)
+	_, _ = p.doWithin(ctx, &nats.Msg{Subject: "$JS.API.STREAM.LEADER.STEPDOWN." + created.Config.Name, Data: request}, provisionPause)
+}
+
+// verify compares the store's streams with what it needs.
 func verify(ctx context.Context, r *requester, cfg Config) error {
 	if err := checkServer(r.nc); err != nil {
 		return err
 	}
+	for _, part := range cfg.streams() {
+		if err := verifyStream(ctx, r, cfg, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func verifyStream(ctx context.Context, r *requester, store, cfg Config) error {
 	stream, err := r.findStream(ctx, cfg.Stream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return fmt.Errorf("%w: there is no stream %s; provision the store first", ErrConfig, cfg.Stream)
 	case err != nil:
+		return err
+	}
+	if err := store.otherwise(stream.Config.Name, stream.Config.Subjects); err != nil {
 		return err
 	}
 	if diff := difference(stream.Config, streamConfig(cfg)); len(diff) > 0 {

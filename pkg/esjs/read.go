@@ -31,6 +31,7 @@ import (
 // events, [ErrInvalid], *[CorruptError], ctx's error, and what the connection says.
 func (s *Store) Read(ctx context.Context, id StreamID, from, to uint64) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
+		s := s.of(id)
 		tail, err := s.existingTail(ctx, id)
 		if err != nil {
 			yield(Record{}, err)

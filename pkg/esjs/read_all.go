@@ -30,6 +30,11 @@ type Query struct {
 // behind on the server, also when it is left early. It goes on where it was
 // when the connection or the leader is lost.
 //
+// Of several partitions each is read in its order, and of their next events the one with
+// the earliest time comes first: that is an order for people, because times of different servers do
+// not tell what was before what. After and Until hold in each partition that they name;
+// of one that After does not name all is selected, and of one that Until does not name nothing.
+//
 // Nothing is left out: the commits' sequences are checked to have no gap. What
 // is missing is read from the leader, or is a *[CorruptError] that names the
 // place. Where one category or stream is selected the server selects, and the
@@ -40,16 +45,73 @@ type Query struct {
 // that cannot be, *[CorruptError], ctx's error, and what the connection says.
 func (s *Store) ReadAll(ctx context.Context, q Query) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		if err := s.readAll(ctx, q, yield); err != nil && !errors.Is(err, errStopped) {
+		if err := s.readParts(ctx, q, yield); err != nil && !errors.Is(err, errStopped) {
 			yield(Record{}, err)
 		}
 	}
 }
 
-func (s *Store) readAll(ctx context.Context, q Query, yield func(Record, error) bool) error {
+// readParts reads what is selected of each partition.
+func (s *Store) readParts(ctx context.Context, q Query, yield func(Record, error) bool) error {
 	if q.Limit < 0 {
 		return fmt.Errorf("%w: the query's limit is %d: 0, which is none, or more is allowed", ErrInvalid, q.Limit)
 	}
+	if err := errors.Join(s.checkPosition(q.After), s.checkPosition(q.Until)); err != nil {
+		return err
+	}
+	if _, err := s.querySubjects(q); err != nil {
+		return err
+	}
+	var parts []*Store
+	for _, part := range s.parts {
+		if _, some := q.in(part); some {
+			parts = append(parts, part)
+		}
+	}
+	if len(parts) == 1 {
+		own, _ := q.in(parts[0])
+		return parts[0].readAll(ctx, own, yield)
+	}
+	n := 0
+	for r, err := range merged(parts, func(part *Store) iter.Seq2[Record, error] {
+		return func(yield func(Record, error) bool) {
+			own, _ := q.in(part)
+			if err := part.readAll(ctx, own, yield); err != nil && !errors.Is(err, errStopped) {
+				yield(Record{}, err)
+			}
+		}
+	}, func(a, b Record) int { return a.Time.Compare(b.Time) }) {
+		if !yield(r, err) || err != nil {
+			return errStopped
+		}
+		if n++; n == q.Limit {
+			break
+		}
+	}
+	return nil
+}
+
+// in is what a query selects in one partition; false when that is nothing.
+func (q Query) in(part *Store) (Query, bool) {
+	if part.partitions < 2 {
+		return q, true
+	}
+	q.After = q.After.only(part.partition)
+	if !q.Until.IsZero() {
+		if q.Until = q.Until.only(part.partition); q.Until.IsZero() {
+			return q, false
+		}
+	}
+	if len(q.Streams) > 0 {
+		q.Streams = slices.DeleteFunc(slices.Clone(q.Streams), func(id StreamID) bool {
+			return Partition(id.Key, part.partitions) != int(part.partition)
+		})
+		return q, len(q.Streams)+len(q.Categories) > 0
+	}
+	return q, true
+}
+
+func (s *Store) readAll(ctx context.Context, q Query, yield func(Record, error) bool) error {
 	last, err := s.Last(ctx)
 	if err != nil {
 		return err
@@ -97,8 +159,11 @@ func (q *Query) selects(r Record) bool {
 }
 
 // Last returns the position of the store's last commit as the leader knows it,
-// the zero Position when there is none.
+// the zero Position when there is none. Of several partitions it is the place behind the last
+// commit of each.
 func (s *Store) Last(ctx context.Context) (Position, error) {
-	sequence, err := s.lastSequence(ctx, s.cfg.Stream)
-	return Position{sequence: sequence}, err
+	return s.ends(ctx, func(ctx context.Context, part *Store) (Position, error) {
+		sequence, err := part.lastSequence(ctx, part.cfg.Stream)
+		return part.at(sequence), err
+	})
 }

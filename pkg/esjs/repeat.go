@@ -89,5 +89,5 @@ func (c Commit) before() Revision {
 	if len(window) == 0 {
 		return Revision{}
 	}
-	return Revision{version: c.Records[0].Version - 1, sequence: window[0], window: window}
+	return Revision{version: c.Records[0].Version - 1, partition: c.Position.partition, sequence: window[0], window: window}
 }

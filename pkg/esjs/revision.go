@@ -2,40 +2,33 @@ package esjs
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// Position is a place in the store. It is opaque: compare it with
-// [Position.Before], store its text, and give it back. The zero Position is
-// before the first event.
-type Position struct {
-	partition uint32
-	sequence  uint64
-}
-
-// Sequence returns the stream sequence inside the position's partition; it is
-// for lag arithmetic and display.
-func (p Position) Sequence() uint64 { return p.sequence }
 
 // Revision is the state of one aggregate as a writer knew it: the number of its
 // events, the stream sequence of its last commit, and the window of pointers
 // that the next commit will carry. The zero Revision means "no event yet".
 // Revisions are values and safe to share.
 type Revision struct {
-	version  uint64
-	sequence uint64
-	time     time.Time // of the last event
-	window   []uint64  // sequences of this and earlier commits, newest first; nil when unknown
+	version   uint64
+	partition uint32
+	sequence  uint64
+	time      time.Time // of the last event
+	window    []uint64  // sequences of this and earlier commits, newest first; nil when unknown
 }
 
 // Version returns the number of events of the aggregate.
 func (r Revision) Version() uint64 { return r.version }
 
 // Position returns where the aggregate's last commit is stored.
-func (r Revision) Position() Position { return Position{sequence: r.sequence} }
+func (r Revision) Position() Position {
+	if r.sequence == 0 {
+		return Position{}
+	}
+	return Position{partition: r.partition, sequence: r.sequence}
+}
 
 // Expectation says what an append expects of the aggregate; the zero value is
 // [NoStream]. It is made by [AtRevision], [ExpectVersion], [NoStream] or [Any].
@@ -80,50 +73,32 @@ func NoStream() Expectation { return Expectation{} }
 // command id; see [Write].
 func Any() Expectation { return Expectation{kind: expectAny} }
 
-// String returns the position's text, for example "0-1871"; [ParsePosition] reads it.
-func (p Position) String() string {
-	return strconv.FormatUint(uint64(p.partition), 10) + "-" + strconv.FormatUint(p.sequence, 10)
-}
-
-// ParsePosition reads what [Position.String] wrote. Before the first event there is
-// one position, "0-0".
-func ParsePosition(s string) (Position, error) {
-	partition, sequence, err := parsePair(s)
-	if err != nil || partition > math.MaxUint32 || sequence == 0 && partition != 0 {
-		return Position{}, fmt.Errorf("%w: %q is not a position, such as %q", ErrInvalid, s, "0-1871")
-	}
-	return Position{partition: uint32(partition), sequence: sequence}, nil
-}
-
-// IsZero tells that p is before the first event.
-func (p Position) IsZero() bool { return p.sequence == 0 }
-
-// Before tells that p is before q. Positions of different partitions have no order.
-func (p Position) Before(q Position) bool { return p.sequence < q.sequence }
-
-// MarshalText writes the position's text.
-func (p Position) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
-
-// UnmarshalText reads the position's text.
-func (p *Position) UnmarshalText(b []byte) (err error) {
-	*p, err = ParsePosition(string(b))
-	return err
-}
-
 // String returns the revision's text, for example "3-1871" for version 3 whose
-// commit has the sequence 1871; [ParseRevision] reads it.
+// commit has the sequence 1871, or "3-2-1871" where that is in partition 2; [ParseRevision] reads it.
 func (r Revision) String() string {
-	return strconv.FormatUint(r.version, 10) + "-" + strconv.FormatUint(r.sequence, 10)
+	place := strconv.FormatUint(r.sequence, 10)
+	if r.partition != 0 {
+		place = r.Position().String()
+	}
+	return strconv.FormatUint(r.version, 10) + "-" + place
 }
 
 // ParseRevision reads what [Revision.String] wrote. An append that expects the
 // result reads the aggregate's last commit first.
 func ParseRevision(s string) (Revision, error) {
-	version, sequence, err := parsePair(s)
-	if err != nil || (version == 0) != (sequence == 0) {
+	left, place, _ := strings.Cut(s, "-")
+	if partition, _, found := strings.Cut(place, "-"); !found {
+		place = "0-" + place
+	} else if partition == "0" {
+		place = "" // partition 0 is left out, so that a revision has one text
+	}
+	version, err := strconv.ParseUint(left, 10, 64)
+	at, placeErr := parsePosition(place)
+	r := Revision{version: version, partition: at.partition, sequence: at.sequence}
+	if err != nil || placeErr != nil || at.partition >= maxPartitions || (version == 0) != (r.sequence == 0) || r.String() != s {
 		return Revision{}, fmt.Errorf("%w: %q is not a revision, such as %q", ErrInvalid, s, "3-1871")
 	}
-	return Revision{version: version, sequence: sequence}, nil
+	return r, nil
 }
 
 // parsePair reads "a-b", two decimal numbers as strconv writes them.

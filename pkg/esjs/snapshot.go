@@ -38,6 +38,7 @@ type snapshotBody[S any] struct {
 	Sequence     uint64     `json:"sequence"`
 	Commit       string     `json:"commit,omitzero"` // id of its first event: a snapshot of another log is not used
 	Writer       string     `json:"writer,omitzero"` // the store that wrote it
+	Log          string     `json:"log,omitzero"`    // the partition that it is of, where there are several: sequences of another one mean nothing there
 	Time         time.Time  `json:"time"`
 	Commands     commandLog `json:"commands,omitzero"`
 	Inputs       inputLog   `json:"inputs,omitzero"`
@@ -93,7 +94,7 @@ func (s *snapshotter[S]) request(id StreamID) *nats.Msg {
 func (s *snapshotter[S]) subject() string { return "$JS.API.DIRECT.GET.KV_" + s.policy.Bucket }
 
 // decode reads the answer to a request; nil when it has no snapshot that can be used.
-func (s *snapshotter[S]) decode(msg *nats.Msg) *folded[S] {
+func (s *snapshotter[S]) decode(id StreamID, msg *nats.Msg) *folded[S] {
 	var body snapshotBody[S]
 	if len(msg.Data) == 0 { // there is none, or it was deleted
 		return nil
@@ -101,9 +102,13 @@ func (s *snapshotter[S]) decode(msg *nats.Msg) *folded[S] {
 	if err := json.Unmarshal(msg.Data, &body); err != nil || body.Form != snapshotForm && body.Form != sealedForm || body.StateVersion != s.policy.StateVersion {
 		return nil
 	}
+	log := s.store.of(id)
+	if body.Log != log.logName() {
+		return nil
+	}
 	return &folded[S]{
 		state:    body.State,
-		revision: Revision{version: body.Version, sequence: body.Sequence, time: body.Time},
+		revision: Revision{version: body.Version, partition: log.partition, sequence: body.Sequence, time: body.Time},
 		commit:   body.Commit,
 		own:      body.Writer == s.store.name,
 		commands: body.Commands,
@@ -116,7 +121,7 @@ func (s *snapshotter[S]) decode(msg *nats.Msg) *folded[S] {
 func (s *snapshotter[S]) encode(ctx context.Context, id StreamID, f *folded[S]) ([]byte, error) {
 	body := snapshotBody[S]{
 		Form: snapshotForm, StateVersion: s.policy.StateVersion,
-		Version: f.revision.version, Sequence: f.revision.sequence, Time: f.revision.time, Commit: f.commit, Writer: s.store.name,
+		Version: f.revision.version, Sequence: f.revision.sequence, Time: f.revision.time, Commit: f.commit, Writer: s.store.name, Log: s.store.of(id).logName(),
 		Commands: f.commands, Inputs: f.inputs, State: f.state,
 	}
 	if len(f.persons.ids) > 0 {
@@ -244,7 +249,7 @@ func (s *snapshotter[S]) stored(ctx context.Context, id StreamID) (commit, seque
 	if err != nil {
 		return 0, 0, err
 	}
-	f := s.decode(msg)
+	f := s.decode(id, msg)
 	if f != nil && f.sealed != nil {
 		f = s.open(ctx, id, f) // one that cannot be opened any more is replaced
 	}

@@ -42,7 +42,14 @@ type Config struct {
 	Stream   string // default "EVENTS"
 	Prefix   string // default "ev"
 	Replicas int    // of the stream: 1, 3 or 5; default 1
-	// MaxBytes limits the event stream, in bytes; the server reserves it when the
+	// Partitions is over how many streams the store is spread, 1 to 64; default 1. Each
+	// aggregate is in one of them, which [Partition] tells from its key, so that aggregates
+	// with the same key share one. The number is fixed when the store is provisioned: with
+	// another one [Open] and [Provision] refuse it. With four the streams are
+	// called "EVENTS", "EVENTS-1" to "EVENTS-3", and their subjects are "ev-4.0.>" to
+	// "ev-4.3.>". See docs/esjs/partitions.md for what is ordered and what is not.
+	Partitions int
+	// MaxBytes limits the event stream, in bytes, each one of several; the server reserves it when the
 	// stream is created. A full stream refuses appends with [ErrStoreFull].
 	// Default 1 GiB.
 	MaxBytes int64
@@ -60,6 +67,8 @@ type Config struct {
 	// Keys lets the store seal and open [Personal] values; nil for a store that
 	// has none, or whose program may not see them.
 	Keys *KeyConfig
+
+	isPart bool // it is of one partition of several
 }
 
 func (c Config) withDefaults() Config {
@@ -71,6 +80,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Replicas == 0 {
 		c.Replicas = 1
+	}
+	if c.Partitions == 0 {
+		c.Partitions = 1
 	}
 	if c.MaxBytes == 0 {
 		c.MaxBytes = 1 << 30
@@ -100,9 +112,14 @@ const (
 // it then has written is written, or not, as its error says. Keys of every shape
 // are kept apart.
 type Store struct {
-	cfg     Config
-	name    string // of this one alone: by it it knows the snapshots that it wrote
-	subject string // prefix of event subjects, ends in a dot
+	cfg  Config
+	name string // of this one alone: by it it knows the snapshots that it wrote
+
+	// parts are the stores of the partitions, which share the connections; a store of one
+	// partition is its own part. partition is which one this store is of.
+	parts      []*Store
+	partition  uint32
+	partitions int // of the whole store
 
 	observer Observer
 	tracer   Tracer // or nil
@@ -127,34 +144,52 @@ type Store struct {
 // Other errors are dial's and the connection's. Close the store.
 func Open(ctx context.Context, dial Dial, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
-	seen, err := lru.New[StreamID, uint64](seenSize)
-	if err != nil {
+	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	s := &Store{
 		name:     rand.Text()[:13],
 		cfg:      cfg,
-		subject:  cfg.Prefix + ".",
 		observer: cfg.Observer,
 		tracer:   cfg.Tracer,
-		batches:  make(chan struct{}, batchesInFlight),
-		seen:     seen,
 	}
-	if err := s.connect(dial); err != nil {
+	err := s.connect(dial)
+	if err == nil {
+		err = verify(ctx, s.general, cfg)
+	}
+	if err == nil && cfg.Keys != nil {
+		s.keys, err = openKeys(ctx, s, *cfg.Keys)
+	}
+	if err == nil {
+		err = s.divide()
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
-	}
-	if err := verify(ctx, s.general, cfg); err != nil {
-		s.Close()
-		return nil, err
-	}
-	if cfg.Keys != nil {
-		if s.keys, err = openKeys(ctx, s, *cfg.Keys); err != nil {
-			s.Close()
-			return nil, err
-		}
 	}
 	return s, nil
+}
+
+// divide makes the stores of the partitions.
+func (s *Store) divide() error {
+	for p, cfg := range s.cfg.streams() {
+		part := s
+		if cfg.isPart {
+			part = &Store{
+				cfg: cfg, name: s.name, observer: s.observer, tracer: s.tracer,
+				appends: s.appends, reads: s.reads, general: s.general, keys: s.keys,
+			}
+			part.parts, part.partition = []*Store{part}, uint32(p)
+		}
+		part.partitions = s.cfg.Partitions
+		var err error
+		if part.seen, err = lru.New[StreamID, uint64](seenSize); err != nil {
+			return err
+		}
+		part.batches = make(chan struct{}, batchesInFlight)
+		s.parts = append(s.parts, part)
+	}
+	return nil
 }
 
 func (s *Store) connect(dial Dial) error {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
 )
@@ -23,6 +24,11 @@ import (
 // *[CorruptError] for a subject that is not an aggregate's, ctx's error, and
 // what the connection says.
 func (s *Store) Streams(ctx context.Context, category string) iter.Seq2[StreamID, error] {
+	return merged(s.parts, func(part *Store) iter.Seq2[StreamID, error] { return part.streams(ctx, category) },
+		func(a, b StreamID) int { return strings.Compare(wire.EscapeKey(a.Key), wire.EscapeKey(b.Key)) })
+}
+
+func (s *Store) streams(ctx context.Context, category string) iter.Seq2[StreamID, error] {
 	return func(yield func(StreamID, error) bool) {
 		if err := wire.CheckCategory(category); err != nil {
 			yield(StreamID{}, fmt.Errorf("%w: %w", ErrInvalid, err))

@@ -180,6 +180,9 @@ func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) (*subscri
 	case cfg.Codec == nil:
 		return nil, fmt.Errorf("%w: subscription %s has no codec", ErrConfig, cfg.Name)
 	}
+	if err := store.single("a subscription"); err != nil {
+		return nil, err
+	}
 	if err := store.checkPersonal(cfg.Codec.personal); err != nil {
 		return nil, fmt.Errorf("subscription %s: %w", cfg.Name, err)
 	}
@@ -192,7 +195,7 @@ func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) (*subscri
 		caughtUp: cfg.OnCaughtUp, observer: cfg.Observer, operation: OperationDeliver, cause: causeOf[E],
 	}
 	s.follow = func(ctx context.Context, after uint64, deliver func(message, []part[[]Recorded[E]]) error, reached func(uint64) error) error {
-		return store.followCommits(ctx, cfg.Query, Position{sequence: after}, commitFollower{
+		return store.followCommits(ctx, cfg.Query, store.at(after), commitFollower{
 			deliver: func(m message, c Commit, err error) error { return deliver(m, cfg.parts(c, err)) },
 			reached: func(p Position) error { return reached(p.sequence) },
 			// Where one instance handles for all, nothing may be left out.

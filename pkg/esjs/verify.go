@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -22,7 +23,7 @@ type VerifyConfig struct {
 
 // VerifyReport is what [Verify] has seen.
 type VerifyReport struct {
-	Leader string `json:"leader"` // the name of the server that was read
+	Leader string `json:"leader"` // the name of the server that was read; of the partitions' servers, where there are several
 	// Until is the last commit that was read.
 	Until      Position         `json:"until"`
 	Aggregates int              `json:"aggregates"`
@@ -38,7 +39,8 @@ type VerifyReport struct {
 	// sealed for persons whose keys are gone. Nobody reads them.
 	Unused int `json:"unused_snapshots"`
 	// Digest is the SHA-256 of the sequences, subjects and bodies of all commits,
-	// in hexadecimal: two logs that are the same up to Until have the same one.
+	// in hexadecimal: two logs that are the same up to Until have the same one. Of several
+	// partitions it is that of their digests.
 	Digest string `json:"digest"`
 	// Findings are the first 1000 of Found.
 	Findings []Finding `json:"findings"`
@@ -131,25 +133,80 @@ func Verify[E Event](ctx context.Context, store *Store, codec *Codec[E], cfg Ver
 	return store.verifyLog(ctx, decode, cfg)
 }
 
+// verifyLog verifies the log of each partition, and then the snapshots.
 func (s *Store) verifyLog(ctx context.Context, decode func(Record) error, cfg VerifyConfig) (VerifyReport, error) {
+	if err := s.checkPosition(cfg.Until); err != nil {
+		return VerifyReport{}, err
+	}
+	var reports []VerifyReport
+	err := s.each(func(part *Store) error {
+		if !cfg.Until.IsZero() && cfg.Until.in(part.partition) == 0 {
+			return nil
+		}
+		report, err := part.verifyPart(ctx, decode, cfg.Until.only(part.partition))
+		reports = append(reports, report)
+		return err
+	})
+	report := joinReports(reports)
+	for _, check := range cfg.Snapshots {
+		if err == nil {
+			err = check.run(ctx, s, &report)
+		}
+	}
+	return report, err
+}
+
+// joinReports sums up what was seen of the partitions.
+func joinReports(reports []VerifyReport) VerifyReport {
+	if len(reports) == 1 {
+		return reports[0]
+	}
+	var all VerifyReport
+	var leaders []string
+	categories := map[string]CategoryReport{}
+	digests := sha256.New()
+	for _, r := range reports {
+		if !slices.Contains(leaders, r.Leader) {
+			leaders = append(leaders, r.Leader)
+		}
+		all.Until = all.Until.Later(r.Until)
+		all.Aggregates += r.Aggregates
+		all.Commits += r.Commits
+		all.Events += r.Events
+		all.Stored += r.Stored
+		for _, c := range r.Categories {
+			sum := categories[c.Category]
+			categories[c.Category] = CategoryReport{
+				Category: c.Category, Aggregates: sum.Aggregates + c.Aggregates, Commits: sum.Commits + c.Commits,
+				Events: sum.Events + c.Events, Bytes: sum.Bytes + c.Bytes,
+			}
+		}
+		fmt.Fprintln(digests, r.Digest)
+		all.Found += r.Found
+		all.Findings = append(all.Findings, r.Findings[:min(len(r.Findings), maxFindings-len(all.Findings))]...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(categories)) {
+		all.Categories = append(all.Categories, categories[name])
+	}
+	all.Leader, all.Digest = strings.Join(leaders, ", "), hex.EncodeToString(digests.Sum(nil))
+	return all
+}
+
+// verifyPart verifies the log of one partition.
+func (s *Store) verifyPart(ctx context.Context, decode func(Record) error, last Position) (VerifyReport, error) {
 	info, err := s.streamInfo(ctx, s.cfg.Stream)
 	if err != nil {
 		return VerifyReport{}, err
 	}
-	until := min(info.State.LastSeq, cfg.Until.sequence)
-	if cfg.Until.IsZero() {
+	until := min(info.State.LastSeq, last.sequence)
+	if last.IsZero() {
 		until = info.State.LastSeq
 	}
-	v := newLogVerifier(s, decode, VerifyReport{Leader: info.Cluster.Leader, Until: Position{sequence: until}, Stored: info.State.Bytes})
+	v := newLogVerifier(s, decode, VerifyReport{Leader: info.Cluster.Leader, Until: s.at(until), Stored: info.State.Bytes})
 	if err := v.read(ctx, info.State.FirstSeq, until); err != nil {
 		return v.report, err
 	}
 	v.finish(info.State.NumDeleted)
-	for _, check := range cfg.Snapshots {
-		if err := check.run(ctx, s, &v.report); err != nil {
-			return v.report, err
-		}
-	}
 	if info, err = s.streamInfo(ctx, s.cfg.Stream); err != nil {
 		return v.report, err
 	}

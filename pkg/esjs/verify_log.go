@@ -52,9 +52,9 @@ func (v *logVerifier) missing(first, next uint64) {
 	v.gone += next - first
 	reason := "the leader does not have the commit"
 	if n := next - first; n > 1 {
-		reason = fmt.Sprintf("the leader does not have the %d commits up to %s", n, Position{sequence: next - 1})
+		reason = fmt.Sprintf("the leader does not have the %d commits up to %s", n, v.store.at(next-1))
 	}
-	v.report.add(Finding{Kind: FindingMissing, Position: Position{sequence: first}, Reason: reason})
+	v.report.add(Finding{Kind: FindingMissing, Position: v.store.at(first), Reason: reason})
 }
 
 // commit checks one stored message. Errors: those of [Store.reveal].
@@ -66,7 +66,7 @@ func (v *logVerifier) commit(ctx context.Context, m message) error {
 		if corrupt := (*CorruptError)(nil); errors.As(err, &corrupt) {
 			reason = corrupt.Reason
 		}
-		v.found(Commit{Stream: stream, Position: Position{sequence: m.sequence}}, FindingUnreadable, 0, "%s", reason)
+		v.found(Commit{Stream: stream, Position: v.store.at(m.sequence)}, FindingUnreadable, 0, "%s", reason)
 		return nil
 	}
 	if v.decode != nil {
@@ -97,7 +97,7 @@ func (v *logVerifier) commit(ctx context.Context, m message) error {
 func (v *logVerifier) order(c Commit, last tailSeen) {
 	first := c.Records[0].Version
 	if first != last.version+1 {
-		v.found(c, FindingGap, first, "version %d follows %d, whose commit is at %s", first, last.version, Position{sequence: last.sequence})
+		v.found(c, FindingGap, first, "version %d follows %d, whose commit is at %s", first, last.version, v.store.at(last.sequence))
 		return
 	}
 	if window := c.window(); v.hashOf(window) != last.pointers {
@@ -108,7 +108,7 @@ func (v *logVerifier) order(c Commit, last tailSeen) {
 func (v *logVerifier) event(c Commit, r Record) {
 	id := [2]uint64{maphash.String(v.seeds[0], r.ID), maphash.String(v.seeds[1], r.ID)}
 	if before, twice := v.ids[id]; twice {
-		v.found(c, FindingDuplicate, r.Version, "the id %q is also that of an event at %s", r.ID, Position{sequence: before})
+		v.found(c, FindingDuplicate, r.Version, "the id %q is also that of an event at %s", r.ID, v.store.at(before))
 	} else {
 		v.ids[id] = c.Position.sequence
 	}

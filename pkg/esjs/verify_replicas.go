@@ -20,23 +20,46 @@ import (
 // $JS.API.STREAM.LEADER.STEPDOWN, and each change stops appends for a moment. At
 // the end the first leader is asked to lead again. Snapshots are compared once.
 //
-// The reports are in the order of reading. A replica that has something else than the
-// first one has a [FindingReplica]. Errors: those of Verify; [ErrUnavailable] when
+// The reports are in the order of reading, those of one partition after those of the other. A
+// replica that has something else than the first one of its partition has a [FindingReplica]. Errors: those of Verify; [ErrUnavailable] when
 // a replica is offline or does not become the leader.
 func VerifyReplicas[E Event](ctx context.Context, store *Store, codec *Codec[E], cfg VerifyConfig) ([]VerifyReport, error) {
+	if err := store.checkPosition(cfg.Until); err != nil {
+		return nil, err
+	}
+	var reports []VerifyReport
+	until, snapshots := cfg.Until, cfg.Snapshots
+	err := store.each(func(part *Store) error {
+		cfg := VerifyConfig{Until: until.only(part.partition)}
+		if cfg.Until.IsZero() && !until.IsZero() {
+			return nil
+		}
+		own, err := verifyReplicas(ctx, part, codec, cfg)
+		reports = append(reports, own...)
+		return err
+	})
+	for _, check := range snapshots {
+		if err == nil && len(reports) > 0 {
+			err = check.run(ctx, store, &reports[0])
+		}
+	}
+	return reports, err
+}
+
+// verifyReplicas verifies the replicas of one partition.
+func verifyReplicas[E Event](ctx context.Context, store *Store, codec *Codec[E], cfg VerifyConfig) ([]VerifyReport, error) {
 	info, err := store.streamInfo(ctx, store.cfg.Stream)
 	if err != nil {
 		return nil, err
 	}
 	if cfg.Until.IsZero() {
-		cfg.Until = Position{sequence: info.State.LastSeq}
+		cfg.Until = store.at(info.State.LastSeq)
 	}
 	report, err := Verify(ctx, store, codec, cfg)
 	if err != nil || len(info.Cluster.Replicas) == 0 {
 		return []VerifyReport{report}, err
 	}
 	reports := []VerifyReport{report}
-	cfg.Snapshots = nil
 	for _, peer := range info.Cluster.Replicas {
 		if peer.Name == report.Leader {
 			continue

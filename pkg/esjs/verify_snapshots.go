@@ -70,7 +70,7 @@ func (v *snapshotVerifier[S, C, E]) all(ctx context.Context) error {
 
 // one compares the snapshot in m with a fold.
 func (v *snapshotVerifier[S, C, E]) one(ctx context.Context, id StreamID, m message) error {
-	stored := v.snapshots.decode(&nats.Msg{Data: m.data})
+	stored := v.snapshots.decode(id, &nats.Msg{Data: m.data})
 	if stored != nil && stored.sealed != nil {
 		stored = v.snapshots.open(ctx, id, stored)
 	}
@@ -109,7 +109,7 @@ func (v *snapshotVerifier[S, C, E]) one(ctx context.Context, id StreamID, m mess
 	if err != nil {
 		return err
 	}
-	fold = v.snapshots.decode(&nats.Msg{Data: body})
+	fold = v.snapshots.decode(id, &nats.Msg{Data: body})
 	if fold == nil || !reflect.DeepEqual(stored, fold) {
 		reason := "a fold of the events gives another state"
 		if !personal {

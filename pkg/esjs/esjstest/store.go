@@ -19,7 +19,7 @@ type StoreRig struct {
 	// Faults returns a fault injector on the way to the same store, with
 	// nothing armed; see [NewFaults].
 	Faults func() *Faults
-	// Restart takes the server away that the store's stream is led by, and
+	// Restart takes the server away that leads the store's stream, of several that of key "a", and
 	// returns when the store can be used again. What was stored is still there.
 	Restart func(t testing.TB)
 }
@@ -60,13 +60,20 @@ func storeContract() []contract {
 }
 
 // StoreRig provisions another empty store on the deployment.
-func (d *Deployment) StoreRig(t testing.TB) StoreRig {
+func (d *Deployment) StoreRig(t testing.TB) StoreRig { return d.PartitionsRig(1)(t) }
+
+// PartitionsRig is StoreRig for stores of so many partitions.
+func (d *Deployment) PartitionsRig(partitions int) func(t testing.TB) StoreRig {
+	return func(t testing.TB) StoreRig { return d.storeRig(t, partitions) }
+}
+
+func (d *Deployment) storeRig(t testing.TB, partitions int) StoreRig {
 	t.Helper()
 	d.mu.Lock()
 	d.rigs++
 	cfg := esjs.Config{
 		Stream: fmt.Sprintf("EVENTS_%d", d.rigs), Prefix: fmt.Sprintf("ev%d", d.rigs),
-		Replicas: d.Replicas(), MaxBytes: 64 << 20,
+		Replicas: d.Replicas(), MaxBytes: 64 << 20, Partitions: partitions,
 	}
 	d.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -78,8 +85,12 @@ func (d *Deployment) StoreRig(t testing.TB) StoreRig {
 		Config: cfg, Dial: d.Dial(), Faults: d.Faults,
 		Restart: func(t testing.TB) {
 			t.Helper()
-			d.Restart(t, d.Leader(t, cfg.Stream))
-			d.Leader(t, cfg.Stream)
+			stream, _ := cfg.StreamOf(esjs.Partition(counterA.Key, partitions))
+			d.Restart(t, d.Leader(t, stream))
+			for p := range partitions {
+				stream, _ := cfg.StreamOf(p)
+				d.Leader(t, stream)
+			}
 		},
 	}
 }
@@ -101,6 +112,15 @@ func (emptied) EventType() string { return "Emptied" }
 
 // counter names an aggregate of the suite.
 func counter(key string) esjs.StreamID { return esjs.StreamID{Category: "counter", Key: key} }
+
+// near is a counter in the partition of [counterA], of three that a store may have: what is
+// written with it in one AppendAll.
+func near(key string) esjs.StreamID {
+	for key != "" && esjs.Partition(key, 3) != esjs.Partition(counterA.Key, 3) {
+		key += "+"
+	}
+	return counter(key)
+}
 
 func counts(numbers ...int) []esjs.Event {
 	events := make([]esjs.Event, len(numbers))

@@ -14,14 +14,14 @@ import (
 var writeClauses = []clause{
 	{"A write that is appended again with the same command id, events and expectation is recognised, and answers as it did the first time", func(t *testing.T, s *storeSuite) {
 		store := s.open(t)
-		at := addMany(t, store, counter("a"), 3)
+		at := addMany(t, store, near("a"), 3)
 		for name, expect := range map[string]esjs.Expectation{
 			"no stream": esjs.NoStream(), "revision": esjs.AtRevision(at), "text": esjs.AtRevision(parsed(t, at)),
 			"version": esjs.ExpectVersion(3), "any": esjs.Any(),
 		} {
-			id := counter("a")
+			id := near("a")
 			if name != "revision" {
-				id = counter(name)
+				id = near(name)
 			}
 			if name == "text" || name == "version" || name == "any" {
 				at = addMany(t, store, id, 3)
@@ -64,7 +64,7 @@ var writeClauses = []clause{
 
 	{"With Any that holds while it is among the newest 64 commits of the aggregate, which are then read", func(t *testing.T, s *storeSuite) {
 		store := s.open(t)
-		w := write(counter("a"), esjs.Any(), 1)
+		w := write(near("a"), esjs.Any(), 1)
 		w.Metadata.CommandID = "c"
 		first, err := store.AppendAll(bounded(t), w)
 		if err != nil {
@@ -72,7 +72,7 @@ var writeClauses = []clause{
 		}
 		at := first[0].Revision
 		for range 63 {
-			at = add(t, store, counter("a"), esjs.AtRevision(at), 2)
+			at = add(t, store, near("a"), esjs.AtRevision(at), 2)
 		}
 		again, err := store.AppendAll(bounded(t), w)
 		if err != nil || again[0].Revision.String() != first[0].Revision.String() {
@@ -87,7 +87,7 @@ var appendAllClauses = []clause{
 		for _, n := range []int{2, 10, 100} {
 			writes := make([]esjs.Write, n)
 			for i := range writes {
-				writes[i] = write(counter(fmt.Sprintf("%d of %d", i, n)), esjs.NoStream(), i)
+				writes[i] = write(near(fmt.Sprintf("%d of %d", i, n)), esjs.NoStream(), i)
 			}
 			out, err := store.AppendAll(bounded(t), writes...)
 			if err != nil {
@@ -120,7 +120,7 @@ var appendAllClauses = []clause{
 	{"One write costs what Append costs", func(t *testing.T, s *storeSuite) {
 		store, f := s.faulty(t)
 		before := f.Requests()
-		if _, err := store.AppendAll(bounded(t), write(counter("a"), esjs.NoStream(), 1)); err != nil {
+		if _, err := store.AppendAll(bounded(t), write(near("a"), esjs.NoStream(), 1)); err != nil {
 			t.Fatal(err)
 		}
 		if n := f.Requests() - before; n != 1 {
@@ -131,7 +131,7 @@ var appendAllClauses = []clause{
 	{"The answers are in the order of the writes", func(t *testing.T, s *storeSuite) {
 		store := s.open(t)
 		mixed := []esjs.Write{
-			write(counter("b"), esjs.NoStream(), 1), write(counter("a"), esjs.Any(), 1, 2), write(counter("c"), esjs.ExpectVersion(0), 1, 2, 3),
+			write(near("b"), esjs.NoStream(), 1), write(near("a"), esjs.Any(), 1, 2), write(near("c"), esjs.ExpectVersion(0), 1, 2, 3),
 		}
 		for round := range uint64(2) {
 			out, err := store.AppendAll(bounded(t), mixed...)
@@ -153,10 +153,10 @@ var appendAllClauses = []clause{
 		store := s.open(t)
 		many := make([]esjs.Write, 1001)
 		for i := range many {
-			many[i] = write(counter(fmt.Sprint(i)), esjs.NoStream(), i)
+			many[i] = write(near(fmt.Sprint(i)), esjs.NoStream(), i)
 		}
 		for name, writes := range map[string][]esjs.Write{
-			"twice the same": {many[0], many[0]}, "twice with others": {many[0], many[1], write(counter("0"), esjs.Any(), 2)}, "1001": many,
+			"twice the same": {many[0], many[0]}, "twice with others": {many[0], many[1], write(near("0"), esjs.Any(), 2)}, "1001": many,
 		} {
 			if _, err := store.AppendAll(bounded(t), writes...); !errors.Is(err, esjs.ErrInvalid) {
 				t.Fatalf("%s: %v", name, err)
@@ -174,7 +174,7 @@ var appendAllClauses = []clause{
 		var a, b esjs.Revision
 		for name := range appendFaults(nil) {
 			store, f := s.faulty(t)
-			writes := []esjs.Write{write(counter("a"), esjs.AtRevision(a), int(a.Version())), write(counter("b"), esjs.Any(), int(b.Version()))}
+			writes := []esjs.Write{write(near("a"), esjs.AtRevision(a), int(a.Version())), write(near("b"), esjs.Any(), int(b.Version()))}
 			appendFaults(f)[name]()
 			out, err := store.AppendAll(bounded(t), writes...)
 			if err != nil || f.Armed() != 0 {
@@ -183,30 +183,30 @@ var appendAllClauses = []clause{
 			a, b = out[0].Revision, out[1].Revision
 
 			old := a
-			f.BeforeAppend(func() { a = add(t, beside, counter("a"), esjs.AtRevision(old), int(old.Version())) })
+			f.BeforeAppend(func() { a = add(t, beside, near("a"), esjs.AtRevision(old), int(old.Version())) })
 			appendFaults(f)[name]()
-			_, err = store.AppendAll(bounded(t), write(counter("b"), esjs.AtRevision(b), -1), write(counter("a"), esjs.AtRevision(old), -1))
-			wantConflict(t, err, counter("a"), old.Version(), old.Version()+1)
-			for n, got := range [][]int{numbers(t, beside, counter("a")), numbers(t, beside, counter("b"))} {
+			_, err = store.AppendAll(bounded(t), write(near("b"), esjs.AtRevision(b), -1), write(near("a"), esjs.AtRevision(old), -1))
+			wantConflict(t, err, near("a"), old.Version(), old.Version()+1)
+			for n, got := range [][]int{numbers(t, beside, near("a")), numbers(t, beside, near("b"))} {
 				for i := range got {
 					if got[i] != i {
 						t.Fatalf("%s: aggregate %d has %v", name, n, got)
 					}
 				}
 			}
-			if store.Close(); refresh(t, beside, counter("a")) != a.Version() || refresh(t, beside, counter("b")) != b.Version() {
+			if store.Close(); refresh(t, beside, near("a")) != a.Version() || refresh(t, beside, near("b")) != b.Version() {
 				t.Fatalf("%s: the aggregates are not at %s and %s", name, a, b)
 			}
 		}
 		s.Restart(t)
-		if _, err := beside.AppendAll(bounded(t), write(counter("a"), esjs.AtRevision(a), 1), write(counter("b"), esjs.AtRevision(b), 1)); err != nil {
+		if _, err := beside.AppendAll(bounded(t), write(near("a"), esjs.AtRevision(a), 1), write(near("b"), esjs.AtRevision(b), 1)); err != nil {
 			t.Fatalf("after a restart: %v", err)
 		}
 	}},
 
 	{"A repeated batch of which only a part is recognised is an ErrUnknownOutcome", func(t *testing.T, s *storeSuite) {
 		store := s.open(t)
-		writes := []esjs.Write{write(counter("a"), esjs.Any(), 1), write(counter("b"), esjs.Any(), 2)}
+		writes := []esjs.Write{write(near("a"), esjs.Any(), 1), write(near("b"), esjs.Any(), 2)}
 		for i := range writes {
 			writes[i].Metadata = esjs.Metadata{CommandID: "c"}
 		}
@@ -215,13 +215,13 @@ var appendAllClauses = []clause{
 			t.Fatal(err)
 		}
 		for at := out[0].Revision; at.Version() < 66; {
-			at = add(t, store, counter("a"), esjs.AtRevision(at), 3)
+			at = add(t, store, near("a"), esjs.AtRevision(at), 3)
 		}
 		ctx := bounded(t)
 		if _, err := store.AppendAll(ctx, writes...); !errors.Is(err, esjs.ErrUnknownOutcome) || ctx.Err() != nil {
 			t.Fatalf("repeated too late: %v, and the context: %v", err, ctx.Err())
 		}
-		if a, b := numbers(t, store, counter("a")), numbers(t, store, counter("b")); len(a) != 66 || len(b) != 1 {
+		if a, b := numbers(t, store, near("a")), numbers(t, store, near("b")); len(a) != 66 || len(b) != 1 {
 			t.Fatalf("a has %v, and b %v", a, b)
 		}
 	}},
@@ -232,7 +232,7 @@ var appendAllClauses = []clause{
 		for i, store := range []*esjs.Store{s.open(t), s.open(t)} {
 			for n := range each {
 				wg.Go(func() {
-					_, err := store.AppendAll(bounded(t), write(counter(fmt.Sprint("a", i, n)), esjs.NoStream(), n), write(counter(fmt.Sprint("b", i, n)), esjs.NoStream(), n))
+					_, err := store.AppendAll(bounded(t), write(near(fmt.Sprint("a", i, n)), esjs.NoStream(), n), write(near(fmt.Sprint("b", i, n)), esjs.NoStream(), n))
 					if err != nil {
 						t.Errorf("batch %d of store %d: %v", n, i, err)
 					}

@@ -40,11 +40,11 @@ func storeCalls() []storeCall {
 		{"append at a version", 1, appends(func(r esjs.Revision) esjs.Expectation { return esjs.ExpectVersion(r.Version()) })},
 		{"append at any", 1, appends(func(esjs.Revision) esjs.Expectation { return esjs.Any() })},
 		{"append two commits", 1, func(ctx context.Context, store *esjs.Store, _ *handler, id esjs.StreamID, at esjs.Revision) error {
-			_, err := store.AppendAll(ctx, write(id, esjs.AtRevision(at), 7), write(counter(id.Key+", too"), esjs.Any(), 7))
+			_, err := store.AppendAll(ctx, write(id, esjs.AtRevision(at), 7), write(near(id.Key+", too"), esjs.Any(), 7))
 			return err
 		}},
 		{"append under a guard", 1, func(ctx context.Context, store *esjs.Store, _ *handler, id esjs.StreamID, at esjs.Revision) error {
-			_, err := store.AppendAll(ctx, write(id, esjs.AtRevision(at), 7), esjs.Unchanged(counter("none"), esjs.Revision{}))
+			_, err := store.AppendAll(ctx, write(id, esjs.AtRevision(at), 7), esjs.Unchanged(near("none"), esjs.Revision{}))
 			return err
 		}},
 		{"read", 0, func(ctx context.Context, store *esjs.Store, _ *handler, id esjs.StreamID, _ esjs.Revision) error {
@@ -94,7 +94,7 @@ func (s *storeSuite) atEveryStep(t *testing.T, what string, do func(f *Faults, c
 	beside := s.open(t)
 	for _, c := range storeCalls() {
 		for step := 1; ; step++ {
-			id := counter(fmt.Sprint(what, " ", c.name, " ", step))
+			id := near(fmt.Sprint(what, " ", c.name, " ", step))
 			at := add(t, beside, id, esjs.NoStream(), 0)
 			at = add(t, beside, id, esjs.AtRevision(at), 0)
 			at = add(t, beside, id, esjs.AtRevision(at), 0)
@@ -122,7 +122,7 @@ var storeClauses = []clause{
 		for _, c := range storeCalls() {
 			for n := range 4 {
 				wg.Go(func() {
-					id := counter(fmt.Sprint(c.name, n))
+					id := near(fmt.Sprint(c.name, n))
 					for range 3 {
 						at := add(t, store, id, esjs.Any(), 0)
 						if err := c.call(bounded(t), store, h, id, at); err != nil && !errors.Is(err, esjs.ErrConflict) {
@@ -162,12 +162,15 @@ var storeClauses = []clause{
 		t.Logf("the seed is %d", seed)
 		keys := shapes(rand.New(rand.NewPCG(seed, 0)))
 		for n := 0; n < len(keys); n += 100 {
-			var writes []esjs.Write
+			writes := map[int][]esjs.Write{esjs.Partition(counterB.Key, s.Config.Partitions): {write(counterB, esjs.Any(), n)}}
 			for i, key := range keys[n:min(n+100, len(keys))] {
-				writes = append(writes, write(counter(key), esjs.NoStream(), n+i))
+				p := esjs.Partition(key, s.Config.Partitions)
+				writes[p] = append(writes[p], write(counter(key), esjs.NoStream(), n+i))
 			}
-			if _, err := store.AppendAll(bounded(t), append(writes, write(counterB, esjs.Any(), n))...); err != nil {
-				t.Fatal(err)
+			for _, writes := range writes {
+				if _, err := store.AppendAll(bounded(t), writes...); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 		h := s.handler(t, store, esjs.HandlerConfig[total]{})
@@ -230,9 +233,12 @@ var provisionClauses = []clause{
 			if err != nil {
 				t.Fatal(err)
 			}
-			stream, err := esjs.Answered(bounded(t), func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, cfg.Stream) })
-			if err != nil || stream.CachedInfo().Config.MaxBytes != limit {
-				t.Fatalf("the limit is not %d: %v", limit, err)
+			for p := range max(cfg.Partitions, 1) {
+				name, _ := cfg.StreamOf(p)
+				stream, err := esjs.Answered(bounded(t), func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, name) })
+				if err != nil || stream.CachedInfo().Config.MaxBytes != limit {
+					t.Fatalf("the limit of %s is not %d: %v", name, limit, err)
+				}
 			}
 		}
 		at = add(t, store, counterA, esjs.AtRevision(at), 2)

@@ -29,6 +29,9 @@ var described = map[string][]string{
 		"A command id belongs to one write: event ids are made from it",
 	},
 	"Store.AppendAll": {
+		"In a store of several partitions all the aggregates, those of guards too, must be in one of them, as those with the same key are; " +
+			"others are refused with ErrInvalid before anything is written, and the error says which key is where", // TestWhatChangesTogetherHasOneKey
+		"See Partition",
 		"With Unchanged among the writes, all are stored only while the aggregates that it names are unchanged",
 		"Errors are those of Store.Append",
 	},
@@ -39,10 +42,15 @@ var described = map[string][]string{
 	},
 	"Store.ReadAsOf": {"It is otherwise like Store.Read"},
 	"Store.ReadAll": {
+		// These two by the clauses on a store of three partitions.
+		"Of several partitions each is read in its order, and of their next events the one with the earliest time comes first: " +
+			"that is an order for people, because times of different servers do not tell what was before what",
+		"After and Until hold in each partition that they name; of one that After does not name all is selected, and of one that Until does not name nothing",
 		"Nothing is left out: the commits' sequences are checked to have no gap", // TestDamageIsNamed
 		"Where one category or stream is selected the server selects, and the chain of each aggregate's commits is checked: " +
 			"then what a damaged replica hides of the end of an aggregate is noticed at the end, and not while commits keep coming", // TestDamageIsNamed
 	},
+	"Store.Last": {"Of several partitions it is the place behind the last commit of each"}, // by the clause on a store of three partitions
 	"Store.Streams": {
 		"The leader lists what it has in memory, 100,000 aggregates at a time, and passes over all of the category for each such list: " +
 			"on two cores that took 2 ms for 1,000 aggregates, 0.15 s for 100,000 and 14 s for a million",
@@ -53,6 +61,8 @@ var described = map[string][]string{
 	"CommandHandler.Handle": {"Other errors are those of Store.Append, *CorruptError and *DecodeError"},
 	"Provision": {
 		"Everything else that differs is refused as well, because changing it under stored events could lose them", // TestAStreamThatIsNotFitIsRefused
+		"So is another number of partitions than a store of that name has",                                         // TestTheNumberOfPartitionsIsFixed
+		"The streams of several partitions are led by different servers after it, as far as the servers follow",
 		"It needs the right to create streams, which services do not need",
 	},
 }

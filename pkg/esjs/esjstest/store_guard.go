@@ -12,7 +12,7 @@ import (
 
 var unchangedClauses = []clause{
 	{"it lets the other writes be stored only while the aggregate is at the revision that they were decided on", func(t *testing.T, s *storeSuite) {
-		store, written, guarded := s.open(t), counter("written"), counter("guarded ü.*")
+		store, written, guarded := s.open(t), near("written"), near("guarded ü.*")
 		at := add(t, store, guarded, esjs.NoStream(), 1)
 		var last esjs.Revision
 		for i, since := range []esjs.Revision{at, at, parsed(t, at)} { // a guard is not a write: it holds again
@@ -33,7 +33,7 @@ var unchangedClauses = []clause{
 	}},
 
 	{"The zero Revision means that it must not exist", func(t *testing.T, s *storeSuite) {
-		store, written, guarded := s.open(t), counter("written"), counter("guarded")
+		store, written, guarded := s.open(t), near("written"), near("guarded")
 		none := esjs.Unchanged(guarded, esjs.Revision{})
 		if _, err := store.AppendAll(bounded(t), write(written, esjs.NoStream(), 1), none); err != nil {
 			t.Fatal(err)
@@ -49,8 +49,8 @@ var unchangedClauses = []clause{
 
 	{"The answer at the guard's place is the revision that was given", func(t *testing.T, s *storeSuite) {
 		store := s.open(t)
-		at := add(t, store, counter("guarded"), esjs.NoStream(), 1)
-		out, err := store.AppendAll(bounded(t), esjs.Unchanged(counter("guarded"), at), write(counter("a"), esjs.NoStream(), 1), esjs.Unchanged(counter("none"), esjs.Revision{}))
+		at := add(t, store, near("guarded"), esjs.NoStream(), 1)
+		out, err := store.AppendAll(bounded(t), esjs.Unchanged(near("guarded"), at), write(near("a"), esjs.NoStream(), 1), esjs.Unchanged(near("none"), esjs.Revision{}))
 		if err != nil || out[0].Revision.String() != at.String() || len(out[0].EventIDs) != 0 || out[2].Revision.Version() != 0 || out[1].Revision.Version() != 1 {
 			t.Fatalf("got %+v, %v", out, err)
 		}
@@ -58,18 +58,18 @@ var unchangedClauses = []clause{
 
 	{"A guard without a write beside it is refused with ErrInvalid, and so is one of an aggregate that is also written to", func(t *testing.T, s *storeSuite) {
 		store := s.open(t)
-		guard := esjs.Unchanged(counter("a"), esjs.Revision{})
+		guard := esjs.Unchanged(near("a"), esjs.Revision{})
 		full := guard
 		full.Events = counts(1)
-		other := write(counter("b"), esjs.NoStream(), 1)
+		other := write(near("b"), esjs.NoStream(), 1)
 		for name, writes := range map[string][]esjs.Write{
 			"a guard alone":        {guard},
-			"guards alone":         {guard, esjs.Unchanged(counter("b"), esjs.Revision{})},
-			"written and guarded":  {guard, write(counter("a"), esjs.NoStream(), 1)},
+			"guards alone":         {guard, esjs.Unchanged(near("b"), esjs.Revision{})},
+			"written and guarded":  {guard, write(near("a"), esjs.NoStream(), 1)},
 			"guarded twice":        {guard, guard, other},
 			"a guard with events":  {full, other},
 			"a guard of a guard":   {esjs.Unchanged(esjs.StreamID{Category: "guard", Key: "x"}, esjs.Revision{}), other},
-			"a guard of a bad key": {esjs.Unchanged(counter(""), esjs.Revision{}), other},
+			"a guard of a bad key": {esjs.Unchanged(near(""), esjs.Revision{}), other},
 		} {
 			if _, err := store.AppendAll(bounded(t), writes...); !errors.Is(err, esjs.ErrInvalid) {
 				t.Errorf("%s: %v, want ErrInvalid", name, err)
@@ -82,7 +82,7 @@ var unchangedClauses = []clause{
 		beside := s.open(t)
 		for name := range appendFaults(nil) {
 			store, f := s.faulty(t)
-			written, guarded := counter(name), counter(name+", guarded")
+			written, guarded := near(name), near(name+", guarded")
 			at := add(t, store, guarded, esjs.NoStream(), 1)
 			// Guards stand first: a false refusal damages the last message's expectation,
 			// and that of a guard could become true by it.
@@ -107,7 +107,7 @@ var unchangedClauses = []clause{
 		for _, guards := range []bool{false, true} {
 			store, f := s.faulty(t)
 			beside := s.open(t)
-			ids := []esjs.StreamID{counter(fmt.Sprint("a", guards)), counter(fmt.Sprint("b", guards))}
+			ids := []esjs.StreamID{near(fmt.Sprint("a", guards)), near(fmt.Sprint("b", guards))}
 			both, err := store.AppendAll(bounded(t), write(ids[0], esjs.NoStream(), 50), write(ids[1], esjs.NoStream(), 50))
 			if err != nil {
 				t.Fatal(err)
@@ -144,8 +144,8 @@ var unchangedClauses = []clause{
 // leader: the sum of both is never below zero, and what was acknowledged is stored once.
 func (s *storeSuite) raceForASum(t *testing.T) {
 	const writers, start, step = 4, 210, 7
-	store, names := s.open(t), []string{"race a", "race b"}
-	_, err := store.AppendAll(bounded(t), write(counter(names[0]), esjs.NoStream(), start/2), write(counter(names[1]), esjs.NoStream(), start/2))
+	store, names := s.open(t), []string{near("race a").Key, near("race b").Key}
+	_, err := store.AppendAll(bounded(t), write(near(names[0]), esjs.NoStream(), start/2), write(near(names[1]), esjs.NoStream(), start/2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func (s *storeSuite) raceForASum(t *testing.T) {
 	s.Restart(t)
 	wg.Wait()
 	sum, stored := 0, 0
-	for _, r := range records(t, store.ReadAll(bounded(t), esjs.Query{Streams: []esjs.StreamID{counter(names[0]), counter(names[1])}})) {
+	for _, r := range records(t, store.ReadAll(bounded(t), esjs.Query{Streams: []esjs.StreamID{near(names[0]), near(names[1])}})) {
 		var n int
 		if _, err := fmt.Sscanf(string(r.Data), `{"n":%d`, &n); err != nil {
 			t.Fatal(err)

@@ -145,7 +145,11 @@ var loadClauses = []clause{
 			t.Fatal(err)
 		}
 		place := func(version, sequence uint64, state string) string {
-			return fmt.Sprintf(`{"form":1,"state_version":0,"version":%d,"sequence":%d,"time":"2026-01-01T00:00:00Z","state":%s}`, version, sequence, state)
+			log := ""
+			if s.Config.Partitions > 1 {
+				_, log = s.Config.StreamOf(at.Position().Partition())
+			}
+			return fmt.Sprintf(`{"form":1,"state_version":0,"version":%d,"sequence":%d,"log":%q,"time":"2026-01-01T00:00:00Z","state":%s}`, version, sequence, log, state)
 		}
 		last := at.Position().Sequence()
 		for name, c := range map[string]struct {

@@ -198,7 +198,7 @@ var readClauses = []clause{
 
 	{"What is lost or damaged there too, or does not follow what was before it, is a *CorruptError that names the place", func(t *testing.T, s *storeSuite) {
 		store := s.open(t)
-		sequence := add(t, store, counter("other"), esjs.NoStream(), 1).Position().Sequence()
+		sequence := add(t, store, near("other"), esjs.NoStream(), 1).Position().Sequence()
 		for name, body := range map[string]func(key string) []byte{
 			"a version is left out":          func(key string) []byte { return commitBody(t, key, 3, sequence-1) },
 			"a version comes again":          func(key string) []byte { return commitBody(t, key, 1, sequence-1) },
@@ -208,10 +208,10 @@ var readClauses = []clause{
 			"it is no commit":                func(string) []byte { return []byte(`{"hello":"world"}`) },
 			"it is empty":                    func(string) []byte { return nil },
 		} {
-			id := counter(name)
+			id := near(name)
 			add(t, store, id, esjs.NoStream(), 1)
 			sequence += 2
-			s.publish(t, store, id, body(name))
+			s.publish(t, store, id, body(id.Key))
 			at := sequence
 			if name == "it points to another aggregate" {
 				at = 1 // what is found there
@@ -226,9 +226,9 @@ var readClauses = []clause{
 				wantCorrupt(t, err, id, at)
 			}
 			h := s.handler(t, store, esjs.HandlerConfig[total]{})
-			_, err := h.Load(bounded(t), name)
+			_, err := h.Load(bounded(t), id.Key)
 			wantCorrupt(t, err, id, at)
-			_, err = h.Handle(bounded(t), name, 0)
+			_, err = h.Handle(bounded(t), id.Key, 0)
 			wantCorrupt(t, err, id, at)
 		}
 	}},
@@ -252,7 +252,8 @@ func eventually(t testing.TB, condition func() bool) {
 // foreign or damaged writer does.
 func (s *storeSuite) publish(t testing.TB, store *esjs.Store, id esjs.StreamID, body []byte) {
 	t.Helper()
-	subject := wire.Subject(s.Config.Prefix, id.Category, id.Key)
+	_, prefix := s.Config.StreamOf(esjs.Partition(id.Key, s.Config.Partitions))
+	subject := wire.Subject(prefix, id.Category, id.Key)
 	if _, err := store.Conn().RequestWithContext(bounded(t), subject, body); err != nil {
 		t.Fatal(err)
 	}
@@ -270,10 +271,19 @@ func commitBody(t testing.TB, key string, version uint64, window ...uint64) []by
 	return body
 }
 
-// wantNoConsumers checks that the store's stream has no consumer. In a cluster
+// wantNoConsumers checks that the store's streams have no consumer.
+func (s *storeSuite) wantNoConsumers(t testing.TB, store *esjs.Store) {
+	t.Helper()
+	for p := range max(s.Config.Partitions, 1) {
+		stream, _ := s.Config.StreamOf(p)
+		wantNoConsumersOf(t, store, stream)
+	}
+}
+
+// wantNoConsumersOf checks one stream. In a cluster
 // the list is the meta leader's, who may carry out a deletion after its answer,
 // but in the order of the requests: when it lists a later consumer, it has.
-func (s *storeSuite) wantNoConsumers(t testing.TB, store *esjs.Store) {
+func wantNoConsumersOf(t testing.TB, store *esjs.Store, stream string) {
 	t.Helper()
 	const later = "later"
 	js, err := jetstream.New(store.Conn())
@@ -281,7 +291,7 @@ func (s *storeSuite) wantNoConsumers(t testing.TB, store *esjs.Store) {
 		t.Fatal(err)
 	}
 	err = answered(bounded(t), func(ctx context.Context) error {
-		_, err := js.CreateConsumer(ctx, s.Config.Stream, jetstream.ConsumerConfig{Name: later, InactiveThreshold: patience})
+		_, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{Name: later, InactiveThreshold: patience})
 		return err
 	})
 	if err != nil {
@@ -290,7 +300,7 @@ func (s *storeSuite) wantNoConsumers(t testing.TB, store *esjs.Store) {
 	var names []string
 	eventually(t, func() bool {
 		reply, err := esjs.Answered(bounded(t), func(ctx context.Context) (*nats.Msg, error) {
-			return store.Conn().RequestWithContext(ctx, "$JS.API.CONSUMER.NAMES."+s.Config.Stream, nil)
+			return store.Conn().RequestWithContext(ctx, "$JS.API.CONSUMER.NAMES."+stream, nil)
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -307,7 +317,7 @@ func (s *storeSuite) wantNoConsumers(t testing.TB, store *esjs.Store) {
 	if len(names) > 1 {
 		t.Errorf("consumers are left beside the later one: %v", names)
 	}
-	err = answered(bounded(t), func(ctx context.Context) error { return js.DeleteConsumer(ctx, s.Config.Stream, later) })
+	err = answered(bounded(t), func(ctx context.Context) error { return js.DeleteConsumer(ctx, stream, later) })
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) { // the answer to the first request was lost
 		t.Error(err)
 	}

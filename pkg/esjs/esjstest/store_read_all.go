@@ -22,6 +22,7 @@ var (
 // position after each, and what all events are.
 func known(t testing.TB, store *esjs.Store, start time.Time) (after []esjs.Position, all []string) {
 	t.Helper()
+	var at esjs.Position
 	for i, w := range []esjs.Write{
 		{Stream: counterA, Events: []esjs.Event{counted{N: 1}, emptied{}}},
 		write(memoA, esjs.Any(), 2),
@@ -35,7 +36,8 @@ func known(t testing.TB, store *esjs.Store, start time.Time) (after []esjs.Posit
 		if err != nil {
 			t.Fatal(err)
 		}
-		after = append(after, stored[0].Revision.Position())
+		at = at.Later(stored[0].Revision.Position())
+		after = append(after, at)
 	}
 	return after, []string{
 		"counter/a 1", "counter/a 2", "memo/a 1", "counter/b 1", "list/a 1", "counter/a 3", "memo/a 2", "memo/a 3",
@@ -214,14 +216,20 @@ var readAllClauses = []clause{
 func (s *storeSuite) many(t testing.TB, commits int) func(int) string {
 	t.Helper()
 	store := s.open(t)
+	start := time.Now()
 	for n := 0; n < commits; {
-		writes := make([]esjs.Write, 0, 50)
-		for range cap(writes) {
-			writes = append(writes, write(counter(fmt.Sprint(n%50)), esjs.Any(), n))
+		writes := map[int][]esjs.Write{}
+		for range 50 {
+			w := write(counter(fmt.Sprint(n%50)), esjs.Any(), n)
+			w.Time = start.Add(time.Duration(n) * time.Microsecond) // the order in which partitions are read together
+			p := esjs.Partition(w.Stream.Key, s.Config.Partitions)
+			writes[p] = append(writes[p], w)
 			n++
 		}
-		if _, err := store.AppendAll(bounded(t), writes...); err != nil {
-			t.Fatal(err)
+		for _, writes := range writes {
+			if _, err := store.AppendAll(bounded(t), writes...); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return func(i int) string { return fmt.Sprintf(`{"n":%d}`, i) }
@@ -231,10 +239,11 @@ var lastClauses = []clause{
 	{"Last returns the position of the store's last commit as the leader knows it, the zero Position when there is none", func(t *testing.T, s *storeSuite) {
 		store, other := s.open(t), s.open(t)
 		wantNothingStored(t, store)
+		var want esjs.Position
 		for i := range 20 {
-			at := add(t, store, counter(fmt.Sprint(i)), esjs.NoStream(), 1)
-			if last, err := other.Last(bounded(t)); err != nil || last != at.Position() {
-				t.Fatalf("the last position is %v, %v, want %v", last, err, at.Position())
+			want = want.Later(add(t, store, counter(fmt.Sprint(i)), esjs.NoStream(), 1).Position())
+			if last, err := other.Last(bounded(t)); err != nil || last != want {
+				t.Fatalf("the last position is %v, %v, want %v", last, err, want)
 			}
 		}
 	}},

@@ -15,4 +15,8 @@ func TestStoreKeepsItsContract(t *testing.T) {
 			RunStore(t, d.StoreRig)
 		})
 	}
+	t.Run("R1 with three partitions", func(t *testing.T) {
+		t.Parallel()
+		RunStore(t, Server(t, InProcess()).PartitionsRig(3))
+	})
 }
