@@ -15,7 +15,7 @@ import (
 // A store of several partitions is a store for each of them and one that is opened: that
 // one asks of (for one aggregate), together (for several) or parts (for all) who does the work.
 
-// maxPartitions bounds [Config].Partitions: every subscription has a lease and a consumer in each.
+// maxPartitions bounds [Config].Partitions: what asks all partitions, asks one after the other.
 const maxPartitions = 64
 
 // Partition returns which of a store's n partitions the aggregates with the key are in,
