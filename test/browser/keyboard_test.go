@@ -95,23 +95,23 @@ func TestKeyboardOnly(t *testing.T) {
 	tb.until(`document.activeElement.id === "later"`)
 }
 
-// Who is on a button that has no name of its own is there still when the page is drawn anew, and presses it.
-func TestAButtonThatIsDrawnAnewKeepsTheFocus(t *testing.T) {
+// Who is on a link that has no name of its own is there still when the page is drawn anew, and follows it.
+func TestALinkThatIsDrawnAnewKeepsTheFocus(t *testing.T) {
 	tb := open(t)
 	id := tb.draft("card-ok", "addr-1")
 	tb.live()
-	const button = `form[action$="add-item"] button`
-	tb.tabTo(button)
-	evaluate[bool](tb, `document.activeElement.before = true`)
+	const link = `#timeline a.pick[href$="/causes"]`
+	tb.tabTo(link)
+	evaluate[bool](tb, `document.activeElement.drawnBefore = true`)
 	if err := send("orders", id, "add-item", map[string]any{"sku": "grinder", "quantity": 1}); err != nil {
 		t.Fatal(err)
 	}
-	tb.see(`#top[data-version="5"]`)
-	if !evaluate[bool](tb, `document.activeElement.matches(`+asJSON(button)+`) && !document.activeElement.before`) {
-		t.Errorf("who was on the button is now on %s", evaluate[string](tb, `document.activeElement.outerHTML.slice(0, 100)`))
+	tb.until("!document.querySelector(" + asJSON(link) + ").drawnBefore")
+	if !evaluate[bool](tb, `document.activeElement.matches(`+asJSON(link)+`)`) {
+		t.Errorf("who was on the link is now on %s", evaluate[string](tb, `document.activeElement.outerHTML.slice(0, 100)`))
 	}
 	tb.press(kb.Enter)
-	tb.see(`#top[data-version="6"]`)
+	tb.see("#causes")
 }
 
 // An operator decides about a saga without a pointer.
