@@ -10,8 +10,6 @@ TOOL    := $(GO) tool -modfile=tools.mod
 
 # What every package's tests may take together; they start servers and clusters.
 TEST_TIMEOUT ?= 40m
-# How many packages are tested at once: one more than there are processors, because tests wait most of the time.
-TEST_PACKAGES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 BENCH        ?= .
 BENCHTIME    ?= 1s
 # Of all packages those that have benchmarks: tests of the others need not be linked. bench-json has a module of its own.
@@ -51,7 +49,7 @@ keys: ## create what is secret in a deployment in deploy/secrets; what is there 
 	$(GO) run ./cmd/orderflow keys deploy/secrets
 
 test: ## test everything with the race detector, in random order (PKG=./pkg/esjs; RERUN=1, which CI sets, runs a test that failed once more)
-	CGO_ENABLED=1 $(call go-test,$(patsubst ./...,./test/... ./...,$(PKG)),-race -shuffle=on -p $(TEST_PACKAGES) -timeout $(TEST_TIMEOUT))
+	CGO_ENABLED=1 $(call go-test,$(patsubst ./...,./test/... ./...,$(PKG)),-race -shuffle=on -timeout $(TEST_TIMEOUT))
 
 crash: ## kill the services at every point of an order's lives (a quarter of an hour; "make test" takes a part of the points)
 	$(GO) test ./test/crash -count 1 -timeout 60m -every 1 -v

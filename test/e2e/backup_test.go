@@ -15,7 +15,6 @@ import (
 // the user who may; it is brought back on another one by the user who may, and the services go on
 // there. What was under way ends, and nobody pays twice.
 func TestABackupIsBroughtBackBetweenServersWithAccounts(t *testing.T) {
-	t.Parallel()
 	g := guard(t)
 	g.stocked(t, "beans-1kg", 100_000)
 	key, err := nats.NkeyOptionFromSeed(g.key("operator"))

@@ -49,7 +49,6 @@ func connect(t *testing.T, s *system) *nats.Conn {
 // is paid once and takes its goods out of stock once. Half of the orders have a
 // slow bank, so that kills meet calls to it that are under way.
 func TestKilledAtAnyMomentOrdersCompleteOnce(t *testing.T) {
-	t.Parallel()
 	const kills = 12
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -107,7 +106,6 @@ func slow(i int) bool { return i%2 == 1 }
 // Ctrl-C while orders are in flight is no crash: it ends cleanly, and what was
 // begun goes on at the next start.
 func TestInterruptedInFlightOrdersGoOn(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	s := up(t, "--data", dir)
 	s.stocked(t, "beans-1kg", 100)

@@ -12,7 +12,6 @@ import (
 // The disk of a NATS server is full: the service says that nothing can be stored and is not ready. When there is
 // room and the server was restarted it goes on by itself, and nothing that was acknowledged is lost.
 func TestAFullDiskIsSaidAndSurvived(t *testing.T) {
-	t.Parallel()
 	home := t.TempDir()
 	disk := filepath.Join(home, "nats")
 	if err := os.Mkdir(disk, 0o700); err != nil {

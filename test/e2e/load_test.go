@@ -39,7 +39,6 @@ const loadSKUs = 20
 //
 //	go test ./test/e2e -run TestOrdersUnderLoad -v -load-orders 1000
 func TestOrdersUnderLoad(t *testing.T) {
-	t.Parallel()
 	seed := *loadSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())

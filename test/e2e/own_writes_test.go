@@ -25,7 +25,6 @@ const lanes = 8
 //
 //	go test ./test/e2e -run TestWritersSeeTheirOwnWrites -v -pairs 10000
 func TestWritersSeeTheirOwnWrites(t *testing.T) {
-	t.Parallel()
 	s := up(t, "--ephemeral", "--log-level", "error")
 	nc := connect(t, s)
 	defer nc.Close()

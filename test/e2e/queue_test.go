@@ -37,7 +37,6 @@ func queueOrder(t *testing.T, js jetstream.JetStream, id string) {
 // Commands that were queued when the program is killed, wherever they were, are
 // carried out once, in their order, when it runs again.
 func TestKilledWhileCommandsAreQueuedTheyHappenOnce(t *testing.T) {
-	t.Parallel()
 	const orders, kills = 12, 2
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -104,7 +103,6 @@ func (s *system) queueUntil(t *testing.T, parked int) (status queueStatus) {
 
 // An operator at the shell sees why a queued command was not carried out, and decides.
 func TestTheShellDecidesAboutParkedCommands(t *testing.T) {
-	t.Parallel()
 	s := up(t, "--ephemeral")
 	must := func(says string, args ...string) {
 		t.Helper()

@@ -18,7 +18,6 @@ var rewrite = flag.Bool("rewrite", false, "write the real output of README's com
 // run (ids, times, sequences, order) is not compared, and "…" stands for more. Commands that show something are repeated until they show it, because
 // fulfilment takes a moment.
 func TestREADMEIsTrue(t *testing.T) {
-	t.Parallel()
 	path := filepath.Join(root(), "README.md")
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -142,7 +141,6 @@ func varying() []variation {
 }
 
 func TestVaryingPartsAreNotCompared(t *testing.T) {
-	t.Parallel()
 	if !same([]string{"a 1 2026-11-23T03:54:25Z", "…", "end"}, []string{"a  22 2027-01-01T00:00:00Z", "x", "y", "end"}) {
 		t.Error("numbers, times and … are compared")
 	}

@@ -12,7 +12,6 @@ import (
 // works, one that is silent after the refund, and one that refuses; the provider's
 // own ledger says the same as the orders.
 func TestRefunds(t *testing.T) {
-	t.Parallel()
 	s := up(t, "--ephemeral")
 	s.stocked(t, "beans", 40)
 	shell := func(args ...string) {
@@ -89,7 +88,6 @@ func until(t *testing.T, what string, condition func() bool) {
 
 // Money that moved at the provider without us is found, and named.
 func TestThePaymentsAreReconciledAtTheShell(t *testing.T) {
-	t.Parallel()
 	s := up(t, "--ephemeral")
 	if r := s.tool(t, "orderflow", "payment", "reconcile"); r.status != 0 || !strings.Contains(r.stdout, "payments at the provider: 0, compared at ") || !strings.Contains(r.stdout, "none differs") {
 		t.Errorf("of nothing: %+v", r)

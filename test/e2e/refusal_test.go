@@ -9,7 +9,6 @@ import (
 // Everything that can be wrong with a command, one by one: an error with a code
 // and a sentence, no event, and the next command works.
 func TestBadInput(t *testing.T) {
-	t.Parallel()
 	s := up(t, "--ephemeral")
 	s.stocked(t, "beans-1kg", 40)
 	s.must(t, "cmd.order.o-1.create", `{"customer_id":"c-1","currency":"EUR"}`)

@@ -253,7 +253,6 @@ func (d *door) operations(visit func(method, path string, o *openapi3.Operation)
 // Every endpoint as every role, in front of the real services: what comes of it is
 // in the docs. What is answered is as the API describes it.
 func TestRoles(t *testing.T) {
-	t.Parallel()
 	d := openDoor(t)
 	var b strings.Builder
 	b.WriteString("\n| |")

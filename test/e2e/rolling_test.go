@@ -21,7 +21,6 @@ import (
 // the program of another version. Every command is answered, if need be when it is sent again; every
 // order completes and is paid once.
 func TestServicesAreReplacedOneByOne(t *testing.T) {
-	t.Parallel()
 	const next = "v9.9.9-next"
 	if err := program.Build(t.Context(), bin, program.Orderflow().Raced().Released("orderflow-next", next)); err != nil {
 		t.Fatal(err)

@@ -17,7 +17,6 @@ const soon = `{"policies":[{"version":2,
 // one is undone by an operator, and the others are retried together and complete; the provider's
 // own ledger has taken the money of those two alone.
 func TestOperatorsDecideAboutOrdersThatAskForAttention(t *testing.T) {
-	t.Parallel()
 	file := filepath.Join(t.TempDir(), "policies.json")
 	if err := os.WriteFile(file, []byte(soon), 0o600); err != nil {
 		t.Fatal(err)

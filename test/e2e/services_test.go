@@ -17,7 +17,6 @@ import (
 // Every service as a process of its own against a nats-server of its own: an
 // order completes, and the payment provider's ledger has it once.
 func TestServicesRunOnTheirOwn(t *testing.T) {
-	t.Parallel()
 	home := t.TempDir()
 	server := begin(t, home, "nats-server", "-c", config(t, home))
 	s := &system{home: home, nats: server.listens(t)}

@@ -10,7 +10,6 @@ import (
 
 // The session that README begins with, sent by the real nats CLI.
 func TestSessionWithTheNATSCLI(t *testing.T) {
-	t.Parallel()
 	if r := (&system{home: t.TempDir()}).tool(t, "nats", "--version"); strings.TrimSpace(r.stdout+r.stderr) != "v0.5.1" {
 		t.Errorf("the nats CLI is %s%s, want v0.5.1", r.stdout, r.stderr)
 	}
@@ -72,7 +71,6 @@ func TestSessionWithTheNATSCLI(t *testing.T) {
 // Ids that a subject cannot carry as they are, through the command line and the
 // gateway; both see the same order.
 func TestEveryIDWorksInTheShellAndOverHTTP(t *testing.T) {
-	t.Parallel()
 	s := up(t, "--ephemeral")
 	shell := func(args ...string) string {
 		t.Helper()

@@ -14,7 +14,6 @@ import (
 // What the command line shows of the whole: orders, events as they come, how
 // far every service is, and a refund of goods.
 func TestTheShellShowsTheSystem(t *testing.T) {
-	t.Parallel()
 	s := up(t, "--ephemeral")
 	s.stocked(t, "beans-1kg", 40)
 	tail := s.tail(t, "--category", "order")

@@ -25,7 +25,6 @@ var state = filepath.Join("testdata", "state.tar.gz")
 // are not built again, unfinished ones end although their deadlines may have passed long ago, and nothing is
 // found wrong.
 func TestTheStateOfAnEarlierReleaseGoesOn(t *testing.T) {
-	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	if *writeState {
 		writtenState(t)
