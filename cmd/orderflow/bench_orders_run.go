@@ -67,9 +67,13 @@ func (b ordersBench) system(ctx context.Context, replicas, done int) (levels []o
 	}
 	defer store.Close()
 	m := &market{servers: servers, services: services, seen: newSightings()}
+	from, err := store.Last(ctx)
+	if err != nil {
+		return nil, err
+	}
 	ctx, leave := context.WithCancel(ctx)
 	following := make(chan error, 1)
-	go func() { following <- m.seen.follow(ctx, store) }()
+	go func() { following <- m.seen.follow(ctx, store, from) }()
 	defer func() { leave(); err = errors.Join(err, <-following) }()
 	m.shop = demo{client: client{store.Conn()}, sku: "bench"}
 	if err := m.shop.open(ctx, loadStock, "bench"); err != nil {

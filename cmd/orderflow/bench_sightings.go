@@ -39,13 +39,9 @@ func (s *sightings) forget(order string) {
 	delete(s.orders, order)
 }
 
-// follow sees events as they are stored, until ctx ends. An order's events have its id for their correlation.
-func (s *sightings) follow(ctx context.Context, store *esjs.Store) error {
+// follow sees events as they are stored after from, until ctx ends. An order's events have its id for their correlation.
+func (s *sightings) follow(ctx context.Context, store *esjs.Store, from esjs.Position) error {
 	codec, err := esjs.NewCodecFrom(events.Types)
-	if err != nil {
-		return err
-	}
-	from, err := store.Last(ctx)
 	if err != nil {
 		return err
 	}

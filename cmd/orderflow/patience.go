@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
@@ -130,9 +131,11 @@ func tellWaiting(to io.Writer, what string) (stop func()) {
 // error, whatever f says.
 func whileAnswering(ctx context.Context, store *esjs.Store, patience time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	silent := silentError(eventStream, patience)
-	go func() {
+	var asking sync.WaitGroup
+	defer asking.Wait() // the store is the caller's, who closes it
+	defer cancel(nil)
+	asking.Go(func() {
 		for answered := time.Now(); ctx.Err() == nil; {
 			limited, end := context.WithDeadline(ctx, answered.Add(patience))
 			err := store.Check(limited)
@@ -151,7 +154,7 @@ func whileAnswering(ctx context.Context, store *esjs.Store, patience time.Durati
 			case <-ctx.Done():
 			}
 		}
-	}()
+	})
 	err := f(ctx)
 	if err != nil && errors.Is(context.Cause(ctx), silent) {
 		return silent

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"time"
 
@@ -82,6 +83,11 @@ func (s *shellFlags) restore(cmd *cobra.Command, nc *nats.Conn, m *jsm.Manager, 
 	if err != nil {
 		return err
 	}
+	spool, err := b.spool()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = spool.Close(); _ = os.Remove(spool.Name()) }()
 	cfg := esjs.Config{Replicas: max(1, events.Config.Replicas), MaxBytes: events.Config.MaxBytes}
 	if replicas > 0 {
 		cfg.Replicas = replicas
@@ -95,7 +101,7 @@ func (s *shellFlags) restore(cmd *cobra.Command, nc *nats.Conn, m *jsm.Manager, 
 	for _, p := range b.manifest.Parts {
 		if p.Stream == eventStream {
 			err = compare(ctx, nc, p, bar)
-		} else if err = b.compareKept(ctx, m, p, bar); err != nil {
+		} else if err = b.compareKept(ctx, m, p, spool, bar); err != nil {
 			err = fmt.Errorf("stream %s: %w", p.Stream, err)
 		}
 		if err != nil {

@@ -63,7 +63,12 @@ func TestWhatHasExpiredSinceIsNotMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := b.manifest.part("KV_" + payment.BucketReconciliation)
-	compared := func() error { return b.compareKept(t.Context(), m, p, &bar{out: io.Discard}) }
+	spool, err := b.spool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer spool.Close()
+	compared := func() error { return b.compareKept(t.Context(), m, p, spool, &bar{out: io.Discard}) }
 	if err := compared(); err != nil {
 		t.Fatal(err)
 	}

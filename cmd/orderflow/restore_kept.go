@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -20,10 +22,25 @@ import (
 // clockSkew is how much the clocks of this machine and of the servers may differ about what has ended.
 const clockSkew = time.Minute
 
+// spool makes the file for what is read back, one stream at a time: beside the backup, or among the machine's temporary
+// files where that directory cannot be written.
+func (b *backupReader) spool() (*os.File, error) {
+	const pattern = "orderflow-restore-*"
+	spool, err := os.CreateTemp(filepath.Dir(b.file.Name()), pattern)
+	if err == nil {
+		return spool, nil
+	}
+	spool, temporary := os.CreateTemp("", pattern)
+	if temporary == nil {
+		return spool, nil
+	}
+	return nil, usageError("what is restored is read back into a file, which cannot be made, beside the backup or elsewhere (TMPDIR says where): %w", errors.Join(err, temporary))
+}
+
 // compareKept takes a restored stream as a backup does, and compares it with the archive, message by message: sequence,
 // time, subject, headers and body. What may have ended by itself since the backup was taken may be missing, and what the
 // server has stored since, as fired timers are, is passed over.
-func (b *backupReader) compareKept(ctx context.Context, m *jsm.Manager, p piece, bar *bar) error {
+func (b *backupReader) compareKept(ctx context.Context, m *jsm.Manager, p piece, spool *os.File, bar *bar) error {
 	_, config, archive, err := b.stream(p.Stream)
 	if err != nil {
 		return err
@@ -32,11 +49,6 @@ func (b *backupReader) compareKept(ctx context.Context, m *jsm.Manager, p piece,
 	if err != nil {
 		return err
 	}
-	spool, err := os.CreateTemp("", "orderflow-restore-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = spool.Close(); _ = os.Remove(spool.Name()) }()
 	for try := 1; ; try++ {
 		if _, err := spool.Seek(0, io.SeekStart); err != nil {
 			return err

@@ -187,7 +187,7 @@ func restoreUser() natsUser {
 			"$JS.API.STREAM.INFO."+stream, "$JS.API.STREAM.RESTORE."+stream, "$JS.SNAPSHOT.RESTORE."+stream+".>", "$JS.API.STREAM.DELETE."+stream,
 			"$JS.API.STREAM.CREATE."+stream, "$JS.API.STREAM.UPDATE."+stream)
 	}
-	u.publish = append(u.publish, "$JS.API.STREAM.INFO."+notedStream, "$JS.API.STREAM.CREATE."+notedStream)
+	u.publish = append(u.publish, "$JS.API.STREAM.INFO."+notedStream, "$JS.API.STREAM.CREATE."+notedStream, "$JS.API.STREAM.UPDATE."+notedStream)
 	for _, stream := range backupStreams() { // what was brought back is taken again, and compared
 		if stream != eventStream {
 			u.publish = append(u.publish, "$JS.API.STREAM.SNAPSHOT."+stream, "$JS.SNAPSHOT.ACK."+stream+".>")
