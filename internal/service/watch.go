@@ -2,6 +2,8 @@ package service
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -50,13 +52,15 @@ func (e *Env) Watch(ctx context.Context, what string, check func(context.Context
 			told = ""
 		case wrong.IsZero():
 			wrong = asked
+			if errors.Is(err, nats.ErrDisconnected) { // a moment ago, however long the question had waited
+				wrong = time.Now()
+			}
 			fallthrough
 		default:
 			if told == "" && time.Since(wrong) < watchGrace {
 				break
 			}
-			metric.Set(0)
-			e.Health.Set(what, err)
+			e.Lack(what, err)
 			if told != err.Error() {
 				e.Log.Error().Err(err).Msg("the " + what + " cannot be used; it is asked again")
 			}
@@ -70,23 +74,35 @@ func (e *Env) Watch(ctx context.Context, what string, check func(context.Context
 	}
 }
 
+// Lack tells, as [Env.Watch] does, that what the service needs is not there. It is for what cannot be watched yet,
+// because the service does not have it; Watch takes it back.
+func (e *Env) Lack(what string, err error) {
+	e.Metrics.dependencies.WithLabelValues(e.Name, what).Set(0)
+	e.Health.Set(what, err)
+}
+
 // WatchStore watches the event store ([Env.Watch]): whether its leader answers, and its stream is configured as it must be.
 // It does not write: that nothing can be stored is told by leases that are not renewed.
 func (e *Env) WatchStore(ctx context.Context) error { return e.Watch(ctx, "event store", e.CheckStore) }
 
-// CheckStore asks once ([esjs.Store.Check]). A connection that is lost meanwhile ends it: whether it comes back at once is for the next one to see.
+// CheckStore asks once ([esjs.Store.Check]). A connection that is lost meanwhile ends it with [nats.ErrDisconnected]: whether it comes back at once
+// is for the next one to see.
 func (e *Env) CheckStore(ctx context.Context) error {
 	nc := e.Store.Conn()
 	lost := nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	defer nc.RemoveStatusListener(lost)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	go func() {
 		select {
 		case <-lost:
-			cancel()
+			cancel(nats.ErrDisconnected)
 		case <-ctx.Done():
 		}
 	}()
-	return e.Store.Check(ctx)
+	err := e.Store.Check(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), nats.ErrDisconnected) {
+		return fmt.Errorf("event store: %w", nats.ErrDisconnected)
+	}
+	return err
 }

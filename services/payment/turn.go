@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/nats-io/jsm.go"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
@@ -98,25 +99,29 @@ func (t *turn) renew(ctx context.Context) error {
 		}
 		var refused *jetstream.APIError
 		if errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
-			return t.renewed(ctx, id, err)
+			return t.renewed(id, err)
 		}
 		return err
 	})
 }
 
-// renewed is nil when the turn was renewed by an attempt whose answer was lost, and otherwise refused.
-func (t *turn) renewed(ctx context.Context, id string, refused error) error {
-	stream, err := t.js.Stream(ctx, "KV_"+BucketReconciliation)
+// renewed is nil when the turn was renewed by an attempt whose answer was lost, and otherwise refused. It asks
+// the leader: another replica may not have the renewal yet.
+func (t *turn) renewed(id string, refused error) error {
+	leader, err := jsm.New(t.js.Conn(), jsm.WithTimeout(t.lease/6))
 	if err != nil {
 		return err
 	}
-	stored, err := stream.GetLastMsgForSubject(ctx, turnSubject)
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
+	const notFound = 10037
+	stored, err := leader.ReadLastMessageForSubject("KV_"+BucketReconciliation, turnSubject)
+	if jsm.IsNatsError(err, notFound) {
 		return refused
-	case err != nil:
+	}
+	if err != nil {
 		return err
-	case stored.Header.Get(headerRenewal) != id:
+	}
+	header, err := nats.DecodeHeadersMsg(stored.Header)
+	if err != nil || header.Get(headerRenewal) != id {
 		return refused
 	}
 	t.revision = stored.Sequence

@@ -74,7 +74,7 @@ func (s *Service) openDatabase(ctx context.Context) (db *sql.DB, closeAll func()
 			}
 			return db, closeAll, err
 		}
-		s.env.Health.Set(databasePart, err)
+		s.env.Lack(databasePart, err)
 		if told != err.Error() {
 			s.env.Log.Error().Err(err).Msg("the database does not answer; it is waited for")
 		}
