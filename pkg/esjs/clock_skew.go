@@ -12,8 +12,8 @@ type ClockSkew struct {
 	Within time.Duration // the difference is Ahead, more or less this: half of what the answer took
 }
 
-// ClockSkew asks the leader of the store's stream for its time and compares the process's clock with it. The errors are
-// those of [Store.Check] for a server that does not answer.
+// ClockSkew asks the leader of the store's stream, of several partitions the first one's, for its time, once, and compares the
+// process's clock with it. Its errors are ctx's, the connection's, and what the server says.
 func (s *Store) ClockSkew(ctx context.Context) (ClockSkew, error) {
 	asked := time.Now()
 	info, err := s.general.findStreamOnce(ctx, s.cfg.Stream)

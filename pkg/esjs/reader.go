@@ -44,7 +44,7 @@ func (r *reader) checkStart(ctx context.Context, after uint64) error {
 			return nil
 		}
 		if err == nil && time.Now().After(end) {
-			return &CorruptError{Position: Position{sequence: after}, Reason: fmt.Sprintf(
+			return &CorruptError{Position: r.store.at(after), Reason: fmt.Sprintf(
 				"the position is beyond the end of the stream %s, %d: the stream was restored or replaced", r.src.stream, last)}
 		}
 		if err != nil && time.Now().After(end) && isRefusal(err) {
@@ -267,7 +267,7 @@ func (r *reader) fill(ctx context.Context, sequence uint64) error {
 				continue
 			}
 			r.final = true
-			return &CorruptError{Position: Position{sequence: r.next}, Reason: "a commit is missing in the stream " + r.src.stream}
+			return &CorruptError{Position: r.store.at(r.next), Reason: "a commit is missing in the stream " + r.src.stream}
 		}
 		if err != nil {
 			return err

@@ -64,7 +64,7 @@ func DropParked(ctx context.Context, store *Store, bucketName, subscription, key
 			return false, fmt.Errorf("%w: the key %q of subscription %s is parked no more: it was released and goes on", ErrNotFound, key, subscription)
 		case len(e.Sequences) == 0:
 			return false, fmt.Errorf("%w: of the key %q of subscription %s nothing that waits is listed", ErrInvalid, key, subscription)
-		case e.Sequences[0] != from.sequence:
+		case Position{sequence: e.Sequences[0]} != from:
 			return false, fmt.Errorf("%w: of the key %q of subscription %s the commit at %s waits first, not that at %s",
 				ErrInvalid, key, subscription, Position{sequence: e.Sequences[0]}, from)
 		}

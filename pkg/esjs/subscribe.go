@@ -186,6 +186,9 @@ func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) (*subscri
 	if err := store.checkPersonal(cfg.Codec.personal); err != nil {
 		return nil, fmt.Errorf("subscription %s: %w", cfg.Name, err)
 	}
+	if err := store.checkPosition(cfg.From); err != nil {
+		return nil, fmt.Errorf("subscription %s: %w", cfg.Name, err)
+	}
 	if _, err := store.querySubjects(cfg.Query); err != nil {
 		return nil, fmt.Errorf("subscription %s: %w", cfg.Name, err)
 	}

@@ -156,6 +156,9 @@ func threadsOutside(pid int, from, to int64) (bool, error) {
 		}
 		state := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))[0]
 		at, err := os.ReadFile(thread + "/syscall")
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return false, err
 		}
