@@ -87,7 +87,7 @@ func newCluster(t *testing.T) *cluster {
 		"--service-account-signing-key-file", filepath.Join(c.dir, "accounts.key"))
 	c.kubeconfig(t, "admin")
 	until(t, "the API server is ready", func() bool { _, err := c.try("kubectl get --raw /readyz"); return err == nil })
-	definitions, err := schema.Definitions()
+	definitions, err := schema.Definitions(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

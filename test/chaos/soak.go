@@ -62,7 +62,7 @@ func (r *run) endure(ctx context.Context, s *shop, agg esjs.Aggregate[register, 
 				return err
 			}
 		}
-		if err := r.rest(ctx, s, m); err != nil {
+		if err := r.rest(ctx, m); err != nil {
 			return err
 		}
 		if err := m.measure(ctx, cycle); err != nil {
@@ -123,7 +123,7 @@ func (r *run) restarts(ctx context.Context, cycle int, s *shop) error {
 }
 
 // rest waits until nobody has anything to do, and then a while.
-func (r *run) rest(ctx context.Context, s *shop, m *meter) error {
+func (r *run) rest(ctx context.Context, m *meter) error {
 	for deadline := time.Now().Add(settlesWithin); ; {
 		left, err := m.orders.unsettled(ctx)
 		if err != nil {

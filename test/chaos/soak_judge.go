@@ -123,7 +123,7 @@ func readRests(file string) (rests []flat.Rest, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		var r flat.Rest

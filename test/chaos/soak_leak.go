@@ -23,9 +23,9 @@ func (l *leaks) more(ctx context.Context, r *run, s *shop) error {
 	if _, err := js.CreateConsumer(ctx, "EVENTS", jetstream.ConsumerConfig{InactiveThreshold: r.time * 10}); err != nil {
 		return err
 	}
-	stream, err := s.live(ctx)
+	stream, err := s.live(ctx) //nolint:bodyclose // it is left open on purpose, until close
 	if err == nil {
-		l.streams = append(l.streams, stream)
+		l.streams = append(l.streams, stream)                   //nolint:bodyclose // close does it
 		go func() { _, _ = io.Copy(io.Discard, stream.Body) }() // it ends with the stream
 	}
 	return err

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -15,9 +16,9 @@ var others = map[string]string{
 }
 
 // Definitions downloads the CustomResourceDefinitions of what others' resources the overlays have, and returns the files.
-func Definitions() (files []string, err error) {
+func Definitions(ctx context.Context) (files []string, err error) {
 	for module, pattern := range others {
-		cmd := exec.Command("go", "mod", "download", "-json", module)
+		cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
 		cmd.Dir = os.TempDir() // in no module, whose versions would count
 		out, err := cmd.Output()
 		if err != nil {

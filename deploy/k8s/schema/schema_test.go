@@ -108,7 +108,7 @@ func newServer(t *testing.T) *server {
 		pods:   pods,
 		custom: map[schema.GroupVersionKind]crvalidation.SchemaValidator{},
 	}
-	files, err := Definitions()
+	files, err := Definitions(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
