@@ -161,12 +161,13 @@ func (h *CommandHandler[S, C, E]) consumed(ctx context.Context, id StreamID, kno
 	if seen := known.inputs.consumed(input); seen != inputPerhaps {
 		return seen == inputConsumed, nil
 	}
-	tail, err := h.store.of(id).leaderTailFrom(ctx, id, known.revision.sequence)
+	part := h.store.of(id)
+	tail, err := part.leaderTailFrom(ctx, id, known.revision.sequence)
 	if err != nil {
 		return false, err
 	}
 	found := false
-	err = h.store.of(id).backward(ctx, tail, known.revision.version, 1, func(r Record) bool {
+	err = part.backward(ctx, tail, known.revision.version, 1, func(r Record) bool {
 		found = r.Metadata.Input.ID == input.ID
 		return !found && !input.Position.Covers(r.Position)
 	})

@@ -115,11 +115,12 @@ func (h *CommandHandler[S, C, E]) load(ctx context.Context, id StreamID) (*folde
 // between. A replica that is behind what this process has seen is passed over
 // for the leader.
 func (h *CommandHandler[S, C, E]) loadCold(ctx context.Context, id StreamID, info *LoadInfo) (*folded[S], error) {
-	tail, snapshot, err := h.read(ctx, id)
+	part := h.store.of(id)
+	tail, snapshot, err := h.read(ctx, part, id)
 	if err != nil && (permanent(err) || ctx.Err() != nil) {
 		return nil, err
 	}
-	seen := h.store.of(id).lastSeen(id)
+	seen := part.lastSeen(id)
 	if snapshot != nil && snapshot.sealed != nil {
 		snapshot = h.snapshots.open(ctx, id, snapshot)
 	}
@@ -128,24 +129,24 @@ func (h *CommandHandler[S, C, E]) loadCold(ctx context.Context, id StreamID, inf
 		seen = max(seen, snapshot.revision.sequence)
 	}
 	if err != nil || tail.Position.sequence < seen {
-		if tail, err = h.store.of(id).leaderTailFrom(ctx, id, seen); err != nil {
+		if tail, err = part.leaderTailFrom(ctx, id, seen); err != nil {
 			return nil, err
 		}
 	}
-	h.store.of(id).sawSequence(id, tail.Position.sequence)
+	part.sawSequence(id, tail.Position.sequence)
 	return h.catchUp(ctx, id, snapshot, tail, info)
 }
 
 // read asks for the last commit and the snapshot at the same time. A snapshot
 // that cannot be read or used is nil: it only costs time.
-func (h *CommandHandler[S, C, E]) read(ctx context.Context, id StreamID) (tail Commit, snapshot *folded[S], err error) {
-	c, err := h.store.of(id).reader().begin()
+func (h *CommandHandler[S, C, E]) read(ctx context.Context, part *Store, id StreamID) (tail Commit, snapshot *folded[S], err error) {
+	c, err := part.reader().begin()
 	if err != nil {
 		return Commit{}, nil, err
 	}
 	defer c.end()
 	const tailTag, snapshotTag = 0, 1
-	if err := c.send(ctx, h.store.of(id).lastRequest(id), tailTag); err != nil {
+	if err := c.send(ctx, part.lastRequest(id), tailTag); err != nil {
 		return Commit{}, nil, err
 	}
 	waiting := 1
@@ -164,7 +165,7 @@ func (h *CommandHandler[S, C, E]) read(ctx context.Context, id StreamID) (tail C
 		case tag == snapshotTag && answerErr == nil:
 			snapshot = h.snapshots.decode(id, msg)
 		case tag == tailTag && answerErr == nil:
-			tail, err = h.store.of(id).tailFrom(id, msg)
+			tail, err = part.tailFrom(id, msg)
 		case tag == tailTag:
 			err = answerErr
 		}
@@ -244,8 +245,9 @@ func (h *CommandHandler[S, C, E]) refreshFrom(ctx context.Context, id StreamID, 
 
 func (h *CommandHandler[S, C, E]) fromLeader(ctx context.Context, id StreamID, known *folded[S], info *LoadInfo) (*folded[S], error) {
 	// Asked before the leader is: what is stored meanwhile is not missing there.
-	seen := max(known.revision.sequence, h.store.of(id).lastSeen(id))
-	tail, err := h.store.of(id).leaderTailFrom(ctx, id, seen)
+	part := h.store.of(id)
+	seen := max(known.revision.sequence, part.lastSeen(id))
+	tail, err := part.leaderTailFrom(ctx, id, seen)
 	if err != nil {
 		return nil, err
 	}

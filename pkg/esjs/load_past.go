@@ -8,7 +8,8 @@ import (
 // loadPast folds the aggregate up to a version or a moment. Event times never
 // decrease within an aggregate, so both cut the history in two.
 func (h *CommandHandler[S, C, E]) loadPast(ctx context.Context, id StreamID, o loadOptions, info *LoadInfo) (*folded[S], error) {
-	tail, err := h.store.of(id).tail(ctx, id, o.version)
+	part := h.store.of(id)
+	tail, err := part.tail(ctx, id, o.version)
 	if err != nil {
 		return nil, err
 	}
@@ -16,7 +17,7 @@ func (h *CommandHandler[S, C, E]) loadPast(ctx context.Context, id StreamID, o l
 	if tail.revision.version == 0 {
 		return h.atVersion(id, &f, o.version)
 	}
-	commits, err := h.store.of(id).history(ctx, tail, 0, "")
+	commits, err := part.history(ctx, tail, 0, "")
 	if err != nil {
 		return nil, err
 	}
