@@ -170,9 +170,6 @@ func (s *shellFlags) answers(cmd *cobra.Command, nc *nats.Conn, m *jsm.Manager) 
 	defer cancel()
 	defer tellWaiting(cmd.ErrOrStderr(), waitingForStore)()
 	_, err := loadStream(limited, m, eventStream)
-	if err == nil {
-		err = awaitLeader(limited, nc)
-	}
 	const noJetStream, notForAccount = 10076, 10039
 	switch {
 	case err == nil, jsm.IsNatsError(err, noStream):

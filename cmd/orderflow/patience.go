@@ -11,7 +11,6 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/nats-io/jsm.go"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 )
@@ -24,8 +23,6 @@ const (
 	waitingAfter = 3 * time.Second
 	// askedAgain is how long after an answer the store is asked whether it still answers.
 	askedAgain = time.Second
-	// leaderAnswers bounds one question for the leader.
-	leaderAnswers = 5 * time.Second
 )
 
 // addPatience adds --timeout to a command that takes as long as it takes, while the store answers.
@@ -60,54 +57,10 @@ func openStore(ctx context.Context, dial esjs.Dial, cfg esjs.Config, patience ti
 	defer cancel()
 	defer tellWaiting(tell, waitingForStore)()
 	store, err := esjs.Open(limited, dial, cfg)
-	if err == nil {
-		if err = awaitLeader(limited, store.Conn()); err == nil {
-			return store, nil
-		}
-		store.Close()
-	}
-	if errors.Is(limited.Err(), context.DeadlineExceeded) {
+	if err != nil && errors.Is(limited.Err(), context.DeadlineExceeded) {
 		return nil, silentError(eventStream, patience)
 	}
-	return nil, err
-}
-
-// errNoLeader is said of a stream by a server that is left of its cluster: it tells of the stream, and nobody reads or writes it.
-var errNoLeader = errors.New("the stream " + eventStream + " has no leader")
-
-// wantLeader asks once whether the event stream has a leader; silence says that it has none, too.
-func wantLeader(ctx context.Context, nc *nats.Conn) error {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
-	attempt, cancel := context.WithTimeout(ctx, leaderAnswers)
-	defer cancel()
-	stream, err := js.Stream(attempt, eventStream)
-	if err != nil {
-		if attempt.Err() != nil && ctx.Err() == nil {
-			return errNoLeader
-		}
-		return err
-	}
-	if cluster := stream.CachedInfo().Cluster; cluster != nil && cluster.Leader == "" {
-		return errNoLeader
-	}
-	return nil
-}
-
-// awaitLeader waits until the event stream has a leader, or ctx ends.
-func awaitLeader(ctx context.Context, nc *nats.Conn) error {
-	for {
-		if err := wantLeader(ctx, nc); !errors.Is(err, errNoLeader) {
-			return err
-		}
-		select {
-		case <-time.After(askedAgain):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return store, err
 }
 
 // waitingForStore is what somebody waits for whose store does not answer.
@@ -139,9 +92,6 @@ func whileAnswering(ctx context.Context, store *esjs.Store, patience time.Durati
 		for answered := time.Now(); ctx.Err() == nil; {
 			limited, end := context.WithDeadline(ctx, answered.Add(patience))
 			err := store.Check(limited)
-			if err == nil {
-				err = wantLeader(limited, store.Conn())
-			}
 			end()
 			switch {
 			case err == nil:

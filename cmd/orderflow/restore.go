@@ -159,7 +159,13 @@ const noStream = 10059
 // loadStream looks a stream up.
 func loadStream(ctx context.Context, m *jsm.Manager, name string) (stream *jsm.Stream, err error) {
 	err = service.Answered(ctx, func(context.Context) error { // of which each try ends after "managing"
-		stream, err = m.LoadStream(name)
+		if stream, err = m.LoadStream(name); err != nil {
+			return err
+		}
+		info, err := stream.LatestInformation()
+		if err == nil && info.Cluster != nil && info.Cluster.Leader == "" { // says a server that is left of its cluster
+			return fmt.Errorf("the stream %s has no leader: %w", name, nats.ErrTimeout)
+		}
 		return err
 	})
 	return stream, err

@@ -12,7 +12,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// findStream asks what a stream is, until there is an answer or ctx ends.
+// errNoLeader is said of a stream by a server that is left of its cluster: it tells what the stream is, and nobody
+// can read or write it.
+var errNoLeader = errors.New("it has no leader")
+
+// findStream asks what a stream is, until there is an answer of a stream that has a leader, or ctx ends.
 // Errors: [ErrNoJetStream]; jetstream.ErrStreamNotFound and what else the server
 // refuses; jetstream.ErrInvalidStreamName; what the connection says, and ctx's.
 func (r *requester) findStream(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
@@ -26,6 +30,9 @@ func (r *requester) findStream(ctx context.Context, name string) (*jetstream.Str
 		}
 		if err != nil {
 			return nil, fmt.Errorf("esjs: look up stream %s: %w", name, err)
+		}
+		if found.Cluster != nil && found.Cluster.Leader == "" {
+			return nil, errNoLeader
 		}
 		return found, nil
 	})
