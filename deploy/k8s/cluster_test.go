@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/deploy/k8s/schema"
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 // patience bounds every wait: much longer than anything takes on a loaded machine.
@@ -69,9 +69,12 @@ func newCluster(t *testing.T) *cluster {
 	if err := os.CopyFS(filepath.Join(c.dir, "deploy"), os.DirFS(tree)); err != nil {
 		t.Fatal(err)
 	}
-	ports := freePorts(t, 3)
-	etcd, peers := "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[1]
-	c.server = "127.0.0.1:" + ports[2]
+	at, err := program.FreeAddresses(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	etcd, peers := "http://"+at[0], "http://"+at[1]
+	c.server = at[2]
 	c.start(t, "etcd", "--data-dir", t.TempDir(), "--unsafe-no-fsync", "--listen-client-urls", etcd, "--advertise-client-urls", etcd,
 		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default="+peers)
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -80,13 +83,13 @@ func newCluster(t *testing.T) *cluster {
 	}
 	c.write(t, "accounts.key", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
 	c.write(t, "tokens.csv", "admin,admin,1,system:masters\n")
-	c.start(t, "kube-apiserver", "--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1", "--secure-port", ports[2],
+	c.start(t, "kube-apiserver", "--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1", "--secure-port", program.Port(c.server),
 		"--endpoint-reconciler-type", "none", "--cert-dir", c.dir, // where it puts the certificate that it makes
 		"--authorization-mode", "Node,RBAC", "--token-auth-file", filepath.Join(c.dir, "tokens.csv"), "--service-cluster-ip-range", "10.96.0.0/16",
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", filepath.Join(c.dir, "accounts.key"),
 		"--service-account-signing-key-file", filepath.Join(c.dir, "accounts.key"))
 	c.kubeconfig(t, "admin")
-	until(t, "the API server is ready", func() bool { _, err := c.try("kubectl get --raw /readyz"); return err == nil })
+	program.Until(t, patience, "the API server is ready", func() bool { _, err := c.try("kubectl get --raw /readyz"); return err == nil })
 	definitions, err := schema.Definitions(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -135,29 +138,6 @@ func (c *cluster) start(t *testing.T, program string, args ...string) {
 			t.Logf("%s: …%s", program, text[max(0, len(text)-3000):])
 		}
 	})
-}
-
-func freePorts(t *testing.T, n int) (ports []string) {
-	t.Helper()
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		ports = append(ports, fmt.Sprint(ln.Addr().(*net.TCPAddr).Port))
-	}
-	return ports
-}
-
-// until waits for what nothing announces.
-func until(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); <-time.After(200 * time.Millisecond) { // it is asked again
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s", what, patience)
-		}
-	}
 }
 
 // command is a line for a shell in dir, as an administrator who has kubectl, kustomize and orderflow.

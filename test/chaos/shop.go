@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/test/chaos/rig"
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 const skus = 10
@@ -42,8 +42,8 @@ type shop struct {
 }
 
 // openShop provisions and starts the services and the partners.
-func openShop(ctx context.Context, r *recorder, program, dir, url string) (*shop, error) {
-	s := &shop{every: 400 * time.Millisecond, program: program, dir: dir, url: url, r: r, services: map[string]*rig.Process{}, web: map[string]string{}}
+func openShop(ctx context.Context, r *recorder, orderflow, dir, url string) (*shop, error) {
+	s := &shop{every: 400 * time.Millisecond, program: orderflow, dir: dir, url: url, r: r, services: map[string]*rig.Process{}, web: map[string]string{}}
 	if out, err := s.tool(ctx, "provision", "--nats-url", url, "--replicas", "3"); err != nil {
 		return nil, fmt.Errorf("provision: %w: %s", err, out)
 	}
@@ -55,7 +55,7 @@ func openShop(ctx context.Context, r *recorder, program, dir, url string) (*shop
 	if err != nil {
 		return nil, err
 	}
-	at, err := freeAddresses(3 + len(serviceNames) + 1)
+	at, err := program.FreeAddresses(3 + len(serviceNames) + 1)
 	if err != nil {
 		return nil, err
 	}
@@ -78,26 +78,13 @@ func openShop(ctx context.Context, r *recorder, program, dir, url string) (*shop
 	for i, name := range slices.Sorted(maps.Keys(args)) {
 		web := at[3+i]
 		s.web[name] = "http://" + web
-		s.services[name] = rig.NewProcess(name, filepath.Join(dir, name+".log"), append([]string{program}, append(args[name], "--http", web)...)...)
+		s.services[name] = rig.NewProcess(name, filepath.Join(dir, name+".log"), append([]string{orderflow}, append(args[name], "--http", web)...)...)
 		if err := s.services[name].Start(); err != nil {
 			s.stop()
 			return nil, err
 		}
 	}
 	return s, nil
-}
-
-// freeAddresses finds some that nobody listens on.
-func freeAddresses(n int) (found []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		found = append(found, l.Addr().String())
-	}
-	return found, nil
 }
 
 // tool runs a command of the program and returns what it prints.

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 // Prometheus finds every process, and evaluates every rule; in a system that is well no alert fires. Grafana and the
@@ -20,7 +22,7 @@ func TestPrometheusSeesEverything(t *testing.T) {
 	s.stocked(t)
 	s.place(t, "o-1")
 	s.completed(t, "o-1")
-	until(t, "Prometheus asks nine processes, and all answer", func() bool {
+	program.Until(t, patience, "Prometheus asks nine processes, and all answer", func() bool {
 		var targets struct {
 			Active []struct {
 				Health string `json:"health"`
@@ -35,7 +37,7 @@ func TestPrometheusSeesEverything(t *testing.T) {
 		}
 		return up == 9 && len(targets.Active) == 9
 	})
-	until(t, "all rules are evaluated, and no alert fires", func() bool {
+	program.Until(t, patience, "all rules are evaluated, and no alert fires", func() bool {
 		var rules struct {
 			Groups []struct {
 				Rules []struct {
@@ -66,7 +68,7 @@ func TestPrometheusSeesEverything(t *testing.T) {
 		`max(jetstream_stream_last_sequence{stream="EVENTS"}) - max(jetstream_stream_messages{stream="EVENTS"})`: "0",
 		`count(count by (version) (projection_lag_seconds{state="live"}))`:                                       "8",
 	} {
-		until(t, expr, func() bool {
+		program.Until(t, patience, expr, func() bool {
 			var answer struct {
 				Result []struct {
 					Value [2]any `json:"value"`
@@ -109,10 +111,10 @@ func TestViewsInPostgreSQLUnderLoad(t *testing.T) {
 		}
 		return len(page.Orders)
 	}
-	until(t, "orders of the load are completed", func() bool { return completed() >= 5 })
+	program.Until(t, patience, "orders of the load are completed", func() bool { return completed() >= 5 })
 	kill(t, s.containers(t)["postgres"])
 	before := completed()
-	until(t, fmt.Sprintf("more than the %d orders are completed after PostgreSQL died", before), func() bool { return completed() > before+3 })
+	program.Until(t, patience, fmt.Sprintf("more than the %d orders are completed after PostgreSQL died", before), func() bool { return completed() > before+3 })
 	s.compose(t, "stop", "load")
 	if out := s.compose(t, "exec", "-T", "postgres", "psql", "--username=orderflow", "--tuples-only", "--command=SELECT COUNT(*) > 0 FROM orders_v1"); strings.TrimSpace(out) != "t" {
 		t.Errorf("PostgreSQL has the orders: %s", out)

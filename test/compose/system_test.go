@@ -5,9 +5,7 @@ package compose
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 // patience bounds every wait: much longer than anything takes on a loaded machine.
@@ -43,9 +43,13 @@ func clonedOnly(t *testing.T, project string, services []string, args ...string)
 	s := &system{dir: t.TempDir(), project: project, args: args}
 	root := filepath.Join("..", "..")
 	shell(t, root, "git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "+s.dir)
-	ports := freePorts(t, 4)
-	s.http, s.partners, s.prometheus = "http://127.0.0.1:"+ports[1], "http://127.0.0.1:"+ports[2], "http://127.0.0.1:"+ports[3]
-	s.env = append(os.Environ(), "NATS_PORT="+ports[0], "HTTP_PORT="+ports[1], "PARTNERS_PORT="+ports[2], "PROMETHEUS_PORT="+ports[3], "COMPOSE_PROJECT_NAME="+project)
+	at, err := program.FreeAddresses(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.http, s.partners, s.prometheus = "http://"+at[1], "http://"+at[2], "http://"+at[3]
+	s.env = append(os.Environ(), "NATS_PORT="+program.Port(at[0]), "HTTP_PORT="+program.Port(at[1]), "PARTNERS_PORT="+program.Port(at[2]),
+		"PROMETHEUS_PORT="+program.Port(at[3]), "COMPOSE_PROJECT_NAME="+project)
 	if _, set := os.LookupEnv("DOCKER_BUILDKIT"); !set {
 		s.env = append(s.env, "DOCKER_BUILDKIT=0") // the builder that takes images from this machine alone
 	}
@@ -69,19 +73,6 @@ func shell(t *testing.T, dir, command string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, out)
 	}
-}
-
-func freePorts(t *testing.T, n int) (ports []string) {
-	t.Helper()
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		ports = append(ports, fmt.Sprint(ln.Addr().(*net.TCPAddr).Port))
-	}
-	return ports
 }
 
 // command is Compose as it is installed: v2, or docker-compose.
@@ -154,7 +145,7 @@ func (s *system) healthy(t *testing.T) {
 		if service == "load" { // which nobody waits for
 			continue
 		}
-		until(t, service+" is healthy", func() bool { return inspect(t, id).Health.Status == "healthy" })
+		program.Until(t, patience, service+" is healthy", func() bool { return inspect(t, id).Health.Status == "healthy" })
 	}
 }
 
@@ -166,17 +157,7 @@ func kill(t *testing.T, id string) {
 	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
 		t.Fatalf("kill -9 %d: %v (needs to be root on the machine of the Docker engine)", before, err)
 	}
-	until(t, "it runs again", func() bool { s := inspect(t, id); return s.Status == "running" && s.Pid != before })
-}
-
-// until waits for what nothing announces.
-func until(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); <-time.After(200 * time.Millisecond) { // it is asked again
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s", what, patience)
-		}
-	}
+	program.Until(t, patience, "it runs again", func() bool { s := inspect(t, id); return s.Status == "running" && s.Pid != before })
 }
 
 // ask sends a request and returns the answer's status and body; status 0 when there was none.
@@ -204,7 +185,7 @@ func ask(method, url, body string, header ...string) (int, []byte) {
 // answers, or the gateway says so.
 func (s *system) carryOut(t *testing.T, path, body string) {
 	t.Helper()
-	until(t, path, func() bool {
+	program.Until(t, patience, path, func() bool {
 		header := []string{"Content-Type", "application/json", "Idempotency-Key", path}
 		if !strings.HasSuffix(path, "/create") {
 			header = append(header, "If-Match", "*") // the tests are the only ones who write
@@ -233,7 +214,7 @@ func (s *system) place(t *testing.T, id string) {
 
 func (s *system) completed(t *testing.T, id string) {
 	t.Helper()
-	until(t, "order "+id+" is completed", func() bool {
+	program.Until(t, patience, "order "+id+" is completed", func() bool {
 		var o struct {
 			State string `json:"state"`
 		}

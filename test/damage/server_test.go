@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
+	"github.com/b144f99b/orderflow/test/program"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -35,7 +35,10 @@ type server struct {
 // start starts servers, a cluster where there are several, and waits until they are healthy.
 func start(t *testing.T, n int) (all []*server) {
 	t.Helper()
-	addresses := freeAddresses(t, 3*n)
+	addresses, err := program.FreeAddresses(3 * n) // a restarted server must be found where it was
+	if err != nil {
+		t.Fatal(err)
+	}
 	var routes []string
 	for i := range n {
 		routes = append(routes, fmt.Sprintf("%q", "nats://"+addresses[3*i+2]))
@@ -58,21 +61,6 @@ func start(t *testing.T, n int) (all []*server) {
 		s.healthy(t)
 	}
 	return all
-}
-
-// freeAddresses finds addresses of the loopback interface that nobody listens on: a
-// restarted server must be found where it was.
-func freeAddresses(t *testing.T, n int) (addresses []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses
 }
 
 func (s *server) run(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/b144f99b/orderflow/test/program"
 	"github.com/b144f99b/orderflow/test/truth"
 	"github.com/nats-io/nats.go"
 )
@@ -22,7 +23,7 @@ func TestABackupIsBroughtBackBetweenServersWithAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	customers := g.customers(t, 3, key, nats.CustomInboxPrefix("_INBOX.operator"))
-	until(t, "some orders are placed", func() bool { return len(customers.soFar()) >= 6 })
+	program.Until(t, patience, "some orders are placed", func() bool { return len(customers.soFar()) >= 6 })
 	shelf := filepath.Join(g.home, "backups")
 	if err := os.Mkdir(shelf, 0o700); err != nil {
 		t.Fatal(err)
@@ -63,7 +64,7 @@ func TestABackupIsBroughtBackBetweenServersWithAccounts(t *testing.T) {
 	var page struct {
 		Orders []order `json:"orders"`
 	}
-	until(t, "every order that was submitted has ended", func() bool {
+	program.Until(t, patience, "every order that was submitted has ended", func() bool {
 		decode(t, fresh.tool(t, "orderflow", "order", "list", "--limit", "200", "--json").stdout, &page)
 		for _, o := range page.Orders {
 			if o.State != "Draft" && o.State != "Completed" {

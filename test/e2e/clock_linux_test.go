@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/test/chaos/rig"
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 // A service's clock is a minute ahead, then behind: it says so, is not ready, and works; when the clock is right it is
@@ -34,7 +35,7 @@ func TestAClockThatIsAMinuteOff(t *testing.T) {
 		if err := rig.SetClock(service.cmd.Process.Pid, wrong); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "the service says that the clock is "+says, func() bool {
+		program.Until(t, patience, "the service says that the clock is "+says, func() bool {
 			r := s.tool(t, "orderflow", "healthcheck", "--http", health)
 			return r.status == 6 && strings.Contains(r.stderr, says)
 		})
@@ -42,7 +43,7 @@ func TestAClockThatIsAMinuteOff(t *testing.T) {
 		if err := rig.SetClock(service.cmd.Process.Pid, 0); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "the service is ready again", func() bool {
+		program.Until(t, patience, "the service is ready again", func() bool {
 			return s.tool(t, "orderflow", "healthcheck", "--http", health).status == 0
 		})
 	}

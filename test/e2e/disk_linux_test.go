@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 // The disk of a NATS server is full: the service says that nothing can be stored and is not ready. When there is
@@ -51,7 +53,7 @@ func TestAFullDiskIsSaidAndSurvived(t *testing.T) {
 	if err := file.Close(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the service says that it cannot store", func() bool {
+	program.Until(t, patience, "the service says that it cannot store", func() bool {
 		r := s.tool(t, "orderflow", "healthcheck", "--http", health)
 		return r.status == 6 && strings.Contains(r.stderr, "its lease was not renewed in time")
 	})
@@ -69,7 +71,7 @@ func TestAFullDiskIsSaidAndSurvived(t *testing.T) {
 	server.kill(t)
 	_, port, _ := strings.Cut(strings.TrimPrefix(s.nats, "nats://"), ":")
 	begin(t, home, "nats-server", "-c", conf, "-a", "127.0.0.1", "-p", port)
-	until(t, "the service is ready again", func() bool {
+	program.Until(t, patience, "the service is ready again", func() bool {
 		return s.tool(t, "orderflow", "healthcheck", "--http", health).status == 0
 	})
 	s.must(t, "cmd.order.o-1.set-shipping", `{"address_ref":"addr-1","country":"DE"}`)

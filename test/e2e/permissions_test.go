@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/b144f99b/orderflow/test/program"
 	"github.com/nats-io/nats.go"
 )
 
@@ -143,8 +144,8 @@ func (g *guarded) work(t *testing.T) {
 	}
 	await(t, func() order { return g.shown(t, "o-1") }, "Completed")
 	shell("order", "request-refund", "o-1", "--line", "l1=1", "--restock", "--reason", "one is broken")
-	until(t, "the money is back", func() bool { return g.shown(t, "o-1").Refunded == money{"24.90", "EUR"} })
-	until(t, "the goods are back", func() bool { return g.stock(t, "beans-1kg").Available == 39 })
+	program.Until(t, patience, "the money is back", func() bool { return g.shown(t, "o-1").Refunded == money{"24.90", "EUR"} })
+	program.Until(t, patience, "the goods are back", func() bool { return g.stock(t, "beans-1kg").Available == 39 })
 
 	// A queued command is carried out, and one that is refused is parked and dropped.
 	shell("order", "create", "o-2", "--customer", "c-1", "--currency", "EUR", "--queued")

@@ -5,7 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 // Customers get money back, in parts and with their goods, from a provider that
@@ -38,7 +39,7 @@ func TestRefunds(t *testing.T) {
 	}
 
 	refunded := map[string]string{"o-ok": "34.90", "o-timeout": "24.90"}
-	until(t, "both orders are refunded", func() bool {
+	program.Until(t, patience, "both orders are refunded", func() bool {
 		for id, amount := range refunded {
 			if s.shown(t, id).Refunded != (money{amount, "EUR"}) {
 				return false
@@ -46,10 +47,10 @@ func TestRefunds(t *testing.T) {
 		}
 		return true
 	})
-	until(t, "people are asked about the refusal", func() bool {
+	program.Until(t, patience, "people are asked about the refusal", func() bool {
 		return strings.Contains(s.tool(t, "orderflow", "order", "timeline", "o-refused").stdout, "refund_refused")
 	})
-	until(t, "the goods of both are back", func() bool {
+	program.Until(t, patience, "the goods of both are back", func() bool {
 		history := s.tool(t, "orderflow", "events", "history", "stock", "beans").stdout
 		return strings.Count(history, "StockReceived") == 3 && strings.Contains(history, `"on_hand_after":33`)
 	})
@@ -73,17 +74,6 @@ func TestRefunds(t *testing.T) {
 		t.Errorf("the refused refund is shown as %+v", o)
 	}
 	s.interrupt(t)
-}
-
-// until waits for what nothing announces.
-func until(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s", what, patience)
-		}
-		<-time.After(50 * time.Millisecond) // it is asked again
-	}
 }
 
 // Money that moved at the provider without us is found, and named.

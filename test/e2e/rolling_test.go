@@ -89,7 +89,7 @@ func TestServicesAreReplacedOneByOne(t *testing.T) {
 		if version := r.logged(t, "service starts", "version"); version != next {
 			t.Errorf("%s has version %s", r.service, version)
 		}
-		until(t, "orders go on being placed", func() bool { return len(customers.soFar()) > placed })
+		program.Until(t, patience, "orders go on being placed", func() bool { return len(customers.soFar()) > placed })
 	}
 	ids := customers.end(t)
 	store, err := esjs.Open(t.Context(), esjs.DialURL(s.nats), esjs.Config{})

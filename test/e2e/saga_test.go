@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 // soon asks people about a capture after a second.
@@ -48,7 +50,7 @@ func TestOperatorsDecideAboutOrdersThatAskForAttention(t *testing.T) {
 		decode(t, s.tool(t, "orderflow", "saga", "list", "--attention", "--json").stdout, &l)
 		return l
 	}
-	until(t, "all three ask for attention", func() bool { return len(attention().Sagas) == 3 })
+	program.Until(t, patience, "all three ask for attention", func() bool { return len(attention().Sagas) == 3 })
 	if first := attention().Sagas[0]; first.OrderID != "o-1" || first.State != "CAPTURE_UNKNOWN" || first.Attention != "no_answer" {
 		t.Errorf("the first is %+v", first)
 	}
@@ -96,7 +98,7 @@ func TestOperatorsDecideAboutOrdersThatAskForAttention(t *testing.T) {
 	for _, id := range []string{"o-1", "o-3"} {
 		await(t, func() order { return s.shown(t, id) }, "Completed")
 	}
-	until(t, "nothing asks any more", func() bool { return len(attention().Sagas) == 0 })
+	program.Until(t, patience, "nothing asks any more", func() bool { return len(attention().Sagas) == 0 })
 	if r := s.tool(t, "orderflow", all...); r.status != 0 || r.stdout != "there is nothing to retry\n" {
 		t.Errorf("once more: %+v", r)
 	}
@@ -104,7 +106,7 @@ func TestOperatorsDecideAboutOrdersThatAskForAttention(t *testing.T) {
 		!strings.Contains(shown, "undone for") || !strings.Contains(shown, "operator") {
 		t.Errorf("it is shown as\n%s", shown)
 	}
-	until(t, "the timeline tells who decided", func() bool {
+	program.Until(t, patience, "the timeline tells who decided", func() bool {
 		told := s.tool(t, "orderflow", "order", "timeline", "o-1").stdout
 		return strings.Contains(told, "decided to retry: the provider is back.")
 	})
@@ -134,7 +136,7 @@ func TestOperatorsDecideAboutOrdersThatAskForAttention(t *testing.T) {
 	if status := ask(t, "POST", s.partners+"/admin/payments/"+captured+"/disputed", "", &told); status/100 != 2 {
 		t.Fatalf("the dispute: %d %v", status, told)
 	}
-	until(t, "the claim asks for attention", func() bool { return len(attention().Sagas) == 1 })
+	program.Until(t, patience, "the claim asks for attention", func() bool { return len(attention().Sagas) == 1 })
 	late := attention().Sagas[0]
 	r = s.tool(t, "orderflow", "saga", "retry", "--all", "--reason", "again", "--json")
 	var results struct {
@@ -150,7 +152,7 @@ func TestOperatorsDecideAboutOrdersThatAskForAttention(t *testing.T) {
 	if r := s.tool(t, "orderflow", "saga", "resolve", late.OrderID, "--reason", "the customer is right", "--evidence", "mail of today"); r.status != 0 {
 		t.Errorf("the resolve: %+v", r)
 	}
-	until(t, "the claim asks no more", func() bool { return len(attention().Sagas) == 0 })
+	program.Until(t, patience, "the claim asks no more", func() bool { return len(attention().Sagas) == 0 })
 	s.interrupt(t)
 }
 

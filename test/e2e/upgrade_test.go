@@ -13,6 +13,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	orders "github.com/b144f99b/orderflow/services/order"
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 var writeState = flag.Bool("write-state", false, "write testdata/state.tar.gz with the present program: what the next ones must be able to go on with")
@@ -100,7 +101,7 @@ func writtenState(t *testing.T) {
 	for _, id := range []string{"unknown-1", "unknown-2", "unknown-3"} {
 		place(t, nc, id, "card-ok")
 		submit(t, s, id)
-		until(t, id+" waits for the provider", func() bool {
+		program.Until(t, patience, id+" waits for the provider", func() bool {
 			return strings.Contains(s.tool(t, "orderflow", "saga", "show", id).stdout, ": AUTH_UNKNOWN")
 		})
 	}
