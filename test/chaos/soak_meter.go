@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
@@ -64,8 +65,13 @@ func (m *meter) judge() error {
 	for _, wrong := range judgeRests(m.r.out, m.rests) {
 		m.r.r.object("%s", wrong)
 	}
-	fmt.Fprintf(m.r.out, "judge them again with -soak -check %s\n", m.file.Name())
+	fmt.Fprintf(m.r.out, "judge them again with -soak -check %s; the servers' heaps at each rest are in %s\n", m.file.Name(), m.heapFile("*", "*"))
 	return nil
+}
+
+// heapFile is where the heap that a server had at a rest is kept.
+func (m *meter) heapFile(server, rest string) string {
+	return fmt.Sprintf("%s-heap-%s-%s.pprof", strings.TrimSuffix(m.file.Name(), ".jsonl"), server, rest)
 }
 
 func (m *meter) close() {
@@ -138,6 +144,7 @@ func (m *meter) measure(ctx context.Context, cycle int) error {
 	for i := range rig.Size {
 		name := m.r.c.Name(i)
 		process(name, m.r.c.Process(i), func() (goRuntime, error) { return goProfiles(ctx, m.r.c.Profiles(i)) })
+		failed = errors.Join(failed, keepHeap(ctx, m.r.c.Profiles(i), m.heapFile(name, fmt.Sprintf("%02d", cycle+1))))
 		n, err := serverConnections(ctx, m.r.c.Monitor(i))
 		failed = errors.Join(failed, err)
 		add(name, connections, n)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 
@@ -68,6 +69,20 @@ func goProfiles(ctx context.Context, url string) (r goRuntime, err error) {
 	}
 	r.goroutines, err = numberAfter(ctx, url+"/goroutine?debug=1", "goroutine profile: total ")
 	return r, err
+}
+
+// keepHeap writes what holds a server's heap to a file, for "go tool pprof"; -base takes an earlier one.
+func keepHeap(ctx context.Context, url, file string) error {
+	body, err := get(ctx, url+"/heap?gc=1")
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	profile, err := io.ReadAll(body)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, profile, 0o600)
 }
 
 func numberAfter(ctx context.Context, url, prefix string) (float64, error) {
