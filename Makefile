@@ -16,6 +16,9 @@ BENCHTIME    ?= 1s
 BENCH_PACKAGES = $(if $(filter ./...,$(PKG)),$(shell grep -rl --include='*_test.go' '^func Benchmark' . | grep -v /jsonbench/ | xargs -n1 dirname | sort -u),$(PKG))
 PKG          ?= ./...
 ARGS         ?=
+# A program with the race detector sleeps for a second before it ends, for races that other threads have yet to report
+# (go.dev/doc/articles/race_detector). Tests run such programs a thousand times, and what they report is seen without.
+export GORACE ?= atexit_sleep_ms=0
 # RERUN=1 runs a test that failed once more, for CI alone: .ci/test says what is final all the same.
 RERUN        ?=
 # The tests of packages, with flags of "go test". Those that take longest begin first: alone at the end they would only wait.
