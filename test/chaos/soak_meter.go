@@ -127,8 +127,8 @@ func (m *meter) measure(ctx context.Context, cycle int) error {
 	total := map[string]float64{}
 	process := func(name string, p *rig.Process, of func() (goRuntime, error)) {
 		who := fmt.Sprintf("%s, process %d", name, p.PID())
-		usage, err := rig.UsageOf(p.PID())
-		at, wrong := of()
+		at, err := of() // which collects a server's heap
+		usage, wrong := rig.UsageOf(p.PID())
 		if err := errors.Join(err, wrong); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s cannot be measured: %w", who, err))
 			return

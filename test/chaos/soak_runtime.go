@@ -13,13 +13,18 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/b144f99b/orderflow/test/chaos/rig"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
 
 // goRuntime is what Go's runtime has in a process.
 type goRuntime struct{ heap, goroutines float64 }
+
+// givesBack is how long the runtime is given to return to the system what a collection has freed.
+const givesBack = 2 * time.Second
 
 func get(ctx context.Context, url string) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
@@ -62,13 +67,20 @@ func goMetrics(ctx context.Context, url string) (r goRuntime, err error) {
 	return r, nil
 }
 
-// goProfiles reads a server's profiles; the heap is collected first.
+// goProfiles reads a server's profiles. The heap is collected twice before: what a sync.Pool has outlives the first time, and the server
+// keeps the buffers of blocks that are read no more in such pools, 8 MB each when blocks are full. What
+// is resident then is what the server needs.
 func goProfiles(ctx context.Context, url string) (r goRuntime, err error) {
+	if _, err = numberAfter(ctx, url+"/heap?gc=1&debug=1", "# HeapAlloc = "); err != nil {
+		return r, err
+	}
 	if r.heap, err = numberAfter(ctx, url+"/heap?gc=1&debug=1", "# HeapAlloc = "); err != nil {
 		return r, err
 	}
-	r.goroutines, err = numberAfter(ctx, url+"/goroutine?debug=1", "goroutine profile: total ")
-	return r, err
+	if r.goroutines, err = numberAfter(ctx, url+"/goroutine?debug=1", "goroutine profile: total "); err != nil {
+		return r, err
+	}
+	return r, rig.Pause(ctx, givesBack)
 }
 
 // keepHeap writes what holds a server's heap to a file, for "go tool pprof"; -base takes an earlier one.
