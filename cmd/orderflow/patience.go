@@ -9,8 +9,6 @@ import (
 
 	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs"
-	"github.com/nats-io/jsm.go"
-	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 )
@@ -39,9 +37,8 @@ func silentError(stream string, patience time.Duration) error {
 // explainSilence says what it means when err is that nobody answered, unless err says it itself: nothing that is read can have
 // been half done.
 func explainSilence(err error) error {
-	const unavailable = 10008
 	var told *exitError
-	if err == nil || errors.As(err, &told) || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) && !jsm.IsNatsError(err, unavailable) {
+	if errors.As(err, &told) || !service.Unanswered(err) {
 		return err
 	}
 	return fail(service.ExitUnavailable, "%w: no server answers for it, which is so while a cluster elects a leader, or while more than half of the servers "+

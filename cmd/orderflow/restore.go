@@ -221,9 +221,8 @@ func (b *backupReader) bringBack(ctx context.Context, m *jsm.Manager, p piece, r
 // of its servers takes the stream and the one that is asked has not heard of it yet, or not
 // all of them are there, or nobody answers. A stream that is there is what another try has begun.
 func passes(err error, try int) bool {
-	const notEnoughPeers, unavailable, inUse = 10005, 10008, 10058
-	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) ||
-		jsm.IsNatsError(err, notEnoughPeers) || jsm.IsNatsError(err, unavailable) || try > 1 && jsm.IsNatsError(err, inUse)
+	const inUse = 10058
+	return service.Unanswered(err) || try > 1 && jsm.IsNatsError(err, inUse)
 }
 
 // send sends one stream to the server, and returns what that has made of it.

@@ -23,7 +23,7 @@ func Answered(ctx context.Context, ask func(context.Context) error) (err error) 
 	defer cancel()
 	_, _ = esjs.Answered(ctx, func(ctx context.Context) (struct{}, error) { // which says no more than the last attempt does
 		err = ask(ctx)
-		if isUnanswered(err) {
+		if Unanswered(err) {
 			return struct{}{}, nats.ErrNoResponders
 		}
 		return struct{}{}, err
@@ -31,9 +31,9 @@ func Answered(ctx context.Context, ask func(context.Context) error) (err error) 
 	return err
 }
 
-// isUnanswered tells that nobody has answered, or that the cluster was not ready to: it has lost a server, has just
+// Unanswered tells that nobody has answered, or that the cluster was not ready to: it has lost a server, has just
 // started, or elects.
-func isUnanswered(err error) bool {
+func Unanswered(err error) bool {
 	const noPeers, notAvailable = 10005, 10008
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
