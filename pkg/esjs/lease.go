@@ -70,6 +70,8 @@ type claim struct {
 	from         Position // where a subscription without an entry starts
 	previous     string   // the token of a lease that this instance lost
 	standby      func()   // called when another instance is found to have the lease; may be nil
+	// elsewhere is told what is stored while another instance has the lease; may be nil.
+	elsewhere func(leaseEntry)
 	// exclusive promises that a lease of owner is left by a process that has
 	// ended: nothing runs under it, and what that process sent and the server has yet to
 	// read is refused, because every write of the entry is guarded by its revision. It
@@ -135,6 +137,9 @@ func acquire(ctx context.Context, c claim) (*lease, context.Context, place, erro
 				if c.standby != nil {
 					c.standby()
 					c.standby = nil
+				}
+				if c.elsewhere != nil {
+					c.elsewhere(now.entry)
 				}
 				length := max(c.length, time.Duration(now.entry.Lease)*time.Millisecond)
 				patience.Reset(time.Until(now.at.Add(length)))

@@ -105,6 +105,7 @@ type parkedKey struct {
 type parking struct {
 	bucket       bucket
 	subscription string
+	most         int              // keys that are parked
 	count        func(n int)      // told when the number of keys changed
 	wake         func(key string) // told when a key was changed by another
 
@@ -210,7 +211,7 @@ func (p *parking) get(key string) parkedKey {
 func (p *parking) crowded() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.parked >= maxParked
+	return p.parked >= p.most
 }
 
 // remember keeps progress that is not stored yet, unless another changed the entry.

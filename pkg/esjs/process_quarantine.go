@@ -114,7 +114,7 @@ func (r *ProcessRunner[S, In, Out]) Quarantined(ctx context.Context) ([]Parked, 
 	if err != nil {
 		return nil, err
 	}
-	return parkedOf(r.process.Name, parked), nil
+	return r.store.parkedOf(r.process.Name, parked), nil
 }
 
 // InQuarantine tells whether an instance is in quarantine. One that is being released

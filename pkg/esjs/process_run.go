@@ -25,7 +25,7 @@ func (r *ProcessRunner[S, In, Out]) Run(ctx context.Context) error {
 
 // runEvents consumes the events of other streams.
 func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context, observer Observer) error {
-	s, err := newSubscription(r.store, SubscriptionConfig[In]{
+	all, err := newSubscriptions(r.store, SubscriptionConfig[In]{
 		Name:   r.process.Name,
 		Codec:  r.process.In,
 		Query:  r.process.Inputs,
@@ -37,13 +37,15 @@ func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context, observer Obse
 	if err != nil {
 		return err
 	}
-	s.operation, s.handle = OperationReact, oneByOne(r.onEvent)
-	s.released = r.setTimersAgain
-	s.parks = func(ctx context.Context, key string, d decision) error {
-		because := fmt.Sprintf("%d after %s", d.sequence, d.before.Format(time.RFC3339Nano))
-		return r.keepQuarantine(ctx, Quarantine{Key: key, Input: Position{sequence: d.sequence}, Reason: clip(d.reason.Error())}, because)
+	for _, s := range all {
+		s.operation, s.handle = OperationReact, oneByOne(r.onEvent)
+		s.released = r.setTimersAgain
+		s.parks = func(ctx context.Context, key string, d decision) error {
+			because := fmt.Sprintf("%d after %s", d.sequence, d.before.Format(time.RFC3339Nano))
+			return r.keepQuarantine(ctx, Quarantine{Key: key, Input: Position{sequence: d.sequence}, Reason: clip(d.reason.Error())}, because)
+		}
 	}
-	return s.run(ctx)
+	return all.run(ctx)
 }
 
 func (r *ProcessRunner[S, In, Out]) onEvent(ctx context.Context, e Recorded[In]) error {

@@ -56,9 +56,9 @@ type queue[T any] struct {
 // commit is always allowed.
 const windowBytes = 64 << 20
 
-func newQueue[T any](start place, window int, full func(bool), finished func(int)) *queue[T] {
+func newQueue[T any](start place, window, bytes int, full func(bool), finished func(int)) *queue[T] {
 	q := &queue[T]{
-		window: window, bytes: windowBytes, full: full, finished: finished,
+		window: window, bytes: bytes, full: full, finished: finished,
 		progress: newProgress(start), lanes: map[string]*lane[T]{}, waiting: map[*commitEntry][]*lane[T]{},
 	}
 	q.some.L, q.room.L = &q.mu, &q.mu

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 )
@@ -15,14 +16,21 @@ import (
 // the key is not parked; releasing a released key changes nothing.
 func ReleaseParked(ctx context.Context, store *Store, bucketName, subscription, key string) error {
 	b := bucket{store: store, name: bucketName}
-	return changeParked(ctx, b, subscription, key, func(e *parkedEntry, found bool) (bool, error) {
-		if !found {
-			return false, fmt.Errorf("%w: the key %q of subscription %s is not parked", ErrNotFound, key, subscription)
+	parked := false
+	for _, entry := range store.entriesOf(subscription) {
+		err := changeParked(ctx, b, entry, key, func(e *parkedEntry, found bool) (bool, error) {
+			changed := found && !e.Released
+			parked, e.Released = parked || found, true
+			return changed, nil
+		})
+		if err != nil {
+			return err
 		}
-		changed := !e.Released
-		e.Released = true
-		return changed, nil
-	})
+	}
+	if !parked {
+		return fmt.Errorf("%w: the key %q of subscription %s is not parked", ErrNotFound, key, subscription)
+	}
+	return nil
 }
 
 // ReleaseAllParked is [ReleaseParked] for every key that is parked when it is
@@ -33,8 +41,9 @@ func ReleaseAllParked(ctx context.Context, store *Store, bucketName, subscriptio
 	if err != nil {
 		return 0, err
 	}
+	keys := slices.CompactFunc(store.parkedOf(subscription, parked), func(a, b Parked) bool { return a.Key == b.Key })
 	n := 0
-	for _, p := range parkedOf(subscription, parked) {
+	for _, p := range keys {
 		err := ReleaseParked(ctx, store, bucketName, subscription, p.Key)
 		switch {
 		case err == nil:
@@ -55,8 +64,20 @@ func ReleaseAllParked(ctx context.Context, store *Store, bucketName, subscriptio
 // [ErrInvalid] when another commit waits first, or more than 1,000 wait and those
 // that are listed are done: release the key then. An error changes nothing.
 func DropParked(ctx context.Context, store *Store, bucketName, subscription, key string, from Position) error {
+	if err := store.checkPosition(from); err != nil {
+		return err
+	}
 	b := bucket{store: store, name: bucketName}
-	return changeParked(ctx, b, subscription, key, func(e *parkedEntry, found bool) (bool, error) {
+	entry := entryOf(subscription, from.Partition(), len(store.parts))
+	if entry != subscription {
+		switch e, _, err := readParked(ctx, b, entry, key); {
+		case err != nil:
+			return err
+		case e == nil: // it may be one that does not read the partitions
+			entry = subscription
+		}
+	}
+	return changeParked(ctx, b, entry, key, func(e *parkedEntry, found bool) (bool, error) {
 		switch {
 		case !found:
 			return false, fmt.Errorf("%w: the key %q of subscription %s is not parked", ErrNotFound, key, subscription)
@@ -64,9 +85,11 @@ func DropParked(ctx context.Context, store *Store, bucketName, subscription, key
 			return false, fmt.Errorf("%w: the key %q of subscription %s is parked no more: it was released and goes on", ErrNotFound, key, subscription)
 		case len(e.Sequences) == 0:
 			return false, fmt.Errorf("%w: of the key %q of subscription %s nothing that waits is listed", ErrInvalid, key, subscription)
-		case Position{sequence: e.Sequences[0]} != from:
+		case e.first() != from.sequence:
+			first := from
+			first.sequence = e.first()
 			return false, fmt.Errorf("%w: of the key %q of subscription %s the commit at %s waits first, not that at %s",
-				ErrInvalid, key, subscription, Position{sequence: e.Sequences[0]}, from)
+				ErrInvalid, key, subscription, first, from)
 		}
 		e.Sequences, e.Released = e.Sequences[1:], true
 		return true, nil

@@ -28,8 +28,10 @@ type decision struct {
 	told   bool // parks was
 }
 
-// errManyParked keeps a key from being parked; an operator who releases others helps.
-var errManyParked = fmt.Errorf("esjs: %d keys are parked already: is the handler wrong?", maxParked)
+// manyParked keeps a key from being parked; an operator who releases others helps.
+func manyParked(n int) error {
+	return fmt.Errorf("esjs: %d keys are parked already: is the handler wrong?", n)
+}
 
 // park decides to set the lane's key aside: its head and what waits behind it.
 func (r *running[T]) park(l *lane[T], reason error) {
@@ -49,7 +51,7 @@ func (r *running[T]) parkHead(l *lane[T], t task[T]) {
 	case t.err == nil && r.setAside != nil:
 		r.leave(l, t.payload, l.decided.reason)
 	case r.parking.crowded():
-		r.notParked(l, errManyParked)
+		r.notParked(l, manyParked(r.parkedMost))
 	case r.tellParks(l):
 		k := r.parking.get(l.key)
 		r.parkMore(l, k.entry.parkedAgain(l.decided.reason), k.revision)
@@ -235,7 +237,7 @@ func (r *running[T]) missing(key string, sequence uint64) error {
 	if r.lost != nil {
 		return r.tell(r.lost, key)
 	}
-	return &parkNow{&CorruptError{Position: Position{sequence: sequence}, Reason: "a parked commit is missing"}}
+	return &parkNow{&CorruptError{Position: r.store.at(sequence), Reason: "a parked commit is missing"}}
 }
 
 // replayed stores the progress of a replay, now and then and at its end.

@@ -1,9 +1,11 @@
 package esjs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +16,7 @@ import (
 // SubscriptionStatus is what a bucket knows of a subscription.
 type SubscriptionStatus struct {
 	Name     string   `json:"name"`
-	Owner    string   `json:"owner"` // of the lease; empty when nobody is active
+	Owner    string   `json:"owner"` // of the lease; empty when nobody is active, several with ", " between them
 	Position Position `json:"position"`
 	Lag      uint64   `json:"lag"` // stream sequences behind the stream's last message
 	// Behind is the age of the first message of the stream after Position, in
@@ -24,7 +26,7 @@ type SubscriptionStatus struct {
 	// about 10 s; 0 after a clean stop. Lag/Rate is a guess at the seconds until it has caught up.
 	Rate    float64   `json:"rate"`
 	Parked  []Parked  `json:"parked"`
-	Renewed time.Time `json:"renewed"` // by the owner's clock; when the position was stored
+	Renewed time.Time `json:"renewed"` // by the owner's clock; when the position was stored, the earliest of all partitions
 }
 
 // Parked is a key that was set aside.
@@ -51,7 +53,7 @@ func Subscriptions(ctx context.Context, store *Store, bucketName string) ([]Subs
 		return nil, err
 	}
 	ends := map[string]uint64{}
-	all := make([]SubscriptionStatus, 0, len(leases))
+	all := map[string]SubscriptionStatus{}
 	for _, e := range leases {
 		end, known := ends[e.Stream]
 		if !known {
@@ -60,7 +62,8 @@ func Subscriptions(ctx context.Context, store *Store, bucketName string) ([]Subs
 			}
 			ends[e.Stream] = end
 		}
-		s := SubscriptionStatus{Name: e.Subscription, Owner: e.Owner, Position: e.Floor, Rate: e.Rate, Renewed: e.Renewed}
+		name, _ := store.ofEntry(e.Subscription)
+		s := SubscriptionStatus{Name: name, Owner: e.Owner, Position: e.Floor, Rate: e.Rate, Renewed: e.Renewed}
 		if end > e.Floor.sequence {
 			s.Lag = end - e.Floor.sequence
 			next, err := store.leaderNext(ctx, e.Stream, e.Floor.sequence)
@@ -71,33 +74,53 @@ func Subscriptions(ctx context.Context, store *Store, bucketName string) ([]Subs
 				return nil, err
 			}
 		}
-		s.Parked = parkedOf(e.Subscription, parked)
-		all = append(all, s)
+		if before, found := all[name]; found {
+			s = before.with(s)
+		} else {
+			s.Parked = store.parkedOf(name, parked)
+		}
+		all[name] = s
 	}
-	slices.SortFunc(all, func(a, b SubscriptionStatus) int { return strings.Compare(a.Name, b.Name) })
-	return all, nil
+	return slices.SortedFunc(maps.Values(all), func(a, b SubscriptionStatus) int { return strings.Compare(a.Name, b.Name) }), nil
 }
 
-// parkedOf lists the parked keys of a subscription, ordered.
-func parkedOf(subscription string, entries map[string]parkedEntry) []Parked {
+// with is the state of two partitions together.
+func (s SubscriptionStatus) with(other SubscriptionStatus) SubscriptionStatus {
+	owners := slices.DeleteFunc(append(strings.Split(s.Owner, ", "), other.Owner), func(owner string) bool { return owner == "" })
+	slices.Sort(owners)
+	s.Owner = strings.Join(slices.Compact(owners), ", ")
+	s.Position = s.Position.Later(other.Position)
+	s.Lag += other.Lag
+	s.Behind = max(s.Behind, other.Behind)
+	s.Rate += other.Rate
+	if other.Renewed.Before(s.Renewed) {
+		s.Renewed = other.Renewed
+	}
+	return s
+}
+
+// parkedOf lists the parked keys of a subscription in all partitions, ordered.
+func (s *Store) parkedOf(subscription string, entries map[string]parkedEntry) []Parked {
 	var parked []Parked
 	for _, e := range entries {
-		if e.Subscription == subscription {
-			parked = append(parked, e.status())
+		if name, partition := s.ofEntry(e.Subscription); name == subscription {
+			parked = append(parked, e.status(partition))
 		}
 	}
-	slices.SortFunc(parked, func(a, b Parked) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(parked, func(a, b Parked) int {
+		return cmp.Or(strings.Compare(a.Key, b.Key), cmp.Compare(a.From.partition, b.From.partition))
+	})
 	return parked
 }
 
-func (e parkedEntry) status() Parked {
+func (e parkedEntry) status(partition uint32) Parked {
 	count := len(e.Sequences)
 	if e.MoreFrom > 0 {
 		count++
 	}
-	from := Position{sequence: e.MoreFrom}
-	if len(e.Sequences) > 0 {
-		from.sequence = e.Sequences[0]
+	from := Position{}
+	if first := e.first(); first > 0 {
+		from = Position{partition: partition, sequence: first}
 	}
 	return Parked{Key: e.Key, Reason: e.Reason, Since: e.Since, Count: count, From: from, Released: e.Released}
 }

@@ -22,7 +22,8 @@ type SubscriptionConfig[E Event] struct {
 	// the stored position on.
 	Query Query
 	// Bucket is the KV bucket that holds position, lease and parked keys; see
-	// [ProvisionBucket]. One instance at a time is active. Empty: every
+	// [ProvisionBucket]. One instance at a time is active; in a store of several
+	// partitions one for each, and instances share them. Empty: every
 	// instance is active, starts at From, and stores nothing.
 	Bucket string
 	// Owner names this instance in the lease, for people; default host, process
@@ -48,8 +49,11 @@ type SubscriptionConfig[E Event] struct {
 	// keys that share a commit, one in backoff holds up what the others have behind it.
 	// Where that matters, store what has different keys in different commits, or [Park]
 	// what has to wait for long: a parked key holds up nobody.
+	//
+	// In a store of several partitions this holds within each: events of one key that are
+	// in different ones have no order, and may be handled at the same time.
 	Key func(Recorded[E]) string
-	// Workers is how many keys are handled at the same time; default 16.
+	// Workers is how many keys are handled at the same time, in all partitions; default 16.
 	Workers int
 	// Window bounds the commits that are delivered and not finished; default
 	// 4096. Their bodies take at most 64 MiB. Where it is full delivery waits.
@@ -66,7 +70,9 @@ type SubscriptionConfig[E Event] struct {
 	// owner that could not renew it for three quarters of it stops.
 	Lease time.Duration
 	// OnCaughtUp is called once, when everything that was stored at the start
-	// has been handled. An instance that does not get the lease never calls it.
+	// has been handled. An instance that does not get the lease never calls it. In a
+	// store of several partitions it counts what other instances have handled, and an instance
+	// calls it that got the lease of at least one.
 	OnCaughtUp func()
 	// Observer is told what happens; nil: the store's.
 	Observer Observer
@@ -111,12 +117,14 @@ type Backoff struct {
 // Lag, parked keys and the active instance are told to the Observer and shown by
 // [Subscriptions].
 func Subscribe[E Event](ctx context.Context, store *Store, cfg SubscriptionConfig[E], handle func(context.Context, Recorded[E]) error) error {
-	s, err := newSubscription(store, cfg)
+	all, err := newSubscriptions(store, cfg)
 	if err != nil {
 		return err
 	}
-	s.handle = oneByOne(handle)
-	return s.run(ctx)
+	for _, s := range all {
+		s.handle = oneByOne(handle)
+	}
+	return all.run(ctx)
 }
 
 // oneByOne hands over what a key has of a commit.
@@ -137,22 +145,24 @@ func oneByOne[E Event](handle func(context.Context, Recorded[E]) error) func(con
 // error or nil for each commit, in their order; no errors at all mean that
 // all are done, and any other number that none is. Workers is not used.
 func SubscribeBatch[E Event](ctx context.Context, store *Store, cfg SubscriptionConfig[E], max int, handle func(context.Context, []Delivery[E]) []error) error {
-	s, err := newSubscription(store, cfg)
+	all, err := newSubscriptions(store, cfg)
 	if err != nil {
 		return err
 	}
 	if max < 1 {
 		return fmt.Errorf("%w: subscription %s: batches of %d: 1 or more is allowed", ErrConfig, cfg.Name, max)
 	}
-	s.batchMax = max
-	s.batch = func(ctx context.Context, commits [][]Recorded[E], traces []string) []error {
-		deliveries := make([]Delivery[E], len(commits))
-		for i, events := range commits {
-			deliveries[i] = Delivery[E]{Events: events, TraceParent: traces[i]}
+	for _, s := range all {
+		s.batchMax = max
+		s.batch = func(ctx context.Context, commits [][]Recorded[E], traces []string) []error {
+			deliveries := make([]Delivery[E], len(commits))
+			for i, events := range commits {
+				deliveries[i] = Delivery[E]{Events: events, TraceParent: traces[i]}
+			}
+			return handle(ctx, deliveries)
 		}
-		return handle(ctx, deliveries)
 	}
-	return s.run(ctx)
+	return all.run(ctx)
 }
 
 // Delivery is one commit of a batch: what the key has of it, at least one event.
@@ -170,8 +180,8 @@ func RetryAfter(d time.Duration, err error) error { return &retryAfter{d, err} }
 // [ReleaseParked].
 func Park(err error) error { return &parkNow{err} }
 
-// newSubscription prepares the engine for the commits that cfg selects.
-func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) (*subscription[[]Recorded[E]], error) {
+// newSubscriptions prepares an engine for each partition, for the commits that cfg selects.
+func newSubscriptions[E Event](store *Store, cfg SubscriptionConfig[E]) (subscriptions[[]Recorded[E]], error) {
 	switch {
 	case cfg.Name == "" || len(cfg.Name) > 64:
 		return nil, fmt.Errorf("%w: the subscription's name %q has %d bytes: 1 to 64 are allowed", ErrConfig, cfg.Name, len(cfg.Name))
@@ -180,8 +190,8 @@ func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) (*subscri
 	case cfg.Codec == nil:
 		return nil, fmt.Errorf("%w: subscription %s has no codec", ErrConfig, cfg.Name)
 	}
-	if err := store.single("a subscription"); err != nil {
-		return nil, err
+	if name, _ := store.ofEntry(cfg.Name); name != cfg.Name {
+		return nil, fmt.Errorf("%w: the subscription's name %q is that of one partition of the subscription %q", ErrConfig, cfg.Name, name)
 	}
 	if err := store.checkPersonal(cfg.Codec.personal); err != nil {
 		return nil, fmt.Errorf("subscription %s: %w", cfg.Name, err)
@@ -192,8 +202,18 @@ func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) (*subscri
 	if _, err := store.querySubjects(cfg.Query); err != nil {
 		return nil, fmt.Errorf("subscription %s: %w", cfg.Name, err)
 	}
+	all := make(subscriptions[[]Recorded[E]], len(store.parts))
+	for i, part := range store.parts {
+		all[i] = newSubscription(part, cfg)
+	}
+	all.share()
+	return all, nil
+}
+
+// newSubscription prepares the engine of one partition; cfg has been checked.
+func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) *subscription[[]Recorded[E]] {
 	s := &subscription[[]Recorded[E]]{
-		store: store, name: cfg.Name, stream: store.cfg.Stream, bucket: cfg.Bucket, owner: cfg.Owner, exclusive: cfg.ExclusiveOwner, from: cfg.From,
+		store: store, name: cfg.Name, entry: cfg.Name, stream: store.cfg.Stream, bucket: cfg.Bucket, owner: cfg.Owner, exclusive: cfg.ExclusiveOwner, from: cfg.From,
 		workers: cfg.Workers, window: cfg.Window, timeout: cfg.HandlerTimeout, retry: cfg.Retry, lease: cfg.Lease,
 		caughtUp: cfg.OnCaughtUp, observer: cfg.Observer, operation: OperationDeliver, cause: causeOf[E],
 	}
@@ -219,7 +239,7 @@ func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) (*subscri
 		subjects, _ := store.querySubjects(cfg.Query) // checked above
 		return source{stream: s.stream, subjects: subjects, gapless: true, whole: true}
 	}
-	return s, nil
+	return s
 }
 
 // parts divides a commit's selected events by key.

@@ -17,7 +17,8 @@ import (
 // handler gets of one message.
 type subscription[T any] struct {
 	store  *Store
-	name   string
+	name   string // for people, of all partitions
+	entry  string // of the lease and of parked keys: the name, and in a store of several partitions which one it is
 	stream string // what is read, and what positions are of
 	bucket string // empty: every instance handles everything, and nothing is stored
 	owner  string
@@ -25,13 +26,17 @@ type subscription[T any] struct {
 	exclusive bool
 	from      Position
 
-	workers  int
-	window   int
-	timeout  time.Duration // of one call of a handler
-	retry    Backoff
-	lease    time.Duration
-	caughtUp func()
-	observer Observer
+	workers int
+	shared  *sharing // with the other partitions; nil where there are none
+	window  int
+	bytes   int // of the commits that are not finished
+	// parkedMost bounds the parked keys; 0: maxParked.
+	parkedMost int
+	timeout    time.Duration // of one call of a handler
+	retry      Backoff
+	lease      time.Duration
+	caughtUp   func()
+	observer   Observer
 
 	operation Operation     // of the spans of the handler's calls
 	cause     func(T) cause // of a call
@@ -84,6 +89,8 @@ const (
 func (s *subscription[T]) setDefaults() {
 	s.workers = orDefault(s.workers, defaultWorkers)
 	s.window = orDefault(s.window, defaultWindow)
+	s.bytes = orDefault(s.bytes, windowBytes)
+	s.parkedMost = orDefault(s.parkedMost, maxParked)
 	s.timeout = orDefault(s.timeout, defaultHandlerTimeout)
 	s.lease = orDefault(s.lease, defaultLease)
 	s.retry.First = orDefault(s.retry.First, defaultRetryFirst)
@@ -132,26 +139,58 @@ func (s *subscription[T]) sessions(ctx context.Context) error {
 		defer end()
 		return s.session(ctx, work, nil, place{Floor: s.from})
 	}
-	if _, err := s.store.streamState(ctx, bucket{name: s.bucket}.stream()); errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("%w: subscription %s: there is no bucket %s: provision it first", ErrConfig, s.name, s.bucket)
+	if err := s.checkBucket(ctx); err != nil {
+		return err
 	}
 	c := claim{
-		bucket: bucket{store: s.store, name: s.bucket}, subscription: s.name, stream: s.stream,
+		bucket: bucket{store: s.store, name: s.bucket}, subscription: s.entry, stream: s.stream,
 		owner: s.owner, exclusive: s.exclusive, length: s.lease, from: s.from,
 		standby: func() { s.observer.Active(s.name, false) },
+	}
+	if s.shared != nil {
+		var err error
+		if c.elsewhere, err = s.standingBy(ctx); err != nil {
+			return err
+		}
 	}
 	for {
 		l, work, at, err := acquire(ctx, c)
 		if err != nil {
 			return err
 		}
+		session := s.mayBeGivenUp(ctx)
 		s.observer.Active(s.name, true)
-		err = s.session(ctx, work, l, at)
+		err = s.session(session, work, l, at)
 		s.observer.Active(s.name, false)
-		if !errors.Is(err, errFenced) {
-			return err
-		}
-		s.observer.Fenced(s.name)
 		c.previous, c.exclusive = l.token, false
+		switch {
+		case errors.Is(err, errFenced):
+			s.observer.Fenced(s.name)
+		case !errors.Is(err, errGivenUp):
+			return err
+		case !sleep(ctx, givePause):
+			return ctx.Err()
+		}
+	}
+}
+
+// checkBucket refuses a bucket that is not there.
+func (s *subscription[T]) checkBucket(ctx context.Context) error {
+	if _, err := s.store.streamState(ctx, bucket{name: s.bucket}.stream()); errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("%w: subscription %s: there is no bucket %s: provision it first", ErrConfig, s.name, s.bucket)
+	}
+	return nil
+}
+
+// end asks where the stream ends, until a leader answers or it is refused.
+func (s *subscription[T]) end(ctx context.Context) (uint64, error) {
+	for {
+		last, err := s.store.lastSequence(ctx, s.stream)
+		if err == nil || isRefusal(err) {
+			return last, err
+		}
+		if !sleep(ctx, followRetryFirst) {
+			return 0, ctx.Err()
+		}
 	}
 }

@@ -38,7 +38,7 @@ func (s *subscription[T]) session(ctx, work context.Context, l *lease, at place)
 		subscription: s, lease: l, start: at, handlers: handlers, fail: fail, progress: make(chan struct{}, 1),
 		rate: newMeter(time.Now()),
 	}
-	r.queue = newQueue[T](at, s.window, func(full bool) { s.observer.WindowFull(s.name, full) }, r.moved)
+	r.queue = newQueue[T](at, s.window, s.bytes, func(full bool) { s.observer.WindowFull(s.name, full) }, r.moved)
 
 	var delivery, workers, keeper sync.WaitGroup
 	stopKeeper := func() {}
@@ -63,7 +63,7 @@ func (s *subscription[T]) session(ctx, work context.Context, l *lease, at place)
 	stopKeeper()
 	keeper.Wait()
 	if l != nil {
-		l.release(work, r.queue.place())
+		l.release(work, r.where())
 	}
 	delivery.Wait()
 	s.observer.Lag(s.name, 0, 0)
@@ -80,17 +80,10 @@ func (r *running[T]) failed(ctx context.Context, err error) {
 // prepare reads where the stream ends and which keys are parked; false when the
 // handling ended meanwhile.
 func (r *running[T]) prepare(ctx context.Context, delivery *sync.WaitGroup) bool {
-	for {
-		var err error
-		if r.target, err = r.store.lastSequence(ctx, r.stream); err == nil {
-			break
-		}
-		if isRefusal(err) {
-			r.failed(ctx, err)
-		}
-		if !sleep(ctx, followRetryFirst) {
-			return false
-		}
+	var err error
+	if r.target, err = r.end(ctx); err != nil {
+		r.failed(ctx, err)
+		return false
 	}
 	if r.lease == nil {
 		return true
@@ -105,7 +98,7 @@ func (r *running[T]) prepare(ctx context.Context, delivery *sync.WaitGroup) bool
 	}
 	known := make(chan struct{})
 	r.parking = &parking{
-		bucket: r.lease.claim.bucket, subscription: r.name, keys: map[string]parkedKey{},
+		bucket: r.lease.claim.bucket, subscription: r.entry, keys: map[string]parkedKey{}, most: r.parkedMost,
 		count: func(n int) { r.observer.ParkedKeys(r.name, n) },
 		wake:  r.queue.wake,
 	}
@@ -154,8 +147,15 @@ func (r *running[T]) moved(n int) {
 
 // place is what the owner stores.
 func (r *running[T]) place() place {
-	at := r.queue.place()
+	at := r.where()
 	at.Rate = r.rate.read(time.Now())
+	return at
+}
+
+// where is what has been finished, in the partition that is read.
+func (r *running[T]) where() place {
+	at := r.queue.place()
+	at.Floor = r.store.at(at.Floor.sequence)
 	return at
 }
 

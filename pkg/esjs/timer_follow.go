@@ -70,7 +70,7 @@ func (t *Timers) subscription(cfg TimerSubscriptionConfig, handle func(context.C
 	src := source{stream: timerStream, subjects: []string{fired + ">"}}
 	observer := t.store.observerOr(cfg.Observer)
 	s := &subscription[Fired]{
-		store: t.store, name: cfg.Name, stream: timerStream, bucket: cfg.Bucket,
+		store: t.store, name: cfg.Name, entry: cfg.Name, stream: timerStream, bucket: cfg.Bucket,
 		owner: cfg.Owner, exclusive: cfg.ExclusiveOwner,
 		workers: cfg.Workers, timeout: cfg.HandlerTimeout, retry: cfg.Retry, lease: cfg.Lease, observer: observer,
 		follow: func(ctx context.Context, after uint64, deliver func(message, []part[Fired]) error, reached func(uint64) error) error {

@@ -60,6 +60,11 @@ func (r *running[T]) workOn(lanes []*lane[T]) {
 
 // call calls the handler. A panic is an error.
 func (r *running[T]) call(ctx context.Context, payload T) (err error) {
+	done, err := r.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	began := time.Now()
@@ -98,6 +103,11 @@ type outOfTurnKey struct{}
 func isOutOfTurn(ctx context.Context) bool { return ctx.Value(outOfTurnKey{}) != nil }
 
 func (r *running[T]) callBatch(payloads []T) (errs []error) {
+	done, err := r.turn(r.handlers)
+	if err != nil {
+		return repeat(err, len(payloads))
+	}
+	defer done()
 	ctx, cancel := context.WithTimeout(r.handlers, r.timeout)
 	defer cancel()
 	began := time.Now()

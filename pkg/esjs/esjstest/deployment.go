@@ -98,7 +98,7 @@ func (d *Deployment) Connect(t testing.TB) *nats.Conn {
 
 // Config is a store that fits the deployment, with as many replicas as servers.
 func (d *Deployment) Config() esjs.Config {
-	return esjs.Config{Replicas: d.Replicas(), MaxBytes: d.config.maxBytes}
+	return esjs.Config{Replicas: d.Replicas(), MaxBytes: d.config.maxBytes, Partitions: d.config.partitions}
 }
 
 // Store provisions and opens the store of [Deployment.Config]. It is closed with the test.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type config struct {
 	syncAlways bool
 	inProcess  bool
 	maxBytes   int64
+	partitions int
 }
 
 // SyncAlways makes the server sync every message to disk before it
@@ -34,6 +36,10 @@ func InProcess() Option { return func(c *config) { c.inProcess = true } }
 // MaxBytes changes the limit of the event stream from 256 MiB; a server holds
 // 64 GiB in all streams and buckets.
 func MaxBytes(n int64) Option { return func(c *config) { c.maxBytes = n } }
+
+// Partitions spreads the event store over so many streams. Without it the environment's
+// ESJSTEST_PARTITIONS says over how many; default 1.
+func Partitions(n int) Option { return func(c *config) { c.partitions = n } }
 
 // Server runs one nats-server with file storage in a directory of the test, on
 // a free loopback port. It ends with the test.
@@ -74,6 +80,12 @@ func Start(options ...Option) (d *Deployment, stop func(), err error) {
 
 func newDeployment(options []Option) *Deployment {
 	d := &Deployment{config: config{maxBytes: 256 << 20}}
+	if n := os.Getenv("ESJSTEST_PARTITIONS"); n != "" {
+		var err error
+		if d.config.partitions, err = strconv.Atoi(n); err != nil {
+			d.config.partitions = -1 // which no store has
+		}
+	}
 	for _, change := range options {
 		change(&d.config)
 	}
