@@ -63,7 +63,7 @@ A bar that is missed is told by the table, and is no failure of the command.`,
 	for _, name := range []string{"only", "rounds", "aggregates", "quick", "dir", "json"} {
 		withoutVariable(f, name)
 	}
-	cmd.AddCommand(newBenchGrow(), newBenchOrders(), newBenchServer(), newBenchSystem())
+	cmd.AddCommand(newBenchGrow(), newBenchOrders(), newBenchPartitions(), newBenchServer(), newBenchSystem())
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjsbench"
 )
 
@@ -118,5 +119,26 @@ func TestBenchOrdersMeasuresOnOneServerAndOnThree(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, "orderflow-bench-*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("%q is left (%v)", left, err)
+	}
+}
+
+func TestBenchPartitionsComparesStores(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	status, stdout, stderr := once(t, dir, "bench", "partitions", "--partitions", "1,2", "--writers", "4", "--rounds", "2", "--time", "100ms", "--json", "--dir", dir)
+	var compared esjsbench.Partitioned
+	if err := json.Unmarshal([]byte(stdout), &compared); err != nil || status != 0 || stderr != "" {
+		t.Fatalf("%d %v\n%s%s", status, err, stdout, stderr)
+	}
+	if len(compared.Stores) != 2 || compared.Sync != esjsbench.SyncAlways || compared.Servers != 3 || compared.Stores[0].Ratio != (esjsbench.Spread{Median: 1, Lowest: 1, Highest: 1}) {
+		t.Fatalf("%+v", compared)
+	}
+	for i, s := range compared.Stores {
+		if s.Partitions != i+1 || s.Rate.Lowest <= 0 || s.Ratio.Lowest <= 0 || s.P99.Lowest < s.P50.Lowest || s.Servers.Median <= 0 || s.Client.Median <= 0 || s.Leaders < 1 || s.Leaders > s.Partitions {
+			t.Errorf("%+v", s)
+		}
+	}
+	if status, _, stderr := once(t, dir, "bench", "partitions", "--writers", "0"); status != service.ExitUsage {
+		t.Errorf("%d %s", status, stderr)
 	}
 }
