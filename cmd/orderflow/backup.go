@@ -301,6 +301,13 @@ func (b *bar) end(format string, args ...any) {
 	fmt.Fprintf(b.out, format+"\n", args...)
 }
 
+// clear removes the line of somebody who watches.
+func (b *bar) clear() {
+	if b.person {
+		fmt.Fprint(b.out, "\r\x1b[K")
+	}
+}
+
 // bytesOf writes a size for people.
 func bytesOf(n int64) string {
 	const unit = 1 << 20

@@ -61,7 +61,7 @@ help names; a flag wins over its variable.
 	for _, n := range nouns() {
 		addNoun(root, n)
 	}
-	root.AddCommand(newEvents(), newSales(), newCustomers(), newProjections(), newSubscriptions(), newQueue(), newVerify(), newBackup(), newRestore(), newBench(), newLoad())
+	root.AddCommand(newEvents(), newSales(), newCustomers(), newProjections(), newSubscriptions(), newQueue(), newVerify(), newBackup(), newRestore(), newRepartition(), newBench(), newLoad())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w; see %s --help", badValue(err), cmd.CommandPath())
 	})

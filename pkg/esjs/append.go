@@ -205,7 +205,13 @@ func (s *Store) publishOnce(ctx context.Context, c *outgoing) (verdict, Revision
 			return stored, c.revisionAt(ack.sequence), nil
 		}
 		if err == nil {
-			if final := finalError(ack); final != nil {
+			final := s.finalError(ctx, ack)
+			if errors.Is(final, ErrMoved) { // an earlier attempt may be the last one that was taken
+				if v, revision, err := s.settle(ctx, c); v == stored || errors.Is(err, ErrConflict) {
+					return v, revision, err
+				}
+			}
+			if final != nil {
 				return pending, Revision{}, fmt.Errorf("append to %s: %w", c.stream, final)
 			}
 		}

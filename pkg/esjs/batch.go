@@ -185,7 +185,7 @@ func (s *Store) publishBatchOnce(ctx context.Context, commits []*outgoing) ([]Ap
 			}), nil
 		}
 		if err == nil {
-			if final := finalError(ack); final != nil {
+			if final := s.finalError(ctx, ack); final != nil {
 				return nil, fmt.Errorf("append to %d aggregates: %w", len(commits), final)
 			}
 		}

@@ -48,6 +48,9 @@ var (
 	// ErrRefused: the server refused before storing anything, or the connection
 	// may not publish what was to be stored.
 	ErrRefused = errors.New("esjs: refused by the server")
+	// ErrMoved is the [ErrRefused] of a store that takes no more appends, because it has moved
+	// to other streams; see [Repartition].
+	ErrMoved = fmt.Errorf("%w: the store has moved", ErrRefused)
 )
 
 // ConflictError tells which version a writer expected and which one it found.

@@ -45,7 +45,7 @@ func streamConfig(cfg Config) jetstream.StreamConfig {
 
 // Provision creates the store's stream, or sets its limits, as cfg says. A limit
 // on bytes that is below what is stored is refused with [ErrConfig], because
-// the store would be full at once. Everything else that differs is refused as
+// the store would be full at once, and so is a store that has moved (see [Repartition]). Everything else that differs is refused as
 // well, because changing it under stored events could lose them. So is another number
 // of partitions than a store of that name has. The streams of several partitions are led by
 // different servers after it, as far as the servers follow. It needs the
@@ -150,6 +150,9 @@ func provisionStream(ctx context.Context, p provisioner, store, cfg Config, part
 	if err := store.otherwise(have.Name, have.Subjects); err != nil {
 		return err
 	}
+	if err := movedConfig(have); err != nil {
+		return err
+	}
 	if diff := difference(have, want); len(diff) > 0 {
 		return configError(cfg.Stream, diff)
 	}
@@ -189,47 +192,69 @@ func (p provisioner) spread(ctx context.Context, created *jetstream.StreamInfo, 
 }
 
 // verify compares the store's streams with what it needs.
-func verify(ctx context.Context, r *requester, cfg Config) error {
+func verify(ctx context.Context, r *requester, cfg Config) ([]jetstream.StreamConfig, error) {
 	if err := checkServer(r.nc); err != nil {
-		return err
+		return nil, err
 	}
+	var all []jetstream.StreamConfig
 	for _, part := range cfg.streams() {
-		if err := verifyStream(ctx, r, cfg, part); err != nil {
-			return err
+		have, err := verifyStream(ctx, r, cfg, part)
+		if err != nil {
+			return nil, err
 		}
+		all = append(all, have)
 	}
-	return nil
+	return all, nil
 }
 
-func verifyStream(ctx context.Context, r *requester, store, cfg Config) error {
+func verifyStream(ctx context.Context, r *requester, store, cfg Config) (have jetstream.StreamConfig, err error) {
 	stream, err := r.findStream(ctx, cfg.Stream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return fmt.Errorf("%w: there is no stream %s; provision the store first", ErrConfig, cfg.Stream)
+		return have, fmt.Errorf("%w: there is no stream %s; provision the store first", ErrConfig, cfg.Stream)
 	case err != nil:
-		return err
+		return have, err
 	}
 	if err := store.otherwise(stream.Config.Name, stream.Config.Subjects); err != nil {
-		return err
+		return have, err
 	}
-	if diff := difference(stream.Config, streamConfig(cfg)); len(diff) > 0 {
-		return configError(cfg.Stream, diff)
+	have = stream.Config
+	if of := have.Metadata[metadataCopyOf]; of != "" && !store.copying {
+		return have, fmt.Errorf("%w: stream %s is a copy of the store %s that is not complete: let Repartition finish it", ErrConfig, cfg.Stream, of)
 	}
-	return nil
+	want := streamConfig(cfg)
+	if have.Metadata[metadataMovedTo] != "" {
+		want.MaxMsgSize = fencedSize // it can be read
+	}
+	if diff := difference(have, want); len(diff) > 0 {
+		return have, configError(cfg.Stream, diff)
+	}
+	return have, nil
 }
 
 // Check asks the store's servers whether the stream is there, and as [Open] wants it: a
-// difference is an [ErrConfig], field by field. Other errors: what else [Open] refuses, that
+// difference is an [ErrConfig], field by field, and so is that the store has moved. Other errors: what else [Open] refuses, that
 // none can be reached, and that none of them answers for the stream for as long as ctx lasts.
 func (s *Store) Check(ctx context.Context) error {
 	if !s.general.nc.IsConnected() {
 		return fmt.Errorf("esjs: no server can be reached: %w", nats.ErrDisconnected)
 	}
-	err := verify(ctx, s.general, s.cfg)
+	streams, err := verify(ctx, s.general, s.cfg)
+	for _, have := range streams {
+		err = errors.Join(err, movedConfig(have))
+	}
 	if isContextError(err) {
 		return fmt.Errorf("esjs: no server answers for stream %s; it may have no leader: %w", s.cfg.Stream, context.DeadlineExceeded)
 	}
 	return err
+}
+
+// movedConfig is the [ErrConfig] of a stream that takes no more appends; see [Repartition].
+func movedConfig(have jetstream.StreamConfig) error {
+	if to := have.Metadata[metadataMovedTo]; to != "" {
+		return fmt.Errorf("%w: the store %s has moved to %s: use that", ErrConfig, have.Name, to)
+	}
+	return nil
 }
 
 func checkServer(nc *nats.Conn) error {

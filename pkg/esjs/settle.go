@@ -175,6 +175,18 @@ const (
 	codeBatchCommit           = 10200
 )
 
+// finalError is [finalError] for an append. What was found to be too large only by the server was refused by a
+// stream that takes nothing any more: [ErrMoved], where it says so.
+func (s *Store) finalError(ctx context.Context, ack pubAck) error {
+	if ack.code == codeMessageTooLarge {
+		found, err := s.general.findStreamOnce(ctx, s.cfg.Stream)
+		if err == nil && found.Config.Metadata[metadataMovedTo] != "" {
+			return fmt.Errorf("%w: %s is now %s, and takes no appends", ErrMoved, s.cfg.Stream, found.Config.Metadata[metadataMovedTo])
+		}
+	}
+	return finalError(ack)
+}
+
 // finalError maps the codes that the server gives before it stores anything;
 // nil means that the outcome must be settled.
 func finalError(ack pubAck) error {

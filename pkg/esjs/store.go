@@ -45,7 +45,7 @@ type Config struct {
 	// Partitions is over how many streams the store is spread, 1 to 64; default 1. Each
 	// aggregate is in one of them, which [Partition] tells from its key, so that aggregates
 	// with the same key share one. The number is fixed when the store is provisioned: with
-	// another one [Open] and [Provision] refuse it. With four the streams are
+	// another one [Open] and [Provision] refuse it, and [Repartition] copies it into another store. With four the streams are
 	// called "EVENTS", "EVENTS-1" to "EVENTS-3", and their subjects are "ev-4.0.>" to
 	// "ev-4.3.>". See docs/esjs/partitions.md for what is ordered and what is not.
 	Partitions int
@@ -68,7 +68,8 @@ type Config struct {
 	// has none, or whose program may not see them.
 	Keys *KeyConfig
 
-	isPart bool // it is of one partition of several
+	isPart  bool // it is of one partition of several
+	copying bool // it may be a copy that is not complete
 }
 
 func (c Config) withDefaults() Config {
@@ -155,7 +156,7 @@ func Open(ctx context.Context, dial Dial, cfg Config) (*Store, error) {
 	}
 	err := s.connect(dial)
 	if err == nil {
-		err = verify(ctx, s.general, cfg)
+		_, err = verify(ctx, s.general, cfg)
 	}
 	if err == nil && cfg.Keys != nil {
 		s.keys, err = openKeys(ctx, s, *cfg.Keys)
