@@ -39,7 +39,7 @@ goes on. A STREAM that holds something else is refused.
 
 With --cut-over the move is finished: the old store takes no more events, which its writers
 are told, the rest is copied, everything is read back and compared, and only then can the new store be
-opened. Writers stand still meanwhile, for about as long as "orderflow verify" takes. The old
+opened. Writers stand still meanwhile, for less time than "orderflow verify" takes. The old
 stream stays, and can be read. All replicas of it must be there. --reopen takes the end of the old
 store back; that loses what was written to the new one. What was at a position in the old store goes on at the one that
 --where prints.
