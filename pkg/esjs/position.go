@@ -91,6 +91,19 @@ func (p Position) only(partition uint32) Position {
 	return Position{}
 }
 
+// In returns the place in one partition, which is the zero Position where p is at its beginning.
+func (p Position) In(partition int) Position { return p.only(uint32(partition)) }
+
+// upTo is how many messages somebody who came to p has yet to pass to have passed q.
+func (p Position) upTo(q Position) (n uint64) {
+	for _, e := range q.elements() {
+		if at := p.in(e.partition); at < e.sequence {
+			n += e.sequence - at
+		}
+	}
+	return n
+}
+
 // elements are the places in the partitions that p names.
 func (p Position) elements() []Position {
 	switch {

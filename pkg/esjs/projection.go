@@ -111,8 +111,10 @@ type Checkpoint struct {
 	// effects.
 	Since Position
 	// Newest is the newest commit of those that were applied, or parked. A log that has
-	// another one at its place is not the one that the rows are of.
-	Newest CommitRef
+	// another one at its place is not the one that the rows are of. In a store of several
+	// partitions it is not used, and NewestIn has it of each.
+	Newest   CommitRef
+	NewestIn map[int]CommitRef
 }
 
 // ProjectionConfig is a projection's wiring; the zero value works, for one instance. Of

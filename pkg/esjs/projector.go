@@ -20,7 +20,8 @@ type Projector[T any, E Event] struct {
 	caughtUp   sync.Once
 
 	mu       sync.Mutex
-	progress Progress      // Lag and Behind are worked out when asked
+	progress Progress      // Last, Lag and Behind are worked out when asked
+	last     []Position    // of each partition, as far as it is known
 	oldest   time.Time     // when the oldest event that is not applied happened; zero when all are
 	moved    chan struct{} // closed and replaced when the position moves
 	events   uint64        // passed since this projector was made
@@ -44,6 +45,7 @@ func NewProjector[T any, E Event](store *Store, sink Sink[T], p Projection[T, E]
 		projection: p,
 		cfg:        cfg,
 		progress:   Progress{Name: p.FullName()},
+		last:       make([]Position, len(store.parts)),
 		moved:      make(chan struct{}),
 		unsaved:    make(chan struct{}, 1),
 	}
@@ -75,9 +77,6 @@ func (p *Projector[T, E]) run(ctx context.Context) error {
 	if err := p.projection.check(); err != nil {
 		return err
 	}
-	if err := p.store.single("a projection"); err != nil {
-		return err
-	}
 	if err := p.store.checkPersonal(p.projection.Codec.personal); err != nil {
 		return fmt.Errorf("projection %s: %w", p.projection.FullName(), err)
 	}
@@ -95,7 +94,8 @@ func (p *Projector[T, E]) run(ctx context.Context) error {
 const waitPoll = 25 * time.Millisecond
 
 // WaitFor blocks until the projection has passed pos, and then returns nil, or
-// until ctx ends, and then returns its error. What is stored at pos is then
+// until ctx ends, and then returns its error. It may be the place of one commit, or one in
+// several partitions. What is stored at pos is then
 // visible in the sink, unless its key is parked. Without a lease it also returns what
 // Run has ended with: then nobody else projects.
 //
@@ -105,7 +105,7 @@ const waitPoll = 25 * time.Millisecond
 func (p *Projector[T, E]) WaitFor(ctx context.Context, pos Position) error {
 	for {
 		p.mu.Lock()
-		passed, moved, active, failed := !p.progress.Position.Before(pos), p.moved, p.progress.Active, p.failed
+		passed, moved, active, failed := p.progress.Position.Covers(pos), p.moved, p.progress.Active, p.failed
 		p.mu.Unlock()
 		if passed {
 			return nil
@@ -116,7 +116,7 @@ func (p *Projector[T, E]) WaitFor(ctx context.Context, pos Position) error {
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
-			case err == nil && !stored.Position.Before(pos):
+			case err == nil && stored.Position.Covers(pos):
 				return nil
 			case err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrUnavailable):
 				return err
@@ -139,12 +139,12 @@ func (p *Projector[T, E]) Progress() Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	progress := p.progress
+	progress.Last = joinPositions(p.last)
 	positions := 0.0
 	if progress.Active {
 		progress.EventsPerSecond, positions = p.pace.until(p.here(time.Now()))
 	}
-	if progress.Position.Before(progress.Last) {
-		progress.Lag = progress.Last.Sequence() - progress.Position.Sequence()
+	if progress.Lag = progress.Position.upTo(progress.Last); progress.Lag > 0 {
 		if !p.oldest.IsZero() {
 			progress.Behind = max(0, time.Since(p.oldest))
 		}

@@ -83,11 +83,12 @@ func (a *applying[T, E]) applyOne(ctx context.Context, commit []selected[E]) err
 
 // park sets the commit's key aside and moves behind the commit, together.
 func (a *applying[T, E]) park(ctx context.Context, c selected[E], reason error) error {
-	err := a.move(ctx, c.position, func(_ context.Context, _ T, now Checkpoint) (Checkpoint, error) {
+	position := a.behind([]selected[E]{c})
+	err := a.move(ctx, position, func(_ context.Context, _ T, now Checkpoint) (Checkpoint, error) {
 		if len(now.Parked) >= maxParkedKeys {
 			return now, fmt.Errorf("%d keys are parked already, and %s fails too: %w", maxParkedKeys, c.key, reason)
 		}
-		to := behind(now, []selected[E]{c})
+		to := a.passed(now, position, []selected[E]{c})
 		to.Parked = maps.Clone(to.Parked)
 		if to.Parked == nil {
 			to.Parked = make(map[string]Parked)
@@ -103,13 +104,32 @@ func (a *applying[T, E]) park(ctx context.Context, c selected[E], reason error) 
 	return err
 }
 
-// behind is the checkpoint behind commits: those of parked keys are counted there.
-func behind[E Event](now Checkpoint, commits []selected[E]) Checkpoint {
-	last := commits[len(commits)-1]
-	to, own := now, false
-	to.Position, to.Time = last.position, last.time
+// behind is the place behind commits, or what there was to pass over.
+func (a *applying[T, E]) behind(commits []selected[E]) Position {
+	if len(a.store.parts) == 1 {
+		return a.reached.Later(commits[len(commits)-1].position)
+	}
+	places := a.reached.elements()
 	for _, c := range commits {
-		if c.commit.Sequence > to.Newest.Sequence {
+		places = append(places, c.position)
+	}
+	return joinPositions(places)
+}
+
+// passed is the checkpoint behind commits: those of parked keys are counted there.
+func (a *applying[T, E]) passed(now Checkpoint, position Position, commits []selected[E]) Checkpoint {
+	to, own := now, false
+	to.Position, to.Time = position, commits[len(commits)-1].time
+	if len(a.store.parts) > 1 {
+		to.NewestIn = maps.Clone(to.NewestIn)
+		if to.NewestIn == nil {
+			to.NewestIn = make(map[int]CommitRef)
+		}
+	}
+	for _, c := range commits {
+		if p := c.own.Partition(); len(a.store.parts) > 1 && c.commit.Sequence > to.NewestIn[p].Sequence {
+			to.NewestIn[p] = c.commit
+		} else if len(a.store.parts) == 1 && c.commit.Sequence > to.Newest.Sequence {
 			to.Newest = c.commit
 		}
 		if parked, ok := to.Parked[c.key]; ok {
@@ -125,9 +145,9 @@ func behind[E Event](now Checkpoint, commits []selected[E]) Checkpoint {
 
 // transact applies commits and moves behind them, in one transaction.
 func (a *applying[T, E]) transact(ctx context.Context, commits []selected[E]) error {
-	last := commits[len(commits)-1]
+	to := a.behind(commits)
 	for {
-		err := a.move(ctx, last.position, func(ctx context.Context, tx T, now Checkpoint) (Checkpoint, error) {
+		err := a.move(ctx, to, func(ctx context.Context, tx T, now Checkpoint) (Checkpoint, error) {
 			if err := a.checkRole(now); err != nil {
 				return now, err
 			}
@@ -136,16 +156,16 @@ func (a *applying[T, E]) transact(ctx context.Context, commits []selected[E]) er
 					return now, err
 				}
 			}
-			return behind(now, commits), nil
+			return a.passed(now, to, commits), nil
 		})
 		if !errors.Is(err, errRetired) {
 			if err == nil {
-				a.passed(commits)
+				a.count(commits)
 			}
 			return err
 		}
 		a.now.Live = false
-		if err := a.mayReach(ctx, last.position); err != nil {
+		if err := a.mayReach(ctx, to); err != nil {
 			return err
 		}
 	}
@@ -220,7 +240,7 @@ func (p *Projection[T, E]) applyAll(ctx context.Context, tx T, now Checkpoint, a
 			err = panicError(r)
 		}
 	}()
-	effects := p.Effect != nil && now.Live && now.Since.Before(at)
+	effects := p.Effect != nil && now.Live && !now.Since.Covers(at)
 	for _, e := range events {
 		err := p.Apply(ctx, tx, e)
 		if err == nil && effects {

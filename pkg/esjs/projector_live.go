@@ -55,7 +55,7 @@ func (p *Projector[T, E]) promote(ctx context.Context) (done bool, err error) {
 
 // caughtUpWith tells that the position is at most a transaction behind the live version.
 func (p *Projector[T, E]) caughtUpWith(live Checkpoint, position Position) bool {
-	return live.Position.sequence <= position.sequence+uint64(p.cfg.Batch)
+	return position.upTo(live.Position) <= uint64(p.cfg.Batch)
 }
 
 // live is the full name of the live version, and its checkpoint.
@@ -94,7 +94,7 @@ func (a *applying[T, E]) allowed(ctx context.Context, batch []selected[E]) ([]se
 // mustWait tells that a position is the live version's to reach first: what
 // another version passed before it would never have its effect.
 func (a *applying[T, E]) mustWait(position Position) bool {
-	return a.projection.Effect != nil && !a.now.Live && a.limit.Before(position)
+	return a.projection.Effect != nil && !a.now.Live && !a.limit.Covers(position)
 }
 
 // mayReach waits until this version may go as far as the position.

@@ -37,7 +37,7 @@ func (p *pace) until(m mark) (events, positions float64) {
 
 // here is where the projector is; the caller holds the lock.
 func (p *Projector[T, E]) here(now time.Time) mark {
-	return mark{at: now, position: p.progress.Position.sequence, events: p.events}
+	return mark{at: now, position: p.progress.Position.Sequence(), events: p.events}
 }
 
 // keepPace is called about once a second.
@@ -47,8 +47,8 @@ func (p *Projector[T, E]) keepPace() {
 	p.pace.keep(p.here(time.Now()))
 }
 
-// passed counts the events of commits that were applied.
-func (p *Projector[T, E]) passed(commits []selected[E]) {
+// count counts the events of commits that were applied.
+func (p *Projector[T, E]) count(commits []selected[E]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range commits {

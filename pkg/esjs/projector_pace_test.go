@@ -33,9 +33,9 @@ func TestAPaceIsTheMeanOfTheLastSeconds(t *testing.T) {
 }
 
 func TestProgressEstimatesWhatRemains(t *testing.T) {
-	p := &Projector[struct{}, Event]{moved: make(chan struct{})}
+	p := &Projector[struct{}, Event]{moved: make(chan struct{}), last: make([]Position, 1)}
 	p.active(true)
-	p.knownLast(3000)
+	p.knownLast(Position{sequence: 3000})
 	p.pace.keep(mark{at: time.Now().Add(-10 * time.Second)})
 	p.progress.Position, p.events = Position{sequence: 1000}, 5000
 	progress := p.Progress()

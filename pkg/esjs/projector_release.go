@@ -63,17 +63,18 @@ func (p *Projector[T, E]) reapply(ctx context.Context, tx T, now Checkpoint, par
 	if err := checkStream(id); err != nil {
 		return err
 	}
-	tail, err := p.store.surestTail(ctx, id) // what it does not have would be missing in the view for ever
+	part := p.store.of(id)
+	tail, err := part.surestTail(ctx, id) // what it does not have would be missing in the view for ever
 	if err != nil {
 		return err
 	}
-	first, err := p.store.leaderCommit(ctx, id, parked.From.sequence)
+	first, err := part.leaderCommit(ctx, id, parked.From.sequence)
 	if err != nil {
 		return err
 	}
 	var failed error
-	err = p.store.forward(ctx, tail, first.Records[0].Version, math.MaxUint64, func(r Record) bool {
-		if now.Position.Before(r.Position) {
+	err = part.forward(ctx, tail, first.Records[0].Version, math.MaxUint64, func(r Record) bool {
+		if !now.Position.Covers(r.Position) {
 			return false
 		}
 		if !p.wants(r.Type) {

@@ -3,6 +3,7 @@ package esjs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,14 +18,17 @@ func (p *Projector[T, E]) turn(ctx context.Context) error {
 	if err := a.open(ctx); err != nil {
 		return err
 	}
-	if err := p.store.checkCommit(ctx, a.now.Newest); err != nil {
+	if err := p.checkLog(ctx, a.now); err != nil {
 		return err
 	}
-	end, err := p.end(ctx)
+	end, err := p.store.ends(ctx, func(ctx context.Context, part *Store) (Position, error) {
+		last, err := p.end(ctx, part)
+		p.knownLast(last)
+		return last, err
+	})
 	if err != nil {
 		return err
 	}
-	a.knownLast(end.sequence)
 	a.caughtUpAt(end)
 	p.active(true)
 	defer p.active(false)
@@ -33,21 +37,39 @@ func (p *Projector[T, E]) turn(ctx context.Context) error {
 	feed := make(chan selected[E], p.cfg.Batch)
 	a.room = semaphore.NewWeighted(feedBytes)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		read := reading[T, E]{Projector: p, out: feed, room: a.room}
-		return read.follow(ctx, a.now.Position)
-	})
+	from := a.now.Position
+	for _, part := range p.store.parts {
+		group.Go(func() error {
+			read := reading[T, E]{Projector: p, part: part, out: feed, room: a.room}
+			return read.follow(ctx, from.only(part.partition))
+		})
+	}
 	group.Go(func() error { return a.take(ctx, feed, end) })
 	group.Go(func() error { return a.report(ctx) })
 	return group.Wait()
 }
 
-// end asks where the store ends, until a leader answers.
-func (p *Projector[T, E]) end(ctx context.Context) (Position, error) {
+// checkLog refuses a checkpoint of another log.
+func (p *Projector[T, E]) checkLog(ctx context.Context, c Checkpoint) error {
+	n := len(p.store.parts)
+	if n == 1 && len(c.NewestIn) > 0 || n > 1 && c.Newest.ID != "" {
+		return &CorruptError{Position: c.Position, Reason: fmt.Sprintf("the rows are not of a store of as many partitions as this one, which has %d", n)}
+	}
+	if err := p.store.checkPosition(c.Position); err != nil {
+		return err
+	}
+	if n == 1 {
+		return p.store.checkCommit(ctx, c.Newest)
+	}
+	return p.store.each(func(part *Store) error { return part.checkCommit(ctx, c.NewestIn[int(part.partition)]) })
+}
+
+// end asks where a partition ends, until a leader answers.
+func (p *Projector[T, E]) end(ctx context.Context, part *Store) (Position, error) {
 	for {
-		last, err := p.store.lastSequence(ctx, p.store.cfg.Stream)
+		last, err := part.lastSequence(ctx, part.cfg.Stream)
 		if err == nil || isRefusal(err) || errors.Is(err, nats.ErrConnectionClosed) {
-			return Position{sequence: last}, err
+			return part.at(last), err
 		}
 		if !sleep(ctx, followRetryFirst) {
 			return Position{}, ctx.Err()
@@ -150,7 +172,7 @@ func (a *applying[T, E]) pass(ctx context.Context, batch []selected[E]) error {
 // passAll applies commits, and takes note of the places up to which there was
 // nothing to apply.
 func (a *applying[T, E]) passAll(ctx context.Context, batch []selected[E]) error {
-	last := batch[len(batch)-1].position
+	to := a.behind(batch)
 	commits := slices.DeleteFunc(batch, func(c selected[E]) bool { return c.nothing() })
 	if len(commits) > 0 {
 		a.waiting(commits[0].time)
@@ -158,9 +180,9 @@ func (a *applying[T, E]) passAll(ctx context.Context, batch []selected[E]) error
 			return err
 		}
 	}
-	if a.reached.Before(last) {
-		a.reached = last
-		a.at(last, a.now)
+	if a.reached.Before(to) {
+		a.reached = to
+		a.at(to, a.now)
 	}
 	return nil
 }
@@ -184,9 +206,11 @@ func (a *applying[T, E]) tend(ctx context.Context) error {
 	return a.standBy(ctx)
 }
 
-// reading feeds a projector from the store.
+// reading feeds a projector from one partition of the store. Those of several are applied as
+// they come.
 type reading[T any, E Event] struct {
 	*Projector[T, E]
+	part *Store
 	out  chan<- selected[E]
 	room *semaphore.Weighted // for the stored size of commits
 	head Position
@@ -194,16 +218,16 @@ type reading[T any, E Event] struct {
 
 func (r *reading[T, E]) follow(ctx context.Context, after Position) error {
 	r.head = after
-	return r.store.followCommits(ctx, r.projection.Query, after, commitFollower{
+	return r.part.followCommits(ctx, r.projection.Query, after, commitFollower{
 		deliver: func(m message, c Commit, err error) error {
-			r.knownLast(m.sequence + m.pending)
+			r.knownLast(r.part.at(m.sequence + m.pending))
 			s := r.decode(m, c, err)
 			s.commit = c.ref()
 			s.size = min(int64(len(m.data)), batchBytes)
 			return r.send(ctx, c.Position, s)
 		},
 		reached: func(position Position) error {
-			r.knownLast(position.sequence)
+			r.knownLast(position)
 			return r.send(ctx, position, selected[E]{})
 		},
 	})
@@ -252,12 +276,12 @@ func (p *Projector[T, E]) wants(name string) bool {
 	return (len(types) == 0 || slices.Contains(types, name)) && p.projection.Codec.Knows(name)
 }
 
-// knownLast notes that the store has a commit at sequence.
-func (p *Projector[T, E]) knownLast(sequence uint64) {
+// knownLast notes that the store has a commit at a place.
+func (p *Projector[T, E]) knownLast(at Position) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.progress.Last.sequence < sequence {
-		p.progress.Last = Position{sequence: sequence}
+	if last := &p.last[at.partition]; last.Before(at) {
+		*last = at
 	}
 }
 
@@ -271,7 +295,7 @@ func (p *Projector[T, E]) waiting(since time.Time) {
 // caughtUpAt tells once that end was reached.
 func (p *Projector[T, E]) caughtUpAt(end Position) {
 	p.mu.Lock()
-	p.progress.CaughtUp = p.progress.CaughtUp || !p.progress.Position.Before(end)
+	p.progress.CaughtUp = p.progress.CaughtUp || p.progress.Position.Covers(end)
 	caughtUp := p.progress.CaughtUp
 	p.mu.Unlock()
 	if caughtUp && p.cfg.OnCaughtUp != nil {

@@ -55,21 +55,30 @@ func Subscriptions(ctx context.Context, store *Store, bucketName string) ([]Subs
 	ends := map[string]uint64{}
 	all := map[string]SubscriptionStatus{}
 	for _, e := range leases {
-		end, known := ends[e.Stream]
-		if !known {
-			if end, err = store.lastSequence(ctx, e.Stream); err != nil {
-				return nil, err
-			}
-			ends[e.Stream] = end
-		}
-		name, _ := store.ofEntry(e.Subscription)
+		name, partition := store.ofEntry(e.Subscription)
 		s := SubscriptionStatus{Name: name, Owner: e.Owner, Position: e.Floor, Rate: e.Rate, Renewed: e.Renewed}
-		if end > e.Floor.sequence {
-			s.Lag = end - e.Floor.sequence
-			next, err := store.leaderNext(ctx, e.Stream, e.Floor.sequence)
+		reads := map[string]uint64{e.Stream: e.Floor.in(partition)}
+		if name == e.Subscription && e.Stream == store.cfg.Stream { // a projection reads all partitions
+			for _, part := range store.parts {
+				reads[part.cfg.Stream] = e.Floor.in(part.partition)
+			}
+		}
+		for stream, after := range reads {
+			end, known := ends[stream]
+			if !known {
+				if end, err = store.lastSequence(ctx, stream); err != nil {
+					return nil, err
+				}
+				ends[stream] = end
+			}
+			if end <= after {
+				continue
+			}
+			s.Lag += end - after
+			next, err := store.leaderNext(ctx, stream, after)
 			switch {
 			case err == nil:
-				s.Behind = max(time.Since(next.stored), 0).Seconds()
+				s.Behind = max(s.Behind, time.Since(next.stored).Seconds())
 			case !errors.Is(err, errNoMessage): // of timers the last ones may be gone
 				return nil, err
 			}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -18,25 +16,8 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 )
 
-// onThreePartitions runs tests of this package again, in a process of their own whose stores
-// are spread over three streams.
-func onThreePartitions(t *testing.T, tests ...string) {
-	t.Helper()
-	run := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run", "^("+strings.Join(tests, "|")+")$")
-	run.Env = append(os.Environ(), "ESJSTEST_PARTITIONS=3")
-	out, err := run.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for _, name := range tests {
-		if !strings.Contains(string(out), "--- PASS: "+name+" ") {
-			t.Errorf("%s did not run", name)
-		}
-	}
-}
-
 func TestSubscriptionsOfThreePartitions(t *testing.T) {
-	onThreePartitions(t,
+	esjstest.OnPartitions(t, 3,
 		"TestSubscribeKeepsTheOrderOfEachKey", "TestSubscribeGoesOnWhereItStopped", "TestSubscribeCatchesUpWithAnEmptyStore",
 		"TestSubscribeEveryInstance", "TestSubscribeBatch", "TestSubscribeRefusesABadConfiguration",
 		"TestHandoverByCleanStops", "TestHandoverByPartitions", "TestLeaseSurvivesALostAnswer",
@@ -48,7 +29,7 @@ func TestSubscriptionsOfThreePartitions(t *testing.T) {
 }
 
 func TestASubscriptionOfThreePartitionsOnAClusterLosesNothing(t *testing.T) {
-	onThreePartitions(t, "TestSubscribeOnAClusterLosesNothing")
+	esjstest.OnPartitions(t, 3, "TestSubscribeOnAClusterLosesNothing")
 }
 
 // steadily appends to each of some keys, so many commits, with pauses.

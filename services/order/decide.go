@@ -216,7 +216,7 @@ func newestRevision(lines []Line) (newest string) {
 	var at esjs.Position
 	for _, l := range lines {
 		r, err := esjs.ParseRevision(l.ProductRevision)
-		if err == nil && !r.Position().Before(at) {
+		if err == nil && r.Position().Covers(at) {
 			newest, at = l.ProductRevision, r.Position()
 		}
 	}

@@ -395,5 +395,5 @@ func (k *keeper) hasCaughtUp(ctx context.Context, v *version) bool {
 		return progress.CaughtUp
 	}
 	stored, err := k.sink.Load(ctx, v.Name)
-	return err == nil && !stored.Position.Before(v.end)
+	return err == nil && stored.Position.Covers(v.end)
 }

@@ -51,7 +51,7 @@ func (k *keeper) status(ctx context.Context, v *version, last esjs.Position) (qu
 	s.Position, s.Last = position.String(), last.String()
 	s.Lag = last.Sequence() - position.Sequence()
 	s.Progress = float64(position.Sequence()) / float64(max(1, last.Sequence()))
-	s.CaughtUp = progress.CaughtUp || !progress.Active && !position.Before(v.end)
+	s.CaughtUp = progress.CaughtUp || !progress.Active && position.Covers(v.end)
 	s.EventsPerSecond, s.RemainingSeconds, s.BehindSeconds = progress.EventsPerSecond, progress.Remaining.Seconds(), progress.Behind.Seconds()
 	if s.Lag > 0 && !progress.Active && !stored.Time.IsZero() {
 		s.BehindSeconds = max(0, time.Since(stored.Time).Seconds())

@@ -63,6 +63,7 @@ func TestSink[T any](t *testing.T, newRig func(t *testing.T) SinkRig[T]) {
 		sink := s.started(t)
 		to := checkpoint(7)
 		to.Newest = esjs.CommitRef{Sequence: 6, ID: "the commit's \"id\""}
+		to.NewestIn = map[int]esjs.CommitRef{0: {Sequence: 5, ID: "its \"id\""}, 12: {Sequence: 6, ID: "another"}}
 		to.Parked = map[string]esjs.Parked{
 			"order/o 1": {
 				Key: "order/o 1", Reason: "no such \"column\"", Since: time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC), Count: 3,
@@ -237,7 +238,7 @@ func (s *sinkSuite[T]) wantCheckpoint(t *testing.T, sink esjs.Sink[T], want esjs
 		t.Fatal(err)
 	}
 	for _, c := range []esjs.Checkpoint{got, loaded} {
-		if c.Position != want.Position || !c.Time.Equal(want.Time) || !maps.Equal(c.Parked, want.Parked) || c.Newest != want.Newest {
+		if c.Position != want.Position || !c.Time.Equal(want.Time) || !maps.Equal(c.Parked, want.Parked) || c.Newest != want.Newest || !maps.Equal(c.NewestIn, want.NewestIn) {
 			t.Fatalf("the checkpoint is %+v, want %+v", c, want)
 		}
 	}

@@ -16,12 +16,13 @@ type storedCheckpoint struct {
 	Time     time.Time              `json:"time"`
 	Parked   map[string]esjs.Parked `json:"parked,omitempty"`
 	Newest   esjs.CommitRef         `json:"newest,omitzero"`
+	NewestIn map[int]esjs.CommitRef `json:"newest_in,omitempty"`
 	Claim    string                 `json:"claim,omitempty"` // the token of the sink that is writing rows behind the position
 	Write    string                 `json:"write"`           // makes every write another one, so that a lost answer is settled
 }
 
 func (c storedCheckpoint) esjs() esjs.Checkpoint {
-	return esjs.Checkpoint{Position: c.Position, Time: c.Time, Parked: c.Parked, Newest: c.Newest}
+	return esjs.Checkpoint{Position: c.Position, Time: c.Time, Parked: c.Parked, Newest: c.Newest, NewestIn: c.NewestIn}
 }
 
 func checkpointKey(name string) string { return name + ".checkpoint" }
@@ -57,7 +58,7 @@ func (b bucket) putLive(ctx context.Context, projection string, l storedLive, re
 // putCheckpoint writes a checkpoint that must be at revision, 0 for none, with a
 // claim or without; see [bucket.putJSON].
 func (b bucket) putCheckpoint(ctx context.Context, name string, c esjs.Checkpoint, claim string, revision uint64) (uint64, error) {
-	stored := storedCheckpoint{Position: c.Position, Time: c.Time, Parked: c.Parked, Newest: c.Newest, Claim: claim, Write: uuid.NewString()}
+	stored := storedCheckpoint{Position: c.Position, Time: c.Time, Parked: c.Parked, Newest: c.Newest, NewestIn: c.NewestIn, Claim: claim, Write: uuid.NewString()}
 	return b.putJSON(ctx, checkpointKey(name), stored, revision)
 }
 

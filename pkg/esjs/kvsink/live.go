@@ -50,11 +50,7 @@ func (s *Sink) promote(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
-	since := retired.Position
-	if since.Before(l.Since) {
-		since = l.Since
-	}
-	return s.bucket.putLive(ctx, projection, storedLive{Name: to, Since: since}, revision)
+	return s.bucket.putLive(ctx, projection, storedLive{Name: to, Since: retired.Position.Later(l.Since)}, revision)
 }
 
 // Drop calls drop, if there is one, whose changes are of no use, and removes the

@@ -72,7 +72,7 @@ func fill(t *testing.T, store *esjs.Store, commits int) (want map[string]sum, la
 		if err != nil {
 			t.Fatal(err)
 		}
-		last = out.Revision.Position()
+		last = last.Later(out.Revision.Position())
 	}
 	return want, last
 }

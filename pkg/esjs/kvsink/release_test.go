@@ -53,7 +53,7 @@ func TestAReleaseLeavesNoEventOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		last = out.Revision.Position()
+		last = last.Later(out.Revision.Position())
 	}
 	for _, p := range []*esjs.Projector[*kvsink.Tx, added]{each, total} {
 		if err := p.WaitFor(t.Context(), last); err != nil {

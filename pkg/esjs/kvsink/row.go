@@ -25,6 +25,7 @@ type row struct {
 	dirty    bool
 
 	place    esjs.Position // of the row as it was read
+	last     esjs.Position // of the event whose version is stored; zero where that is not known
 	own      bool          // an event at place came
 	passed   esjs.Position // of an event before place; zero when none came
 	passedOf esjs.StreamID // whose that event is
@@ -32,26 +33,31 @@ type row struct {
 
 // storedRow is a row as it is stored.
 type storedRow struct {
-	Position esjs.Position  `json:"position"` // of the last event that changed it
-	Version  uint64         `json:"version"`  // of that event, in its aggregate
+	Position esjs.Position  `json:"position"` // of the last event that changed it, in each partition that has some
+	Version  uint64         `json:"version"`  // of the last event, in its aggregate
 	State    jsontext.Value `json:"state,omitzero"`
 }
 
-// has tells that the row is at or behind the event.
-func (r storedRow) has(e esjs.Record) bool {
-	return e.Position.Before(r.Position) || e.Position == r.Position && e.Version <= r.Version
-}
-
 // has tells that the row is at or behind the event, and takes note of where the event is
-// from the row as it was read.
+// from the row as it was read, both in the event's partition.
 func (r *row) has(e esjs.Record) bool {
-	switch {
-	case e.Position == r.place:
+	partition := e.Position.Partition()
+	switch place := r.place.In(partition); {
+	case e.Position == place:
 		r.own = true
-	case e.Position.Before(r.place):
+	case e.Position.Before(place):
 		r.passed, r.passedOf = e.Position, e.Stream
 	}
-	return r.stored.has(e)
+	if e.Position == r.last {
+		return e.Version <= r.stored.Version
+	}
+	return r.stored.Position.In(partition).Covers(e.Position)
+}
+
+// at moves the row behind the event, with a new state.
+func (r *row) at(e esjs.Record, state jsontext.Value) {
+	r.stored = storedRow{Position: r.stored.Position.Later(e.Position), Version: e.Version, State: state}
+	r.last, r.dirty = e.Position, true
 }
 
 // Update folds an event into the row of a key: fold gets the row's state, the
@@ -76,7 +82,7 @@ func Update[S any](ctx context.Context, tx *Tx, key string, e esjs.Record, fold 
 	if err != nil {
 		return fmt.Errorf("row %q of %s: %w", key, tx.name, err)
 	}
-	r.stored, r.dirty = storedRow{Position: e.Position, Version: e.Version, State: encoded}, true
+	r.at(e, encoded)
 	return nil
 }
 
@@ -88,7 +94,7 @@ func Remove(ctx context.Context, tx *Tx, key string, e esjs.Record) error {
 	if err != nil || r.has(e) {
 		return err
 	}
-	r.stored, r.dirty = storedRow{Position: e.Position, Version: e.Version}, true
+	r.at(e, nil)
 	return nil
 }
 
@@ -156,6 +162,8 @@ func (b bucket) row(ctx context.Context, name, key string) (*row, error) {
 			return nil, fmt.Errorf("row %q of %s: %w", key, name, err)
 		}
 	}
-	r.place = r.stored.Position
+	if r.place = r.stored.Position; r.place == r.place.In(r.place.Partition()) {
+		r.last = r.place // one event, which the version is of
+	}
 	return r, nil
 }

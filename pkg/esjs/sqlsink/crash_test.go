@@ -117,7 +117,8 @@ func crash(ctx context.Context) error {
 			select {} // the signal ends this
 		}
 	}
-	store, err := esjs.Open(ctx, esjs.DialURL(os.Getenv(envURL)), esjs.Config{})
+	partitions, _ := strconv.Atoi(os.Getenv("ESJSTEST_PARTITIONS")) // as the test's store has
+	store, err := esjs.Open(ctx, esjs.DialURL(os.Getenv(envURL)), esjs.Config{Partitions: partitions})
 	if err != nil {
 		return err
 	}

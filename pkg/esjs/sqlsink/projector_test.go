@@ -44,7 +44,7 @@ func TestAProjectorGoesOnWhereItStopped(t *testing.T) {
 		for key, s := range more {
 			want[key] = want[key].plus(s)
 		}
-		last = end
+		last = last.Later(end)
 	}
 	p := run(t, store, db, sums(t), esjs.ProjectionConfig{})
 	p.waitFor(t, last)
@@ -170,7 +170,7 @@ func TestWithALeaseTheSecondProjectorTakesOver(t *testing.T) {
 		for key, s := range more {
 			want[key] = want[key].plus(s)
 		}
-		last = end
+		last = last.Later(end)
 		second.waitFor(t, last) // it asks the database how far the first one is
 	}
 	second.waitFor(t, appended(t, store, "a/ignored", Forgotten{}))

@@ -40,9 +40,9 @@ func TestAReleasedKeyGoesOnWhereItWasParked(t *testing.T) {
 	p := run(t, store, db, projection, esjs.ProjectionConfig{})
 	appended(t, store, "a/bad", Added{N: 1})
 	from := appended(t, store, "a/bad", Added{N: 7}, Forgotten{}, Added{N: 13})
-	appended(t, store, "a/good", Added{N: 1})
+	end := appended(t, store, "a/good", Added{N: 1})
 	appended(t, store, "b/bad", Added{N: 1000})
-	p.waitFor(t, appended(t, store, "a/bad", Added{N: 3}))
+	p.waitFor(t, end.Later(appended(t, store, "a/bad", Added{N: 3})))
 	good := sum{1, 1, 1}
 	stuck := map[string]sum{"a/bad": {1, 1, 1}, "a/good": good}
 	p.wantSums(t, stuck)

@@ -200,7 +200,7 @@ func fill(t testing.TB, store *esjs.Store, commits, keys int) (map[string]sum, e
 			t.Fatal(err)
 		}
 		s.version = int(stored.Revision.Version())
-		want[id], last = want[id].plus(s), stored.Revision.Position()
+		want[id], last = want[id].plus(s), last.Later(stored.Revision.Position())
 	}
 	return want, last
 }

@@ -146,17 +146,14 @@ func (s *Sink) Promote(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// later returns the later one of two stored positions.
+// later returns the later one of two stored positions, in each partition.
 func later(a, b string) (string, error) {
 	first, errA := esjs.ParsePosition(a)
 	second, errB := esjs.ParsePosition(b)
 	if err := errors.Join(errA, errB); err != nil {
 		return "", fmt.Errorf("checkpoint: %w", err)
 	}
-	if first.Before(second) {
-		return b, nil
-	}
-	return a, nil
+	return first.Later(second).String(), nil
 }
 
 // Drop calls drop, which removes the projection's tables, and removes its
@@ -277,7 +274,7 @@ func (s *Sink) load(ctx context.Context, q querier, name, forUpdate string) (esj
 
 func encode(c esjs.Checkpoint) (at, parked, newest string, err error) {
 	keys, err := json.Marshal(c.Parked, json.Deterministic(true))
-	commit, errCommit := json.Marshal(c.Newest)
+	commit, errCommit := json.Marshal(storedNewest{c.Newest, c.NewestIn}, json.Deterministic(true))
 	if err := errors.Join(err, errCommit); err != nil {
 		return "", "", "", fmt.Errorf("checkpoint: %w", err)
 	}
@@ -294,8 +291,16 @@ func decode(position, at, parked, newest string) (c esjs.Checkpoint, err error) 
 	if err = json.Unmarshal([]byte(parked), &c.Parked); err != nil {
 		return c, fmt.Errorf("checkpoint: parked keys: %w", err)
 	}
-	if err = json.Unmarshal([]byte(newest), &c.Newest); err != nil {
+	var commits storedNewest
+	if err = json.Unmarshal([]byte(newest), &commits); err != nil {
 		return c, fmt.Errorf("checkpoint: newest commit: %w", err)
 	}
+	c.Newest, c.NewestIn = commits.CommitRef, commits.In
 	return c, nil
+}
+
+// storedNewest is the newest commit as it is stored, or that of each partition.
+type storedNewest struct {
+	esjs.CommitRef
+	In map[int]esjs.CommitRef `json:"in,omitempty"`
 }

@@ -113,7 +113,7 @@ func (h *Hub) stream(ctx context.Context, out *writer, topic Topic, from esjs.Po
 		select {
 		case c := <-l.commits:
 			// Another gateway may have been ahead of this one, and told the client more.
-			if !from.Before(c.position()) {
+			if from.Covers(c.position()) {
 				continue
 			}
 			if err := h.write(ctx, out, topic, c); err != nil {
