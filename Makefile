@@ -85,7 +85,7 @@ test-alerts: ## test alert rules and the dashboard with Prometheus's own code (i
 test-k8s: ## check what deploy/k8s renders to by Kubernetes' own validation (compiles a part of it)
 	$(GO) test -modfile=deploy/k8s/schema/kubernetes.mod -tags kubernetes -count 1 -v -timeout $(TEST_TIMEOUT) ./deploy/k8s/schema
 
-test-apiserver: ## apply deploy/k8s to a real API server; no controller and no container runs (minutes, and a quarter of an hour to compile it)
+test-apiserver: ## apply deploy/k8s to a real API server, and roll out releases with its controllers; no container runs (ten minutes, and half an hour to compile it)
 	$(GO) test -tags apiserver -timeout 60m -count 1 -v ./deploy/k8s
 
 test-browser: ## test the web console in headless Chromium; needs an installed Chromium

@@ -26,9 +26,12 @@ const patience = 5 * time.Minute
 
 // programs are what a cluster is made of, built when it is needed into bin/apiserver of the repository, where it stays.
 var programs = map[string][]string{
-	"etcd":           {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/etcd", "go.etcd.io/etcd/server/v3"},
-	"kube-apiserver": {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/", "k8s.io/kubernetes/cmd/kube-apiserver"},
-	"kubectl":        {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/", "k8s.io/kubernetes/cmd/kubectl"},
+	"etcd":                    {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/etcd", "go.etcd.io/etcd/server/v3"},
+	"kube-apiserver":          {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/", "k8s.io/kubernetes/cmd/kube-apiserver"},
+	"kube-controller-manager": {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/", "k8s.io/kubernetes/cmd/kube-controller-manager"},
+	"kube-scheduler":          {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/", "k8s.io/kubernetes/cmd/kube-scheduler"},
+	"kubectl":                 {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/", "k8s.io/kubernetes/cmd/kubectl"},
+	"kwok":                    {"install", strings.Replace(kwok, "@", "/cmd/kwok@", 1)},
 }
 
 var built = map[string]bool{}
