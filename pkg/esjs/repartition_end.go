@@ -41,16 +41,9 @@ func (p provisioner) note(ctx context.Context, cfg jetstream.StreamConfig, name,
 // stored is stored or never will be, because whoever leads has everything that can be.
 func (m *move) fence(ctx context.Context) (end uint64, err error) {
 	stream := m.from.cfg.Stream
-	info, err := m.from.streamInfo(ctx, stream)
+	servers, err := m.replicas(ctx)
 	if err != nil {
 		return 0, err
-	}
-	servers := []string{info.Cluster.Leader}
-	for _, replica := range info.Cluster.Replicas {
-		if replica.Offline {
-			return 0, fmt.Errorf("%w: %s, which has a replica of %s, is away: bring it back first, because it would take appends again when it comes back and leads", ErrUnavailable, replica.Name, stream)
-		}
-		servers = append(servers, replica.Name)
 	}
 	err = provision(ctx, m.cfg.Dial, func(ctx context.Context, p provisioner) error {
 		found, err := p.findStream(ctx, stream)
@@ -76,6 +69,34 @@ func (m *move) fence(ctx context.Context) (end uint64, err error) {
 		}
 		if err := wait.sleep(ctx); err != nil {
 			return 0, err
+		}
+	}
+}
+
+// replicas are the servers that have the old stream, its leader first. While a leader is elected none is named; and
+// not one of them may be left out.
+func (m *move) replicas(ctx context.Context) ([]string, error) {
+	for wait := newPause(); ; {
+		info, err := m.from.general.findStream(ctx, m.from.cfg.Stream)
+		if err != nil {
+			return nil, err
+		}
+		if info.Cluster == nil {
+			return []string{""}, nil // one server, which leads
+		}
+		servers := []string{info.Cluster.Leader}
+		for _, replica := range info.Cluster.Replicas {
+			if replica.Offline {
+				return nil, fmt.Errorf("%w: %s, which has a replica of %s, is away: bring it back first, because it would take appends again when it comes back and leads",
+					ErrUnavailable, replica.Name, m.from.cfg.Stream)
+			}
+			servers = append(servers, replica.Name)
+		}
+		if len(servers) == info.Config.Replicas {
+			return servers, nil
+		}
+		if err := wait.sleep(ctx); err != nil {
+			return nil, err
 		}
 	}
 }
