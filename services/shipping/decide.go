@@ -43,6 +43,8 @@ type Ask struct {
 	Country    string
 	Lines      []events.StockLine
 	Cause      string // of a cancellation
+	// Deadline of a booking is when the order's process asks again, or gives up.
+	Deadline time.Time
 }
 
 // decide answers what can be answered without the carrier.

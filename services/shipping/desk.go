@@ -60,7 +60,8 @@ func (d Desk) Request(ctx context.Context, e events.Event, caused esjs.Metadata)
 		if errors.As(err, &no) {
 			return err // it may refuse for ever: some attempts, and then the order is parked
 		}
-		if ask.Op != Book {
+		// Told at once, a moment's outage would use up all the attempts that the order's process has.
+		if ask.Op != Book || time.Until(ask.Deadline) > 2*d.retry {
 			return esjs.RetryAfter(d.retry, err)
 		}
 	}

@@ -26,8 +26,8 @@ const requests = "shipping"
 type Config struct {
 	Carrier service.PartnerConfig
 	// Retry is the pause before a carrier that could not be reached is asked
-	// again about a dispatch or a cancellation: for these only the carrier knows
-	// the answer. Default 5 s.
+	// again: about a dispatch or a cancellation, of which only the carrier knows the answer, until it can be
+	// reached, and about a booking until its deadline. Default 5 s.
 	Retry    time.Duration
 	Webhooks service.WebhookConfig // of the carrier
 	Lease    time.Duration         // see [esjs.SubscriptionConfig]
@@ -122,12 +122,12 @@ func readRequest(e events.Event) (Ask, bool) {
 	case events.ShipmentBookingRequested:
 		return Ask{
 			ShipmentID: e.ShipmentID, OrderID: e.OrderID, RequestID: e.RequestID,
-			Op: Book, AddressRef: e.AddressRef, Country: e.Country, Lines: e.Lines,
+			Op: Book, AddressRef: e.AddressRef, Country: e.Country, Lines: e.Lines, Deadline: e.Deadline,
 		}, true
 	case events.ShipmentRebookRequested:
 		return Ask{
 			ShipmentID: e.ShipmentID, OrderID: e.OrderID, RequestID: e.RequestID,
-			Op: Book, AddressRef: e.AddressRef, Country: e.Country, Lines: e.Lines,
+			Op: Book, AddressRef: e.AddressRef, Country: e.Country, Lines: e.Lines, Deadline: e.Deadline,
 		}, true
 	case events.DispatchRequested:
 		return Ask{ShipmentID: e.ShipmentID, OrderID: e.OrderID, RequestID: e.RequestID, Op: Dispatch}, true

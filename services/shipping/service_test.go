@@ -143,6 +143,22 @@ func TestABookingWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
 	}
 }
 
+// A carrier that cannot be reached for a moment costs the order's process none of its attempts.
+func TestAMomentsOutageIsNotTold(t *testing.T) {
+	for _, address := range []string{"addr-timeout", "addr-5xx"} {
+		t.Run(address, func(t *testing.T) {
+			w := newWorld(t)
+			r := req("b1")
+			r.Deadline = time.Now().Add(time.Hour)
+			w.request(events.ShipmentBookingRequested{Request: r, ShipmentID: "s", AddressRef: address, Country: "DE", Lines: []events.StockLine{{SKU: "beans", Quantity: 2}}})
+			servicetest.As[events.ShipmentBooked](t, w.await("b1"))
+			if s, _ := w.carrier.Shipment("s"); s.Bookings != 1 {
+				t.Errorf("the carrier has %+v", s)
+			}
+		})
+	}
+}
+
 func TestACancellationInsteadOfTheBookingStopsIt(t *testing.T) {
 	w := newWorld(t)
 	w.request(events.ShipmentCancellationRequested{Request: req("x1"), ShipmentID: "s", Cause: "customer"})

@@ -47,6 +47,7 @@ func shop(t *testing.T, seed uint64, d defect) (w *world) {
 		if w.rand.IntN(2) == 0 { // gives up soon
 			policy.Reserve.Attempts, policy.Book.Attempts, policy.Confirm.Attempts = 2, 2, 2
 			policy.AuthorizeCheck.Attempts, policy.CaptureCheck.Attempts, policy.Compensate.Attempts, policy.Dispatch.Attempts = 2, 2, 2, 2
+			policy.Book.First = 5 * time.Second // too soon for shipping to ask a carrier that is away again
 			policy.MethodWindow = time.Duration(w.rand.IntN(2)) * time.Minute
 		}
 		if err := w.addSagas(policy); err != nil {
