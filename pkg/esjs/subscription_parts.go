@@ -253,22 +253,21 @@ func (s *subscription[T]) mayBeGivenUp(ctx context.Context) context.Context {
 }
 
 // turn waits until the handler may be called: of all partitions no more calls are under way
-// than there are workers. The caller calls done after it.
-func (r *running[T]) turn(ctx context.Context) (done func(), err error) {
-	if r.shared == nil {
-		return func() {}, nil
-	}
+// than there are workers. The caller calls turned after it.
+func (r *running[T]) turn(ctx context.Context) error {
 	select {
 	case r.shared.calls <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	done = func() { <-r.shared.calls }
 	if r.lease != nil && !r.lease.valid() { // it ran out meanwhile
-		done()
+		r.shared.turned()
 		r.fail(errFenced)
 		r.lease.lost(errFenced)
-		return nil, errFenced
+		return errFenced
 	}
-	return done, nil
+	return nil
 }
+
+// turned lets another call begin.
+func (s *sharing) turned() { <-s.calls }

@@ -60,11 +60,12 @@ func (r *running[T]) workOn(lanes []*lane[T]) {
 
 // call calls the handler. A panic is an error.
 func (r *running[T]) call(ctx context.Context, payload T) (err error) {
-	done, err := r.turn(ctx)
-	if err != nil {
-		return err
+	if r.shared != nil {
+		if err := r.turn(ctx); err != nil {
+			return err
+		}
+		defer r.shared.turned()
 	}
-	defer done()
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	began := time.Now()
@@ -103,11 +104,12 @@ type outOfTurnKey struct{}
 func isOutOfTurn(ctx context.Context) bool { return ctx.Value(outOfTurnKey{}) != nil }
 
 func (r *running[T]) callBatch(payloads []T) (errs []error) {
-	done, err := r.turn(r.handlers)
-	if err != nil {
-		return repeat(err, len(payloads))
+	if r.shared != nil {
+		if err := r.turn(r.handlers); err != nil {
+			return repeat(err, len(payloads))
+		}
+		defer r.shared.turned()
 	}
-	defer done()
 	ctx, cancel := context.WithTimeout(r.handlers, r.timeout)
 	defer cancel()
 	began := time.Now()
