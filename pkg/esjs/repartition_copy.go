@@ -202,8 +202,10 @@ func (p *copied) write(ctx context.Context, lane <-chan transfer) error {
 // bring stores a page, or finds it there.
 func (p *copied) bring(ctx context.Context, page []transfer) error {
 	for wait, missing := newPause(), 0; len(page) > 0; {
-		n := 0
-		var err error
+		var (
+			n   int
+			err error
+		)
 		if page[0].sequence <= p.have {
 			n, err = p.compare(ctx, page[:min(uint64(len(page)), p.have-page[0].sequence+1)])
 			if n == 0 {
