@@ -24,19 +24,27 @@ func TestAnyContainerMayDie(t *testing.T) {
 	}
 	for _, service := range services {
 		for _, way := range []string{"killed", "restarted"} {
-			id := fmt.Sprintf("o-%s-%s", service, way)
 			t.Run(service+" is "+way, func(t *testing.T) {
+				const load = 5
+				id := func(n int) string { return fmt.Sprintf("o-%s-%s-%d", service, way, n) }
+				s.place(t, id(0)) // whose process is under way, while others are placed
 				var placed sync.WaitGroup
-				placed.Go(func() { s.place(t, id) })
+				placed.Go(func() {
+					for n := range load - 1 {
+						s.place(t, id(n+1))
+					}
+				})
 				if way == "killed" {
 					kill(t, s.containers(t)[service])
 				} else {
 					s.compose(t, "restart", service)
 				}
 				placed.Wait()
-				s.completed(t, id)
+				for n := range load {
+					s.completed(t, id(n))
+				}
+				orders += load
 			})
-			orders++
 		}
 	}
 	s.healthy(t)
