@@ -26,6 +26,8 @@ func bound(of, what string) flat.Bound {
 		return flat.Bound{PerWork: 16 * kB, Noise: 24 * MB}
 	case heap:
 		return flat.Bound{PerWork: 8 * kB, Noise: 6 * MB}
+	case buffers:
+		return flat.Bound{Noise: 2 * 24 * 8 * MB} // for each of 24 streams its last block and that of its Raft log, of 8 MB at most
 	case disk:
 		return flat.Bound{PerWork: 128 * kB}
 	case stored:

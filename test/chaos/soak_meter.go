@@ -24,8 +24,9 @@ import (
 
 // What is measured; the unit is in the name, or it is a number.
 const (
-	memory      = "resident bytes"
-	heap        = "heap bytes"
+	memory      = "resident bytes" // without buffers
+	heap        = "heap bytes"     // without buffers
+	buffers     = "buffer bytes"   // of a server, for blocks of its files that are written or were just read
 	goroutines  = "goroutines"
 	handles     = "handles"
 	consumers   = "consumers"
@@ -119,7 +120,7 @@ func (m *meter) measure(ctx context.Context, cycle int) error {
 	var failed error
 	add := func(of, what string, value float64) {
 		work := float64(cycle)
-		if slices.Contains([]string{memory, heap, disk, stored}, what) {
+		if slices.Contains([]string{memory, heap, buffers, disk, stored}, what) {
 			work = orders
 		}
 		failed = errors.Join(failed, m.add(flat.Rest{Of: of, What: what, Work: work, Value: value}))
@@ -133,7 +134,10 @@ func (m *meter) measure(ctx context.Context, cycle int) error {
 			failed = errors.Join(failed, fmt.Errorf("%s cannot be measured: %w", who, err))
 			return
 		}
-		for what, value := range map[string]float64{memory: float64(usage.Resident), handles: float64(usage.Handles), heap: at.heap, goroutines: at.goroutines} {
+		for what, value := range map[string]float64{
+			memory: float64(usage.Resident) - at.buffers, heap: at.heap - at.buffers, buffers: at.buffers,
+			handles: float64(usage.Handles), goroutines: at.goroutines,
+		} {
 			add(who, what, value)
 			total[what] += value
 		}
@@ -143,8 +147,9 @@ func (m *meter) measure(ctx context.Context, cycle int) error {
 	}
 	for i := range rig.Size {
 		name := m.r.c.Name(i)
-		process(name, m.r.c.Process(i), func() (goRuntime, error) { return goProfiles(ctx, m.r.c.Profiles(i)) })
-		failed = errors.Join(failed, keepHeap(ctx, m.r.c.Profiles(i), m.heapFile(name, fmt.Sprintf("%02d", cycle+1))))
+		process(name, m.r.c.Process(i), func() (goRuntime, error) {
+			return goProfiles(ctx, m.r.c.Profiles(i), m.heapFile(name, fmt.Sprintf("%02d", cycle+1)))
+		})
 		n, err := serverConnections(ctx, m.r.c.Monitor(i))
 		failed = errors.Join(failed, err)
 		add(name, connections, n)
@@ -175,7 +180,7 @@ func (m *meter) measure(ctx context.Context, cycle int) error {
 	}
 	failed = errors.Join(failed, streams.Err())
 	const MB = 1 << 20
-	fmt.Fprintf(m.r.out, "%7.1f s  rest %d: %.0f orders, %.0f messages of %.1f MB; disk %.1f MB, memory %.1f MB, heap %.1f MB, goroutines %.0f, handles %.0f, consumers %.0f, connections %.0f\n",
-		m.r.r.now().Seconds(), cycle+1, orders, messages, total[stored]/MB, total[disk]/MB, total[memory]/MB, total[heap]/MB, total[goroutines], total[handles], total[consumers], total[connections])
+	fmt.Fprintf(m.r.out, "%7.1f s  rest %d: %.0f orders, %.0f messages of %.1f MB; disk %.1f MB, memory %.1f MB, heap %.1f MB, buffers %.1f MB, goroutines %.0f, handles %.0f, consumers %.0f, connections %.0f\n",
+		m.r.r.now().Seconds(), cycle+1, orders, messages, total[stored]/MB, total[disk]/MB, total[memory]/MB, total[heap]/MB, total[buffers]/MB, total[goroutines], total[handles], total[consumers], total[connections])
 	return failed
 }

@@ -11,17 +11,19 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/b144f99b/orderflow/test/chaos/rig"
+	"github.com/google/pprof/profile"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
 
-// goRuntime is what Go's runtime has in a process.
-type goRuntime struct{ heap, goroutines float64 }
+// goRuntime is what Go's runtime has in a process; buffers are a part of the heap, and 0 where there are none.
+type goRuntime struct{ heap, buffers, goroutines float64 }
 
 // givesBack is how long the runtime is given to return to the system what a collection has freed.
 const givesBack = 2 * time.Second
@@ -67,14 +69,17 @@ func goMetrics(ctx context.Context, url string) (r goRuntime, err error) {
 	return r, nil
 }
 
-// goProfiles reads a server's profiles. The heap is collected twice before: what a sync.Pool has outlives the first time, and the server
-// keeps the buffers of blocks that are read no more in such pools, 8 MB each when blocks are full. What
+// goProfiles reads a server's profiles, and keeps that of its heap. The heap is collected twice before: what a sync.Pool has
+// outlives the first time, and the server has the buffers of blocks that are read no more in such pools. What
 // is resident then is what the server needs.
-func goProfiles(ctx context.Context, url string) (r goRuntime, err error) {
+func goProfiles(ctx context.Context, url, file string) (r goRuntime, err error) {
 	if _, err = numberAfter(ctx, url+"/heap?gc=1&debug=1", "# HeapAlloc = "); err != nil {
 		return r, err
 	}
 	if r.heap, err = numberAfter(ctx, url+"/heap?gc=1&debug=1", "# HeapAlloc = "); err != nil {
+		return r, err
+	}
+	if r.buffers, err = keepHeap(ctx, url, file); err != nil {
 		return r, err
 	}
 	if r.goroutines, err = numberAfter(ctx, url+"/goroutine?debug=1", "goroutine profile: total "); err != nil {
@@ -83,18 +88,36 @@ func goProfiles(ctx context.Context, url string) (r goRuntime, err error) {
 	return r, rig.Pause(ctx, givesBack)
 }
 
-// keepHeap writes what holds a server's heap to a file, for "go tool pprof"; -base takes an earlier one.
-func keepHeap(ctx context.Context, url, file string) error {
+// keepHeap writes what holds a server's heap to a file, for "go tool pprof"; -base takes an earlier one. It returns how much of
+// that are the buffers of blocks.
+func keepHeap(ctx context.Context, url, file string) (buffers float64, err error) {
 	body, err := get(ctx, url+"/heap?gc=1")
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer body.Close()
-	profile, err := io.ReadAll(body)
+	text, err := io.ReadAll(body)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return os.WriteFile(file, profile, 0o600)
+	p, err := profile.ParseData(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", url, err)
+	}
+	return bytesBelow(p, "server.getMsgBlockBuf"), os.WriteFile(file, text, 0o600)
+}
+
+// bytesBelow is how much of a heap was allocated by a function, or by one that it called.
+func bytesBelow(p *profile.Profile, function string) (sum float64) {
+	inUse := slices.IndexFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == "inuse_space" })
+	for _, s := range p.Sample {
+		if slices.ContainsFunc(s.Location, func(l *profile.Location) bool {
+			return slices.ContainsFunc(l.Line, func(line profile.Line) bool { return strings.HasSuffix(line.Function.Name, function) })
+		}) {
+			sum += float64(s.Value[inUse])
+		}
+	}
+	return sum
 }
 
 func numberAfter(ctx context.Context, url, prefix string) (float64, error) {
