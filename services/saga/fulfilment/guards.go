@@ -137,8 +137,12 @@ var (
 	goodsUnasked    = Guard{"not asked for", func(c Case) bool { return c.State.TakesFor != c.State.ShipmentID }}
 	ofThisParcel    = Guard{"of this parcel's goods", Case.ofThisParcel}
 	// Goods that are not held for the order may be missing.
-	goodsThere       = Guard{"the goods are there", func(c Case) bool { return c.State.hasGoods() }}
-	parcelWaits      = Guard{"the parcel waits for them", func(c Case) bool { return c.State.TakesFor != "" && dispatchPending.Holds(c) }}
+	goodsThere  = Guard{"the goods are there", func(c Case) bool { return c.State.hasGoods() }}
+	parcelWaits = Guard{"the parcel waits for them", func(c Case) bool { return c.State.TakesFor != "" && dispatchPending.Holds(c) }}
+	// Without a timer nobody else would ask again for what is still open.
+	onlyStockMissed = Guard{"people look for the goods, and the step timer for the rest", func(c Case) bool {
+		return c.State.Attention == attentionPaidNoStock && !c.State.Step.At.IsZero()
+	}}
 	committed        = Guard{"already committed", func(c Case) bool { return c.State.Committed }}
 	rebookingsLeft   = Guard{"rebookings left", func(c Case) bool { return c.State.counted(rebook) < c.Policy.Book.Attempts }}
 	noRebookingsLeft = not(rebookingsLeft, "no rebookings left")

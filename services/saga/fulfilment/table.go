@@ -199,7 +199,7 @@ func forwardRows() []Row {
 		{ID: "F35", States: in(Dispatching), Inputs: on("ShipmentDispatched"), Guard: both(dispatchPending, commitPending),
 			Facts: facts(dispatchConfirmed)},
 		{ID: "F36", States: in(Dispatching), Inputs: on("ReservationCommitted"), Guard: both(ofThisParcel, both(commitPending, not(dispatched, "dispatch pending"))),
-			Facts: facts(stockCommitConfirmed, when(parcelWaits, dispatchRequested)), Remark: "a parcel in the place of a lost one leaves when its goods are there"},
+			Facts: facts(stockCommitConfirmed, when(onlyStockMissed, attentionCleared), when(parcelWaits, dispatchRequested)), Remark: "a parcel in the place of a lost one leaves when its goods are there"},
 		{ID: "F37a", States: in(Dispatching), Inputs: on("ShipmentDispatched"), Guard: both(dispatchPending, committed),
 			Facts: facts(dispatchConfirmed, completionRequested), Next: Completing},
 		{ID: "F37b", States: in(Dispatching), Inputs: on("ReservationCommitted"), Guard: both(ofThisParcel, both(commitPending, dispatched)),
