@@ -71,6 +71,8 @@ func TestParkWaitsForRoomInTheBucket(t *testing.T) {
 	s := newSignals()
 	cfg := r.cfg
 	cfg.Bucket, cfg.Observer, cfg.Lease, cfg.Retry.Attempts = "FULL", s, time.Minute, 1
+	caughtUp := make(chan struct{})
+	cfg.OnCaughtUp = func() { close(caughtUp) }
 	got := newHandled(t, 1)
 	var failures atomic.Int64
 	run := r.start(t, cfg, func(ctx context.Context, e esjs.Recorded[esjs.Event]) error {
@@ -80,7 +82,11 @@ func TestParkWaitsForRoomInTheBucket(t *testing.T) {
 		failures.Add(1)
 		return errors.New("no good")
 	})
-	s.await(t, "it is active", func() bool { return s.active["test"] })
+	select {
+	case <-caughtUp: // every lease has its entry in the bucket
+	case <-time.After(patience):
+		t.Fatal("it has not caught up")
+	}
 	full.fill(t, 500, 100, 1)
 	r.tick(t, "bad")
 	s.unparked(t, "test", 2)

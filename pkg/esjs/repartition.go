@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // RepartitionConfig says what [Repartition] copies, and where to.
@@ -73,7 +75,11 @@ func Repartition(ctx context.Context, cfg RepartitionConfig) (RepartitionReport,
 	}
 	defer m.close()
 	if err := m.run(ctx); err != nil {
-		return m.report, fmt.Errorf("esjs: move %s to %s: %w", m.report.From, m.report.To, err)
+		err = fmt.Errorf("esjs: move %s to %s: %w", m.report.From, m.report.To, err)
+		if m.moved {
+			err = fmt.Errorf("%w; %s takes no appends meanwhile: begin again, with CutOver, or Reopen it", err, m.report.From)
+		}
+		return m.report, err
 	}
 	return m.report, nil
 }
@@ -111,6 +117,8 @@ func (p spot) position() Position {
 const (
 	// metadataCopyOf is on the streams of a store that is being filled, and names the stream that is copied.
 	metadataCopyOf = "esjs-copy-of"
+	// metadataCopied is on the streams of a store that has been filled, for good, and names the stream that was copied.
+	metadataCopied = "esjs-copied"
 	// metadataMovedTo is on a stream that takes no more appends, and names where the store is now.
 	metadataMovedTo = "esjs-moved-to"
 	// headerSource is on every commit that was copied: its sequence in the old stream.
@@ -194,8 +202,8 @@ func (m *move) target() string {
 	return fmt.Sprintf("%s, Partitions: %d", m.cfg.To.Stream, m.cfg.To.Partitions)
 }
 
-// prepare provisions the new store and notes on its streams that they are a copy that is not complete. A stream
-// that holds something and has no such note is none, unless the move was complete.
+// prepare provisions the new store and notes on its streams that they are a copy that is not complete, unless they say that
+// they are complete. A stream that holds something and says neither is none.
 func (m *move) prepare(ctx context.Context) error {
 	if err := Provision(ctx, m.cfg.ToDial, m.cfg.To); err != nil {
 		return err
@@ -207,26 +215,32 @@ func (m *move) prepare(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			of := info.Config.Metadata[metadataCopyOf]
-			if of == "" && info.State.LastSeq > 0 && !m.moved { // another run may have finished just now
+			of, complete := info.Config.Metadata[metadataCopyOf], m.isComplete(info.Config)
+			if complete && !m.moved { // another run may have finished just now
 				if err := m.look(ctx); err != nil {
 					return err
 				}
 			}
+			open := complete && m.moved
 			switch {
 			case of != "" && of != m.cfg.From.Stream:
 				return fmt.Errorf("%w: stream %s is being filled with the store %s, and not with %s", ErrConfig, part.Stream, of, m.cfg.From.Stream)
-			case of == "" && info.State.LastSeq > 0 && !m.moved:
+			case of == "" && !open && info.State.LastSeq > 0:
 				return fmt.Errorf("%w: stream %s holds %d messages and is no copy of %s: name a store that is not there yet", ErrConfig, part.Stream, info.State.LastSeq, m.cfg.From.Stream)
-			case of == "" && info.State.LastSeq == 0:
-				if err := p.note(ctx, info.Config, metadataCopyOf, m.cfg.From.Stream); err != nil {
+			case of == "" && !open:
+				if err := p.note(ctx, info.Config, map[string]string{metadataCopyOf: m.cfg.From.Stream}); err != nil {
 					return err
 				}
 			}
-			m.parts = append(m.parts, &copied{open: of == "" && info.State.LastSeq > 0})
+			m.parts = append(m.parts, &copied{open: open})
 		}
 		return nil
 	})
+}
+
+// isComplete tells that a stream of the new store says so.
+func (m *move) isComplete(cfg jetstream.StreamConfig) bool {
+	return cfg.Metadata[metadataCopyOf] == "" && cfg.Metadata[metadataCopied] == m.cfg.From.Stream
 }
 
 const (

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
@@ -19,17 +20,13 @@ import (
 // stream would not answer writers at all, who could not know what became of their appends.
 const fencedSize = 1
 
-// note changes one entry of a stream's metadata; an empty value removes it.
-func (p provisioner) note(ctx context.Context, cfg jetstream.StreamConfig, name, value string) error {
-	cfg.Metadata = maps.Clone(cfg.Metadata)
-	if cfg.Metadata == nil {
-		cfg.Metadata = map[string]string{}
-	}
-	if value == "" {
-		delete(cfg.Metadata, name)
-	} else {
-		cfg.Metadata[name] = value
-	}
+// note changes entries of a stream's metadata; an empty value removes one.
+func (p provisioner) note(ctx context.Context, cfg jetstream.StreamConfig, entries map[string]string) error {
+	metadata := map[string]string{}
+	maps.Copy(metadata, cfg.Metadata)
+	maps.Copy(metadata, entries)
+	maps.DeleteFunc(metadata, func(_, value string) bool { return value == "" })
+	cfg.Metadata = metadata
 	if _, err := p.js.UpdateStream(ctx, cfg); err != nil {
 		return fmt.Errorf("esjs: update stream %s: %w", cfg.Name, err)
 	}
@@ -41,6 +38,9 @@ func (p provisioner) note(ctx context.Context, cfg jetstream.StreamConfig, name,
 // stored is stored or never will be, because whoever leads has everything that can be.
 func (m *move) fence(ctx context.Context) (end uint64, err error) {
 	stream := m.from.cfg.Stream
+	if m.moved && !slices.ContainsFunc(m.parts, func(p *copied) bool { return !p.open }) { // it was ended, and all was opened
+		return m.from.lastSequence(ctx, stream)
+	}
 	servers, err := m.replicas(ctx)
 	if err != nil {
 		return 0, err
@@ -51,7 +51,7 @@ func (m *move) fence(ctx context.Context) (end uint64, err error) {
 			return err
 		}
 		found.Config.MaxMsgSize = fencedSize
-		return p.note(ctx, found.Config, metadataMovedTo, m.target())
+		return p.note(ctx, found.Config, map[string]string{metadataMovedTo: m.target()})
 	})
 	if err != nil {
 		return 0, err
@@ -140,10 +140,10 @@ func (m *move) release(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if info.Config.Metadata[metadataCopyOf] == "" {
+			if m.isComplete(info.Config) {
 				continue
 			}
-			if err := p.note(ctx, info.Config, metadataCopyOf, ""); err != nil {
+			if err := p.note(ctx, info.Config, map[string]string{metadataCopied: m.cfg.From.Stream, metadataCopyOf: ""}); err != nil {
 				return err
 			}
 		}
@@ -165,7 +165,7 @@ func Reopen(ctx context.Context, dial Dial, cfg Config) error {
 			return err
 		}
 		info.Config.MaxMsgSize = -1
-		return p.note(ctx, info.Config, metadataMovedTo, "")
+		return p.note(ctx, info.Config, map[string]string{metadataMovedTo: ""})
 	})
 }
 
@@ -217,6 +217,13 @@ func (m *move) compare(ctx context.Context, end uint64) error {
 		if err != nil {
 			return err
 		}
+		if last > part.count && !part.open { // another run may have finished just now
+			info, err := s.general.findStream(ctx, s.cfg.Stream)
+			if err != nil {
+				return err
+			}
+			part.open = m.isComplete(info.Config)
+		}
 		if last < part.count || last > part.count && !part.open {
 			return fmt.Errorf("%w: stream %s has %d commits, and %d were copied: did somebody write to it?", ErrConfig, s.cfg.Stream, last, part.count)
 		}
@@ -255,8 +262,20 @@ func (m *move) compare(ctx context.Context, end uint64) error {
 
 // Moved translates a place in a store that [Repartition] copied: it is where the commits up to there, and no others of
 // them, are in this one. A subscription or projection that was at position in the old store goes on at the result. It makes some
-// 20 requests for each partition. The zero Position is translated to itself. Errors: ctx's, and what the connection says.
+// 20 requests for each partition. The zero Position is translated to itself. Errors: [ErrInvalid] for a position that no store of
+// one partition has; [ErrConfig] where this store was not copied; ctx's, and what the connection says.
 func (s *Store) Moved(ctx context.Context, position Position) (Position, error) {
+	if position.partition != 0 || position.all != "" {
+		return Position{}, fmt.Errorf("%w: %s is not a place in a store of one partition, from which this one was copied", ErrInvalid, position)
+	}
+	moved, err := s.moved(ctx, position)
+	if err == nil && moved.IsZero() && !position.IsZero() {
+		return Position{}, fmt.Errorf("%w: %s holds no copy of another store", ErrConfig, s.cfg.Stream)
+	}
+	return moved, err
+}
+
+func (s *Store) moved(ctx context.Context, position Position) (Position, error) {
 	return s.ends(ctx, func(ctx context.Context, part *Store) (Position, error) {
 		high, err := part.lastSequence(ctx, part.cfg.Stream)
 		if err != nil {

@@ -401,6 +401,55 @@ func TestTwoMovesAtOnce(t *testing.T) {
 	})
 }
 
+// A move that was complete can be begun again at any time: the new store stays open, also where a
+// partition had nothing then, and has what was written there since.
+func TestACompleteMoveIsBegunAgain(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
+		old := d.Store(t)
+		if _, err := old.Append(testContext(t), account("a"), esjs.NoStream(), deposited{Amount: 1}); err != nil {
+			t.Fatal(err)
+		}
+		cfg := moving(d, 2)
+		cfg.CutOver = true
+		repartition(t, cfg)
+		store := reopened(t, d, cfg.To)
+		again := func() {
+			t.Helper()
+			for _, cfg.CutOver = range []bool{false, true} {
+				if report := repartition(t, cfg); report.Copied != 0 || report.Found != 1 {
+					t.Errorf("%+v", report)
+				}
+				if err := store.Check(testContext(t)); err != nil {
+					t.Errorf("cut over %v: the new store is not well: %v", cfg.CutOver, err)
+				}
+			}
+		}
+		again()
+		for _, key := range []string{"a", "b", "c", "d", "e"} { // some of them are in the other partition
+			if _, err := store.Append(testContext(t), account(key), esjs.Any(), deposited{Amount: 2}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again()
+		if n := len(allOf(t, store)); n != 6 {
+			t.Errorf("there are %d events, want 6", n)
+		}
+		for text, want := range map[string]error{"1-1": esjs.ErrInvalid, "0-1,1-1": esjs.ErrInvalid, "0-1": nil} {
+			position, err := esjs.ParsePosition(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := store.Moved(testContext(t), position); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", text, err, want)
+			}
+			if _, err := old.Moved(testContext(t), position); err == nil {
+				t.Errorf("%s: a store that was not copied says where it has moved to", text)
+			}
+		}
+	})
+}
+
 // A store of one partition gets another name, on its own servers and on others.
 func TestAStoreMovesAsItIs(t *testing.T) {
 	t.Parallel()

@@ -179,8 +179,11 @@ const (
 // stream that takes nothing any more: [ErrMoved], where it says so.
 func (s *Store) finalError(ctx context.Context, ack pubAck) error {
 	if ack.code == codeMessageTooLarge {
-		found, err := s.general.findStreamOnce(ctx, s.cfg.Stream)
-		if err == nil && found.Config.Metadata[metadataMovedTo] != "" {
+		found, err := s.general.findStream(ctx, s.cfg.Stream)
+		switch {
+		case err != nil:
+			return nil // it is asked again what became of the append
+		case found.Config.Metadata[metadataMovedTo] != "":
 			return fmt.Errorf("%w: %s is now %s, and takes no appends", ErrMoved, s.cfg.Stream, found.Config.Metadata[metadataMovedTo])
 		}
 	}

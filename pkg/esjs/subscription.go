@@ -125,6 +125,11 @@ func orDefault[N int | time.Duration](n, fallback N) N {
 // run handles until ctx ends, and returns nil then, or until it cannot go on.
 func (s *subscription[T]) run(ctx context.Context) error {
 	s.setDefaults()
+	return s.goOn(ctx)
+}
+
+// goOn is [subscription.run] with defaults that are set.
+func (s *subscription[T]) goOn(ctx context.Context) error {
 	err := s.sessions(ctx)
 	if ctx.Err() != nil && (isContextError(err) || errors.Is(err, context.Cause(ctx))) {
 		return nil

@@ -85,11 +85,13 @@ func (all subscriptions[T]) run(ctx context.Context) error {
 		s.setDefaults()
 	}
 	all[0].shared.calls = make(chan struct{}, all[0].workers)
-	group, ctx := errgroup.WithContext(ctx)
 	if all[0].bucket != "" {
 		if err := all[0].checkBucket(ctx); err != nil {
 			return err
 		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	if all[0].bucket != "" {
 		group.Go(func() error {
 			if err := all.balance(ctx); ctx.Err() == nil {
 				return fmt.Errorf("subscription %s: %w", all[0].name, err)
@@ -99,7 +101,7 @@ func (all subscriptions[T]) run(ctx context.Context) error {
 	}
 	for _, s := range all {
 		group.Go(func() error {
-			if err := s.run(ctx); err != nil {
+			if err := s.goOn(ctx); err != nil {
 				return fmt.Errorf("subscription %s: %w", s.entry, err)
 			}
 			return nil

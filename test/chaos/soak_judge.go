@@ -27,7 +27,7 @@ func bound(of, what string) flat.Bound {
 	case heap:
 		return flat.Bound{PerWork: 8 * kB, Noise: 6 * MB}
 	case buffers:
-		return flat.Bound{Noise: 2 * 24 * 8 * MB} // for each of 24 streams its last block and that of its Raft log, of 8 MB at most
+		return flat.Bound{Noise: 96 * MB} // the last blocks of a dozen streams, and of their Raft logs, of 4 or 8 MB at most
 	case disk:
 		return flat.Bound{PerWork: 128 * kB}
 	case stored:
