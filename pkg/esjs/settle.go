@@ -182,7 +182,7 @@ func (s *Store) finalError(ctx context.Context, ack pubAck) error {
 		found, err := s.general.findStream(ctx, s.cfg.Stream)
 		switch {
 		case err != nil:
-			return nil // it is asked again what became of the append
+			return nil //nolint:nilerr // it is asked again what became of the append
 		case found.Config.Metadata[metadataMovedTo] != "":
 			return fmt.Errorf("%w: %s is now %s, and takes no appends", ErrMoved, s.cfg.Stream, found.Config.Metadata[metadataMovedTo])
 		}
