@@ -125,10 +125,13 @@ func orDefault[N int | time.Duration](n, fallback N) N {
 // run handles until ctx ends, and returns nil then, or until it cannot go on.
 func (s *subscription[T]) run(ctx context.Context) error {
 	s.setDefaults()
+	if err := s.checkBucket(ctx); err != nil {
+		return err
+	}
 	return s.goOn(ctx)
 }
 
-// goOn is [subscription.run] with defaults that are set.
+// goOn is [subscription.run] with defaults that are set, and a bucket that is there.
 func (s *subscription[T]) goOn(ctx context.Context) error {
 	err := s.sessions(ctx)
 	if ctx.Err() != nil && (isContextError(err) || errors.Is(err, context.Cause(ctx))) {
@@ -143,9 +146,6 @@ func (s *subscription[T]) sessions(ctx context.Context) error {
 		work, end := context.WithCancel(context.WithoutCancel(ctx))
 		defer end()
 		return s.session(ctx, work, nil, place{Floor: s.from})
-	}
-	if err := s.checkBucket(ctx); err != nil {
-		return err
 	}
 	c := claim{
 		bucket: bucket{store: s.store, name: s.bucket}, subscription: s.entry, stream: s.stream,
@@ -163,9 +163,10 @@ func (s *subscription[T]) sessions(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		session := s.mayBeGivenUp(ctx)
+		session, end := s.mayBeGivenUp(ctx)
 		s.observer.Active(s.name, true)
 		err = s.session(session, work, l, at)
+		end(nil)
 		s.observer.Active(s.name, false)
 		c.previous, c.exclusive = l.token, false
 		switch {
@@ -179,8 +180,11 @@ func (s *subscription[T]) sessions(ctx context.Context) error {
 	}
 }
 
-// checkBucket refuses a bucket that is not there.
+// checkBucket refuses a bucket that is wanted and not there.
 func (s *subscription[T]) checkBucket(ctx context.Context) error {
+	if s.bucket == "" {
+		return nil
+	}
 	if _, err := s.store.streamState(ctx, bucket{name: s.bucket}.stream()); errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("%w: subscription %s: there is no bucket %s: provision it first", ErrConfig, s.name, s.bucket)
 	}

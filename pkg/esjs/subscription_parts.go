@@ -85,10 +85,8 @@ func (all subscriptions[T]) run(ctx context.Context) error {
 		s.setDefaults()
 	}
 	all[0].shared.calls = make(chan struct{}, all[0].workers)
-	if all[0].bucket != "" {
-		if err := all[0].checkBucket(ctx); err != nil {
-			return err
-		}
+	if err := all[0].checkBucket(ctx); err != nil {
+		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	if all[0].bucket != "" {
@@ -242,16 +240,16 @@ func (s *subscription[T]) standingBy(ctx context.Context) (func(leaseEntry), err
 	}, err
 }
 
-// mayBeGivenUp is the context of a session that this instance may give up.
-func (s *subscription[T]) mayBeGivenUp(ctx context.Context) context.Context {
+// mayBeGivenUp is the context of a session that this instance may give up, and ends it.
+func (s *subscription[T]) mayBeGivenUp(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	if s.shared == nil {
-		return ctx
+		return ctx, func(error) {}
 	}
 	ctx, giveUp := context.WithCancelCause(ctx)
 	s.shared.mu.Lock()
 	defer s.shared.mu.Unlock()
 	s.shared.parts[s.store.partition].giveUp = giveUp
-	return ctx
+	return ctx, giveUp
 }
 
 // turn waits until the handler may be called: of all partitions no more calls are under way
