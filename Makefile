@@ -24,6 +24,8 @@ RERUN        ?=
 # The tests of packages, with flags of "go test". Those that take longest begin first: alone at the end they would only wait.
 # CI's lint rules have all that vet has, so it is not run for each package again.
 go-test       = $(if $(RERUN),.ci/test "$(1)" $(2) -vet=off,$(GO) test $(2) $(1))
+# The Compose that test-compose takes: a command; v2, which is built of test/compose/compose.mod; or else what is installed.
+COMPOSE ?=
 # How long each target is fuzzed. Without the second one most of a minute goes into making
 # an input small that was only new.
 FUZZTIME         ?= 60s
@@ -75,9 +77,13 @@ vulncheck: ## look for known vulnerabilities that can be reached (VULNDB=file://
 test-postgres: ## test SQL sinks and views on a PostgreSQL server that the tests start; needs an installed PostgreSQL
 	CGO_ENABLED=1 $(call go-test,./pkg/esjs/sqlsink/... ./services/projector/...,-race -shuffle=on -timeout $(TEST_TIMEOUT) -tags postgres)
 
-test-compose: ## test docker-compose.yml with a Docker engine, as root: each container is killed (a quarter of an hour)
+test-compose: $(if $(filter v2,$(COMPOSE)),bin/docker-compose) ## test docker-compose.yml with a Docker engine, as root: each container is killed (a quarter of an hour; COMPOSE=docker-compose, "docker compose", or v2, which is built)
 	deploy/local/images
-	$(GO) test -timeout 60m -count 1 -v -tags compose ./test/compose
+	COMPOSE="$(COMPOSE:v2=$(CURDIR)/bin/docker-compose)" $(GO) test -timeout 60m -count 1 -v -tags compose ./test/compose
+
+# Compose v2, for where it is not installed.
+bin/docker-compose: test/compose/compose.mod
+	$(GO) build -modfile=$< -ldflags "-X github.com/docker/compose/v2/internal.Version=$$($(GO) list -m -modfile=$< -f '{{.Version}}' github.com/docker/compose/v2)" -o $@ github.com/docker/compose/v2/cmd
 
 test-alerts: ## test alert rules and the dashboard with Prometheus's own code (its first build takes minutes)
 	$(GO) test -modfile=prometheus.mod -tags prometheus,remove_all_sd -timeout $(TEST_TIMEOUT) ./deploy/observability

@@ -7,11 +7,38 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/b144f99b/orderflow/test/program"
 )
+
+// Compose takes the file, with each environment file and with every profile, and warns of nothing.
+func TestTheFileIsTakenWithoutAWarning(t *testing.T) {
+	root := filepath.Join("..", "..")
+	files, err := filepath.Glob(filepath.Join(root, "deploy", "*.env"))
+	if err != nil || len(files) < 3 {
+		t.Fatalf("environment files: %q, %v", files, err)
+	}
+	all := []string{"--profile", "cluster", "--profile", "postgres", "--profile", "obs", "--profile", "load", "--profile", "cli"}
+	for _, args := range [][]string{nil, all} {
+		s := system{dir: root, args: args}
+		s.taken(t)
+		for _, file := range files {
+			s.args = append(slices.Clone(args), "--env-file", filepath.Join("deploy", filepath.Base(file)))
+			s.taken(t)
+		}
+	}
+}
+
+func (s *system) taken(t *testing.T) {
+	t.Helper()
+	if out, err := s.command("config", "--quiet").CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("with %q: %v: %s", s.args, err, out)
+	}
+}
 
 // Prometheus finds every process, and evaluates every rule; in a system that is well no alert fires. Grafana and the
 // store of traces are not started: there are no images of them here.

@@ -5,12 +5,15 @@ package compose
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -75,13 +78,34 @@ func shell(t *testing.T, dir, command string) {
 	}
 }
 
-// command is Compose as it is installed: v2, or docker-compose.
-func (s *system) command(args ...string) *exec.Cmd {
-	all := append(append([]string{}, s.args...), args...)
-	cmd := exec.Command("docker", append([]string{"compose"}, all...)...)
-	if exec.Command("docker", "compose", "version").Run() != nil {
-		cmd = exec.Command("docker-compose", all...)
+// composeCommand is Compose: what COMPOSE in the environment says, such as "docker compose"; without it what is
+// installed, Docker's plugin or docker-compose.
+var composeCommand = sync.OnceValue(func() []string {
+	if given := strings.Fields(os.Getenv("COMPOSE")); len(given) > 0 {
+		return given
 	}
+	if exec.Command("docker", "compose", "version").Run() == nil {
+		return []string{"docker", "compose"}
+	}
+	return []string{"docker-compose"}
+})
+
+// TestMain says what the file is tested with.
+func TestMain(m *testing.M) {
+	for _, command := range [][]string{append(slices.Clone(composeCommand()), "version", "--short"), {"docker", "version", "--format", "{{.Server.Version}}"}} {
+		out, err := exec.Command(command[0], command[1:]...).CombinedOutput()
+		fmt.Printf("%s: %s", strings.Join(command, " "), out)
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func (s *system) command(args ...string) *exec.Cmd {
+	all := slices.Concat(composeCommand(), s.args, args)
+	cmd := exec.Command(all[0], all[1:]...)
 	cmd.Dir, cmd.Env = s.dir, s.env
 	return cmd
 }
