@@ -36,6 +36,9 @@ type parkedEntry struct {
 	// has after it waits in the queue and no longer here.
 	Released bool   `json:"released,omitzero"`
 	MoreTo   uint64 `json:"more_to,omitzero"`
+	// Follows tells that the key waits because it is parked in another partition; see
+	// [parking.others].
+	Follows bool `json:"follows,omitzero"`
 }
 
 func parkedPrefix(subscription string) string { return "parked." + wire.EscapeKey(subscription) + "." }
@@ -73,6 +76,9 @@ func (e parkedEntry) add(sequences []uint64) parkedEntry {
 	return e
 }
 
+// holds tells that the key is to wait in other partitions, too.
+func (e *parkedEntry) holds() bool { return !e.Released && !e.Follows }
+
 // done tells that the key was released and nothing waits any more.
 func (e *parkedEntry) done() bool {
 	return e.Released && len(e.Sequences) == 0 && e.MoreFrom == 0
@@ -80,7 +86,7 @@ func (e *parkedEntry) done() bool {
 
 // parkedAgain is the entry with a new reason, no longer released.
 func (e parkedEntry) parkedAgain(reason error) parkedEntry {
-	e.Reason, e.Since, e.Released = clip(reason.Error()), time.Now().UTC(), false
+	e.Reason, e.Since, e.Released, e.Follows = clip(reason.Error()), time.Now().UTC(), false, false
 	return e
 }
 
@@ -108,10 +114,15 @@ type parking struct {
 	most         int              // keys that are parked
 	count        func(n int)      // told when the number of keys changed
 	wake         func(key string) // told when a key was changed by another
+	// others are the subscription's entries for other partitions, where a key that is parked
+	// in one of them waits in all: it is parked here when something of it comes, follows the others,
+	// and goes on when none of them holds it any more. Only a process has them.
+	others []string
 
-	mu     sync.Mutex
-	keys   map[string]parkedKey // by KV key
-	parked int                  // those that are not gone
+	mu        sync.Mutex
+	keys      map[string]parkedKey // by KV key
+	elsewhere map[string]parkedKey // those of others
+	parked    int                  // those that are not gone, and follow no other
 	// counted tells that count was told once.
 	counted bool
 }
@@ -119,7 +130,11 @@ type parking struct {
 // watch follows the entries; ready is called when all that were stored at
 // revision are known.
 func (p *parking) watch(ctx context.Context, revision uint64, ready func()) error {
-	return p.bucket.store.follow(ctx, p.bucket.source(parkedPrefix(p.subscription)+"*"), 0, follower{
+	entries := []string{parkedPrefix(p.subscription) + "*"}
+	for _, other := range p.others {
+		entries = append(entries, parkedPrefix(other)+"*")
+	}
+	return p.bucket.store.follow(ctx, p.bucket.source(entries...), 0, follower{
 		deliver: func(m message) error {
 			name := strings.TrimPrefix(m.subject, p.bucket.subject(""))
 			value := m.data
@@ -150,15 +165,42 @@ func (p *parking) learn(name string, value []byte, revision uint64) (key string,
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known, found := p.keys[name]
+	own := strings.HasPrefix(name, parkedPrefix(p.subscription))
+	keys := p.elsewhere
+	if own {
+		keys = p.keys
+	}
+	known, found := keys[name]
 	if found && known.revision >= revision || !found && k.gone {
 		return "", false, nil
 	}
 	if k.gone {
 		k.entry.Key = known.entry.Key
 	}
-	p.put(name, k)
+	switch {
+	case own:
+		p.put(name, k)
+	case k.gone:
+		delete(keys, name)
+	default:
+		keys[name] = k
+	}
 	return k.entry.Key, true, nil
+}
+
+// heldElsewhere tells that a key is parked in another partition, and not because of this one.
+func (p *parking) heldElsewhere(key string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.elsewhere) == 0 {
+		return false
+	}
+	for _, other := range p.others {
+		if k, found := p.elsewhere[parkedKVKey(other, key)]; found && k.entry.holds() {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *parking) parse(name string, value []byte, revision uint64) (parkedKey, error) {
@@ -175,10 +217,10 @@ func (p *parking) parse(name string, value []byte, revision uint64) (parkedKey, 
 // put remembers an entry; the caller holds the lock.
 func (p *parking) put(name string, k parkedKey) {
 	before := p.parked
-	if !p.gone(name) {
+	if known, found := p.keys[name]; found && known.counts() {
 		p.parked--
 	}
-	if !k.gone {
+	if k.counts() {
 		p.parked++
 	}
 	p.keys[name] = k
@@ -187,6 +229,9 @@ func (p *parking) put(name string, k parkedKey) {
 		p.count(p.parked)
 	}
 }
+
+// counts tells that it is one of the parked keys.
+func (k parkedKey) counts() bool { return !k.gone && !k.entry.Follows }
 
 // gone tells that an entry is not there; the caller holds the lock.
 func (p *parking) gone(name string) bool {

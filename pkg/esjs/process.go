@@ -121,9 +121,6 @@ func NewProcess[S any, In, Out Event](ctx context.Context, store *Store, p Proce
 	if cfg.Bucket == "" {
 		return nil, fmt.Errorf("%w: process %s: Bucket is required", ErrConfig, p.Name)
 	}
-	if err := store.single("a process"); err != nil {
-		return nil, err
-	}
 	if cfg.Sweep <= 0 {
 		cfg.Sweep = 5 * time.Minute
 	}

@@ -1,6 +1,7 @@
 package esjs_test
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,7 +32,13 @@ var crashPoints = map[string]func(t *testing.T, r *assemblyRig, o *options, cras
 			p.Done = func(a assembly) bool { crash(); return done(a) }
 		}
 	},
-	"an append on its way":        spyPoint("ev.assembly.>"),
+	"an append on its way": func(t *testing.T, r *assemblyRig, o *options, crash func()) {
+		_, prefix := r.Config().StreamOf(0)
+		if several, found := strings.CutSuffix(prefix, ".0"); found {
+			prefix = several + ".*"
+		}
+		spyPoint(prefix+".assembly.>")(t, r, o, crash)
+	},
 	"a timer on its way":          spyPoint("timer.test.set.>"),
 	"an open instance on its way": spyPoint("$KV." + openOnes + ".>"),
 	"after a handler": func(_ *testing.T, _ *assemblyRig, o *options, crash func()) {

@@ -127,9 +127,9 @@ func TestQuarantineIsKeptWhateverTheStreamHolds(t *testing.T) {
 		return len(history) == 2 && history[1].Type == "SetAside" && strings.Contains(string(history[1].Data), `"started":false`)
 	})
 	r.arrive(t, "x", "nobody's")
-	p.quarantined(t, "broken: 1", "late: 0", "part/x nobody's: 1")
+	p.quarantined(t, "broken: 1", "late: 0", "part/"+r.key("x", "nobody's")+": 1")
 	p.shutdown(t)
-	r.check(t, "part/x nobody's")
+	r.check(t, "part/"+r.key("x", "nobody's"))
 }
 
 // setAside is what an assembly keeps of a quarantine.

@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 )
 
 // An instance in quarantine is a parked key of the process's subscription: the
 // inputs that come for it are listed in its entry, in order. Its timers are not kept:
-// they are derived from its state, so the release sets them again.
+// they are derived from its state, so the release sets them again. In a store of several
+// partitions its inputs may be in all of them: an entry of one holds it in every one.
 
 // Quarantine sets one instance aside, with a reason for people, until
 // [ProcessRunner.Release]: its inputs wait, in order, and no other instance notices.
@@ -36,15 +38,16 @@ func (r *ProcessRunner[S, In, Out]) quarantine(ctx context.Context, key string, 
 	if reason == nil {
 		return fmt.Errorf("%w: quarantine of %s/%s: a reason is required", ErrInvalid, r.process.Category, key)
 	}
-	e, _, err := readParked(ctx, r.bucket(), r.process.Name, key)
-	if err != nil || e != nil && !e.Released {
+	parked, err := r.parked(ctx, key)
+	if err != nil || slices.ContainsFunc(parked, (*parkedEntry).holds) {
 		return err
 	}
 	if err := r.keepQuarantine(ctx, Quarantine{Key: key, Reason: clip(reason.Error())}, because); err != nil {
 		return err
 	}
-	return changeParked(ctx, r.bucket(), r.process.Name, key, func(e *parkedEntry, found bool) (bool, error) {
-		if found && !e.Released {
+	entries := r.entries()
+	return changeParked(ctx, r.bucket(), entries[Partition(key, len(entries))], key, func(e *parkedEntry, found bool) (bool, error) {
+		if found && e.holds() {
 			return false, nil
 		}
 		*e = e.parkedAgain(reason)
@@ -81,7 +84,7 @@ func (r *ProcessRunner[S, In, Out]) keepQuarantine(ctx context.Context, q Quaran
 	if any(event) == nil {
 		return nil
 	}
-	_, err = r.store.append(ctx, Write{Stream: id, Expect: expect, Events: []Event{event}, Metadata: m})
+	_, err = r.store.of(id).append(ctx, Write{Stream: id, Expect: expect, Events: []Event{event}, Metadata: m})
 	if ofInstance(err) {
 		return nil
 	}
@@ -120,12 +123,38 @@ func (r *ProcessRunner[S, In, Out]) Quarantined(ctx context.Context) ([]Parked, 
 // InQuarantine tells whether an instance is in quarantine. One that is being released
 // is, until all that waits is handled.
 func (r *ProcessRunner[S, In, Out]) InQuarantine(ctx context.Context, key string) (bool, error) {
-	e, _, err := readParked(ctx, r.bucket(), r.process.Name, key)
-	return e != nil, err
+	parked, err := r.parked(ctx, key)
+	return len(parked) > 0, err
 }
 
 func (r *ProcessRunner[S, In, Out]) bucket() bucket {
 	return bucket{store: r.store, name: r.cfg.Bucket}
+}
+
+// entries are those of the process's subscription, by partition.
+func (r *ProcessRunner[S, In, Out]) entries() []string {
+	entries := make([]string, len(r.store.parts))
+	for p := range entries {
+		entries[p] = entryOf(r.process.Name, p, len(entries))
+	}
+	return entries
+}
+
+// parked are the instance's entries in all partitions.
+func (r *ProcessRunner[S, In, Out]) parked(ctx context.Context, key string) ([]*parkedEntry, error) {
+	entries := r.entries()
+	parked := make([]*parkedEntry, len(entries))
+	group, ctx := errgroup.WithContext(ctx)
+	for p, entry := range entries {
+		group.Go(func() (err error) {
+			parked[p], _, err = readParked(ctx, r.bucket(), entry, key)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(parked, func(e *parkedEntry) bool { return e == nil }), nil
 }
 
 // releasePause is how long a timer waits while its instance is being released.
@@ -135,13 +164,13 @@ const releasePause = 200 * time.Millisecond
 // release sets it again. While an instance is being released its timer waits: what was
 // parked came first, and it may be what the timer would miss.
 func (r *ProcessRunner[S, In, Out]) leaveTimer(ctx context.Context, fired Fired) (bool, error) {
-	e, _, err := readParked(ctx, r.bucket(), r.process.Name, fired.Stream.Key)
+	parked, err := r.parked(ctx, fired.Stream.Key)
 	switch {
 	case err != nil:
 		return false, RetryAfter(unavailablePause, err)
-	case e == nil:
+	case len(parked) == 0:
 		return false, nil
-	case e.Released:
+	case !slices.ContainsFunc(parked, (*parkedEntry).holds):
 		return false, RetryAfter(releasePause, fmt.Errorf("esjs: process %s: instance %s is being released", r.process.Name, fired.Stream.Key))
 	}
 	return true, nil

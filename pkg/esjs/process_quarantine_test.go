@@ -52,6 +52,12 @@ func TestQuarantineOfOneInstance(t *testing.T) {
 	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		s1, s2 := newSignals(), newSignals()
+		known := func(instances int) { // in a store of several partitions both are active
+			t.Helper()
+			eventually(t, fmt.Sprint(instances, " instances are known"), func() bool {
+				return s1.count(s1.parked, "assembly")+s2.count(s2.parked, "assembly") == instances
+			})
+		}
 		p1 := r.start(t, observed(s1))
 		s1.await(t, "the first is active", func() bool { return s1.active["assembly"] && s1.active["assembly-timers"] })
 		p2 := r.start(t, observed(s2))
@@ -61,14 +67,14 @@ func TestQuarantineOfOneInstance(t *testing.T) {
 			r.place(t, late, wait)
 			r.seen.await(t, late, "AssemblyStarted")
 			p2.quarantine(t, late)
-			s1.await(t, "the active one knows", func() bool { return s1.parked["assembly"] == 1 })
+			known(1)
 		}, func(late string) {
 			p2.release(t, late)
-			s1.await(t, "the active one knows", func() bool { return s1.parked["assembly"] == 0 })
+			known(0)
 		})
 		p2.quarantine(t, "ill")
 		p2.quarantine(t, "unborn")
-		s1.await(t, "the active one knows", func() bool { return s1.parked["assembly"] == 3 })
+		known(3)
 		r.arrive(t, "ill", "left")
 		r.place(t, "unborn", time.Hour)
 		r.place(t, "well", 100*time.Millisecond)
@@ -195,6 +201,9 @@ func TestQuarantineAtAnyTimeLosesNothing(t *testing.T) {
 	t.Parallel()
 	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
+		if d.Config().Partitions > 1 {
+			r.spreadParts()
+		}
 		p1, p2 := r.start(t, options{}), r.start(t, options{})
 		const n = 12
 		order := func(i int) string { return fmt.Sprint("o-", i) }
@@ -283,11 +292,11 @@ func TestReleasedInputIsConsumedOnceAfterLaterOnes(t *testing.T) {
 		s.await(t, "the part is parked", func() bool { return s.parked["assembly"] == 1 })
 		r.place(t, "o-1", time.Hour)
 		r.seen.await(t, "o-1", "AssemblyStarted")
-		p.quarantined(t, "part/o-1 first: 1")
+		p.quarantined(t, "part/"+r.key("o-1", "first")+": 1")
 		r.arrive(t, "o-1", "second")
 		r.seen.await(t, "o-1", "AssemblyStarted", "PartNoted")
 		blessed.Store(true)
-		p.release(t, "part/o-1 first")
+		p.release(t, "part/"+r.key("o-1", "first"))
 		records := r.seen.await(t, "o-1", "AssemblyStarted", "PartNoted", "PartNoted", "Assembled")
 		if got := string(records[2].Data); got != `{"part":"first"}` {
 			t.Errorf("the released part is %s", got)
@@ -314,6 +323,6 @@ func TestInputWhoseKeyIsNoKeyIsParked(t *testing.T) {
 	r.arrive(t, "o-1", "odd")
 	r.place(t, "o-1", time.Hour)
 	r.seen.await(t, "o-1", "AssemblyStarted")
-	p.quarantined(t, "part/o-1 odd: 1")
+	p.quarantined(t, "part/"+r.key("o-1", "odd")+": 1")
 	p.shutdown(t)
 }

@@ -17,8 +17,9 @@ import (
 // assemblyRig is a deployment on which assemblies run.
 type assemblyRig struct {
 	*esjstest.Deployment
-	store *esjs.Store // the test's own
-	seen  *journal
+	store  *esjs.Store // the test's own
+	seen   *journal
+	spread bool // parts of an order come in any partition, and in any order
 }
 
 const (
@@ -123,7 +124,17 @@ func (r *assemblyRig) place(t *testing.T, order string, wait time.Duration) {
 
 func (r *assemblyRig) arrive(t *testing.T, order, part string) {
 	t.Helper()
-	r.append(t, "part", order+" "+part, partArrived{Order: order, Part: part})
+	r.append(t, "part", r.key(order, part), partArrived{Order: order, Part: part})
+}
+
+// key is that of a part: in the partition of its order, so that they come in order, unless
+// the test wants them in any.
+func (r *assemblyRig) key(order, part string) string {
+	key, n := order+" "+part, r.Config().Partitions
+	for i := 2; !r.spread && esjs.Partition(key, n) != esjs.Partition(order, n); i++ {
+		key = fmt.Sprint(order, " ", part, " ", i)
+	}
+	return key
 }
 
 func (r *assemblyRig) append(t *testing.T, category, key string, events ...esjs.Event) {
@@ -151,10 +162,14 @@ func inTime(order string, do func(order string, wait time.Duration), undo func(o
 
 // journal is what the assemblies stored, as a subscription sees it.
 type journal struct {
-	mu      sync.Mutex
-	records map[string][]esjs.Record
-	changed chan struct{} // closed and replaced with every record
+	mu       sync.Mutex
+	records  map[string][]esjs.Record
+	changed  chan struct{} // closed and replaced with every record
+	anyOrder bool          // of what is awaited
 }
+
+// spreadParts lets parts of an order come in any partition, and so in any order.
+func (r *assemblyRig) spreadParts() { r.spread, r.seen.anyOrder = true, true }
 
 func keepJournal(t *testing.T, store *esjs.Store) *journal {
 	t.Helper()
@@ -188,7 +203,7 @@ func (j *journal) await(t *testing.T, order string, types ...string) []esjs.Reco
 	t.Helper()
 	records := j.until(order, len(types))
 	records = records[:min(len(records), len(types))]
-	if got, want := typesOf(records), strings.Join(types, " "); got != want {
+	if got, want := j.inOrder(typesOf(records)), j.inOrder(strings.Join(types, " ")); got != want {
 		t.Fatalf("%s: %s, want %s", order, got, want)
 	}
 	return records
@@ -220,11 +235,19 @@ func typesOf(records []esjs.Record) string {
 	return strings.Join(types, " ")
 }
 
+// inOrder is the same for what need not be told apart.
+func (j *journal) inOrder(types string) string {
+	if !j.anyOrder {
+		return types
+	}
+	return strings.Join(slices.Sorted(strings.FieldsSeq(types)), " ")
+}
+
 // check reads an assembly from the store and verifies that nothing came after
 // what is wanted, and that no input caused two commits.
 func (r *assemblyRig) check(t *testing.T, order string, types ...string) {
 	t.Helper()
-	if got, want := typesOf(r.history(t, order)), strings.Join(types, " "); got != want {
+	if got, want := r.seen.inOrder(typesOf(r.history(t, order))), r.seen.inOrder(strings.Join(types, " ")); got != want {
 		t.Errorf("%s: %s, want %s", order, got, want)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,15 +18,15 @@ import (
 // through for each input.
 func (r *ProcessRunner[S, In, Out]) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	sweeping := &sweeping{Observer: r.observer, subscription: r.process.Name, changed: make(chan struct{}, 1)}
-	group.Go(func() error { return r.runEvents(ctx, sweeping) })
-	group.Go(func() error { return r.runTimers(ctx) })
+	sweeping := &sweeping{Observer: r.observer, subscription: r.timersName(), changed: make(chan struct{}, 1)}
+	group.Go(func() error { return r.runEvents(ctx) })
+	group.Go(func() error { return r.runTimers(ctx, sweeping) })
 	group.Go(func() error { return r.runSweeps(ctx, sweeping) })
 	return group.Wait()
 }
 
 // runEvents consumes the events of other streams.
-func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context, observer Observer) error {
+func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context) error {
 	all, err := newSubscriptions(r.store, SubscriptionConfig[In]{
 		Name:   r.process.Name,
 		Codec:  r.process.In,
@@ -32,7 +34,7 @@ func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context, observer Obse
 		Key:    r.process.Key,
 		From:   r.cfg.From,
 		Bucket: r.cfg.Bucket, Owner: r.cfg.Owner, ExclusiveOwner: r.cfg.ExclusiveOwner, Workers: r.cfg.Workers,
-		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: observer,
+		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: r.observer,
 	})
 	if err != nil {
 		return err
@@ -40,9 +42,15 @@ func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context, observer Obse
 	for _, s := range all {
 		s.operation, s.handle = OperationReact, oneByOne(r.onEvent)
 		s.released = r.setTimersAgain
+		s.together = slices.DeleteFunc(r.entries(), func(entry string) bool { return entry == s.entry })
 		s.parks = func(ctx context.Context, key string, d decision) error {
-			because := fmt.Sprintf("%d after %s", d.sequence, d.before.Format(time.RFC3339Nano))
-			return r.keepQuarantine(ctx, Quarantine{Key: key, Input: Position{sequence: d.sequence}, Reason: clip(d.reason.Error())}, because)
+			at := s.store.at(d.sequence)
+			input := strconv.FormatUint(d.sequence, 10)
+			if s.shared != nil {
+				input = at.String()
+			}
+			because := fmt.Sprintf("%s after %s", input, d.before.Format(time.RFC3339Nano))
+			return r.keepQuarantine(ctx, Quarantine{Key: key, Input: at, Reason: clip(d.reason.Error())}, because)
 		}
 	}
 	return all.run(ctx)
@@ -58,12 +66,12 @@ func (r *ProcessRunner[S, In, Out]) onEvent(ctx context.Context, e Recorded[In])
 }
 
 // runTimers consumes the fired timers.
-func (r *ProcessRunner[S, In, Out]) runTimers(ctx context.Context) error {
+func (r *ProcessRunner[S, In, Out]) runTimers(ctx context.Context, observer Observer) error {
 	s, err := r.timers.subscription(TimerSubscriptionConfig{
-		Name:     r.process.Name + "-timers",
+		Name:     r.timersName(),
 		Category: r.process.Category,
 		Bucket:   r.cfg.Bucket, Owner: r.cfg.Owner, ExclusiveOwner: r.cfg.ExclusiveOwner, Workers: r.cfg.Workers,
-		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: r.observer,
+		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: observer,
 		Lost: r.onLostTimers,
 	}, r.onTimer)
 	if err != nil {
@@ -76,6 +84,9 @@ func (r *ProcessRunner[S, In, Out]) runTimers(ctx context.Context) error {
 	}
 	return s.run(ctx)
 }
+
+// timersName is the name of the subscription to fired timers.
+func (r *ProcessRunner[S, In, Out]) timersName() string { return r.process.Name + "-timers" }
 
 func (r *ProcessRunner[S, In, Out]) onTimer(ctx context.Context, fired Fired) error {
 	if leave, err := r.leaveTimer(ctx, fired); leave || err != nil {
@@ -93,7 +104,7 @@ func (r *ProcessRunner[S, In, Out]) onTimer(ctx context.Context, fired Fired) er
 // no input caused belongs to it too. It is empty where no replica answers, and for an
 // instance without a commit.
 func (r *ProcessRunner[S, In, Out]) correlation(ctx context.Context, instance StreamID) string {
-	tail, err := r.store.replicaTail(ctx, instance)
+	tail, err := r.store.of(instance).replicaTail(ctx, instance)
 	if err != nil || len(tail.Records) == 0 {
 		return ""
 	}

@@ -21,8 +21,8 @@ const sweepAgain = 5 * time.Second
 // sweepErrors bounds how many instances that failed a sweep names.
 const sweepErrors = 10
 
-// sweeping tells whether this instance of the process is the active one, which
-// is the one that sweeps.
+// sweeping tells whether this instance of the process handles fired timers, which
+// one instance does at a time, and the one that does sweeps.
 type sweeping struct {
 	Observer
 	subscription string
@@ -144,24 +144,26 @@ func (r *ProcessRunner[S, In, Out]) EachOpen(ctx context.Context, look func(key 
 
 // everyInstance reads the keys of all instances that ever were from the store.
 func (r *ProcessRunner[S, In, Out]) everyInstance(ctx context.Context) ([]listedInstance, error) {
-	last, err := r.store.Last(ctx)
-	if err != nil {
-		return nil, err
-	}
-	subjects, err := r.store.querySubjects(Query{Categories: []string{r.process.Category}})
-	if err != nil {
-		return nil, err
-	}
 	var found []listedInstance
 	seen := map[string]bool{}
-	src := source{stream: r.store.cfg.Stream, subjects: subjects, gapless: true, whole: true}
-	err = r.store.scan(ctx, src, 0, last.sequence, func(m message) error {
-		_, key, err := wire.ParseSubject(r.store.cfg.Prefix, m.subject)
-		if err == nil && !seen[key] { // what is no key is no instance
-			seen[key] = true
-			found = append(found, listedInstance{key: key})
+	err := r.store.each(func(part *Store) error {
+		last, err := part.Last(ctx)
+		if err != nil {
+			return err
 		}
-		return nil
+		subjects, err := part.querySubjects(Query{Categories: []string{r.process.Category}})
+		if err != nil {
+			return err
+		}
+		src := source{stream: part.cfg.Stream, subjects: subjects, gapless: true, whole: true}
+		return part.scan(ctx, src, 0, last.sequence, func(m message) error {
+			_, key, err := wire.ParseSubject(part.cfg.Prefix, m.subject)
+			if err == nil && !seen[key] { // what is no key is no instance
+				seen[key] = true
+				found = append(found, listedInstance{key: key})
+			}
+			return nil
+		})
 	})
 	return found, err
 }

@@ -89,7 +89,7 @@ func TestProcessIgnoresInputsThatItConsumedBefore(t *testing.T) {
 			r.place(t, order, time.Hour)
 			r.arrive(t, order, "left")
 			// Two events in one commit: both must be consumed, and both once.
-			r.append(t, "part", order+" rest", partArrived{Order: order, Part: "left"}, partArrived{Order: order, Part: "right"})
+			r.append(t, "part", r.key(order, "rest"), partArrived{Order: order, Part: "left"}, partArrived{Order: order, Part: "right"})
 		}
 		for i := range n {
 			r.seen.await(t, fmt.Sprint("o-", i), "AssemblyStarted", "PartNoted", "PartNoted", "Assembled")

@@ -26,7 +26,12 @@ type decision struct {
 	// zero when it was not. With sequence it tells one decision from another.
 	before time.Time
 	told   bool // parks was
+	// follows tells that the key is parked in another partition.
+	follows bool
 }
+
+// errHeldElsewhere is why a key is parked that is parked in another partition.
+var errHeldElsewhere = errors.New("esjs: it is parked in another partition")
 
 // manyParked keeps a key from being parked; an operator who releases others helps.
 func manyParked(n int) error {
@@ -50,11 +55,13 @@ func (r *running[T]) parkHead(l *lane[T], t task[T]) {
 	switch {
 	case t.err == nil && r.setAside != nil:
 		r.leave(l, t.payload, l.decided.reason)
-	case r.parking.crowded():
+	case !l.decided.follows && r.parking.crowded():
 		r.notParked(l, manyParked(r.parkedMost))
 	case r.tellParks(l):
 		k := r.parking.get(l.key)
-		r.parkMore(l, k.entry.parkedAgain(l.decided.reason), k.revision)
+		e := k.entry.parkedAgain(l.decided.reason)
+		e.Follows = l.decided.follows
+		r.parkMore(l, e, k.revision)
 	}
 }
 
@@ -150,8 +157,19 @@ func (r *running[T]) workParked(l *lane[T]) bool {
 		return false
 	}
 	k := r.parking.get(l.key)
-	if k.gone {
+	held := r.parking.heldElsewhere(l.key)
+	switch t, found := r.queue.head(l); {
+	case k.gone && held && found && l.decided == nil:
+		l.decided = &decision{sequence: t.entry.sequence, reason: errHeldElsewhere, told: true, follows: true}
+		return false // it is parked as what was decided
+	case k.gone:
 		return false
+	case held && k.entry.Released && l.decided == nil, !held && k.entry.Follows && !k.entry.Released:
+		k.entry.Released, k.entry.Follows = !held, true
+		if r.keepEntry(l, k.entry, k.revision) {
+			r.queue.again(l, 0)
+		}
+		return true
 	}
 	if !k.entry.Released {
 		l.decided = nil // another has parked it

@@ -108,14 +108,28 @@ func (s SubscriptionStatus) with(other SubscriptionStatus) SubscriptionStatus {
 	return s
 }
 
-// parkedOf lists the parked keys of a subscription in all partitions, ordered.
+// parkedOf lists the parked keys of a subscription in all partitions, ordered. A key that waits
+// in one because it is parked in another is counted there; where it waits for none any more it goes on.
 func (s *Store) parkedOf(subscription string, entries map[string]parkedEntry) []Parked {
 	var parked []Parked
+	follows := map[string]Parked{}
 	for _, e := range entries {
-		if name, partition := s.ofEntry(e.Subscription); name == subscription {
-			parked = append(parked, e.status(partition))
+		name, partition := s.ofEntry(e.Subscription)
+		switch p := e.status(partition); {
+		case name != subscription:
+		case e.Follows:
+			p.Count += follows[p.Key].Count
+			p.Released = true
+			follows[p.Key] = p
+		default:
+			parked = append(parked, p)
 		}
 	}
+	for i, p := range parked {
+		parked[i].Count += follows[p.Key].Count
+		delete(follows, p.Key)
+	}
+	parked = slices.AppendSeq(parked, maps.Values(follows))
 	slices.SortFunc(parked, func(a, b Parked) int {
 		return cmp.Or(strings.Compare(a.Key, b.Key), cmp.Compare(a.From.partition, b.From.partition))
 	})

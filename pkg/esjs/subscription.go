@@ -32,6 +32,7 @@ type subscription[T any] struct {
 	bytes   int // of the commits that are not finished
 	// parkedMost bounds the parked keys; 0: maxParked.
 	parkedMost int
+	together   []string      // entries of the other partitions with which it parks keys; see parking.others
 	timeout    time.Duration // of one call of a handler
 	retry      Backoff
 	lease      time.Duration

@@ -98,7 +98,8 @@ func (r *running[T]) prepare(ctx context.Context, delivery *sync.WaitGroup) bool
 	}
 	known := make(chan struct{})
 	r.parking = &parking{
-		bucket: r.lease.claim.bucket, subscription: r.entry, keys: map[string]parkedKey{}, most: r.parkedMost,
+		bucket: r.lease.claim.bucket, subscription: r.entry, most: r.parkedMost, others: r.together,
+		keys: map[string]parkedKey{}, elsewhere: map[string]parkedKey{},
 		count: func(n int) { r.observer.ParkedKeys(r.name, n) },
 		wake:  r.queue.wake,
 	}
