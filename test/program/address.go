@@ -1,22 +1,28 @@
 package program
 
 import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"strings"
 )
 
-// FreeAddresses finds some of the loopback interface that nobody listens on, for programs that must be found where they
-// were when they are started again. Somebody else may take one before the program does.
+// FreeAddresses finds some of the loopback interface that nobody listens on, below the range that the system gives
+// to outgoing connections: for programs that must be found where they were when they are started again. Somebody else may
+// take one before the program does.
 func FreeAddresses(n int) (found []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000)))
 		if err != nil {
-			return nil, err
+			continue
 		}
 		defer func() { _ = l.Close() }()
-		found = append(found, l.Addr().String())
+		if found = append(found, l.Addr().String()); len(found) == n {
+			return found, nil
+		}
 	}
-	return found, nil
+	return nil, errors.New("there are no free ports")
 }
 
 // Port is that of an address of [FreeAddresses].

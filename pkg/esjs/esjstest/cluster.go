@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/url"
 	"path/filepath"
 	"testing"
 
+	"github.com/b144f99b/orderflow/pkg/esjs/internal/natsproc"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -36,7 +35,7 @@ func Cluster(t testing.TB, options ...Option) *Deployment {
 }
 
 func (d *Deployment) startCluster(dir string) error {
-	ports, err := freePorts(2 * clusterSize)
+	ports, err := natsproc.FreePorts(2 * clusterSize)
 	if err != nil {
 		return err
 	}
@@ -90,22 +89,6 @@ func (d *Deployment) settled() bool {
 		}
 	}
 	return leaders == 1
-}
-
-// freePorts finds ports below the range that the system gives to outgoing connections.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range 1000 {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000)))
-		if err != nil {
-			continue
-		}
-		defer listener.Close()
-		if ports = append(ports, listener.Addr().(*net.TCPAddr).Port); len(ports) == n {
-			return ports, nil
-		}
-	}
-	return nil, errors.New("there are no free ports")
 }
 
 // Leader returns the number of the server that leads the stream. It waits for one.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -54,14 +55,40 @@ func Serve(dir, sync string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("natsproc: %w", err)
 	}
+	fatal := make(fatalErrors, 1)
+	s.SetLogger(fatal, false, false)
 	go s.Start()
 	defer s.WaitForShutdown()
 	defer s.Shutdown()
-	if !s.ReadyForConnections(recoveryTime) {
-		return errors.New("natsproc: the server does not accept connections")
+	ready := make(chan bool, 1)
+	go func() { ready <- s.ReadyForConnections(recoveryTime) }()
+	select {
+	case err := <-fatal: // such as a port that somebody has taken
+		return err
+	case ok := <-ready:
+		if !ok {
+			return errors.New("natsproc: the server does not accept connections")
+		}
 	}
 	return Answer(s.ClientURL(), in, out)
 }
+
+// fatalErrors is a server's log that keeps why it cannot start.
+type fatalErrors chan error
+
+// Fatalf keeps the first one.
+func (f fatalErrors) Fatalf(format string, args ...any) {
+	select {
+	case f <- fmt.Errorf("natsproc: "+format, args...):
+	default:
+	}
+}
+
+func (fatalErrors) Noticef(string, ...any) {}
+func (fatalErrors) Warnf(string, ...any)   {}
+func (fatalErrors) Errorf(string, ...any)  {}
+func (fatalErrors) Debugf(string, ...any)  {}
+func (fatalErrors) Tracef(string, ...any)  {}
 
 // Server is a process that runs [Serve].
 type Server struct{ *Process }
@@ -119,9 +146,9 @@ const clusterTime = 3 * time.Minute
 // StartCluster is [Start] for so many servers that keep copies of each other's streams, each in a
 // directory of its own in dir, which must be there. It waits until they have a leader. Stop or kill each.
 func StartCluster(ctx context.Context, command []string, dir, syncs string, size int) (servers []*Server, err error) {
-	ports, err := freePorts(size)
+	ports, err := FreePorts(size)
 	if err != nil {
-		return nil, fmt.Errorf("natsproc: %w", err)
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -187,15 +214,18 @@ func leads(ctx context.Context, url string) error {
 	}
 }
 
-// freePorts finds ports that nobody listens on.
-func freePorts(n int) (ports []int, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+// FreePorts finds ports that nobody listens on, below the range that the system gives to
+// outgoing connections: for servers that must know each other's before they listen.
+func FreePorts(n int) (ports []int, err error) {
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000)))
 		if err != nil {
-			return nil, err
+			continue
 		}
 		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		if ports = append(ports, l.Addr().(*net.TCPAddr).Port); len(ports) == n {
+			return ports, nil
+		}
 	}
-	return ports, nil
+	return nil, errors.New("natsproc: there are no free ports")
 }
