@@ -30,7 +30,8 @@ type Process[S any, In, Out Event] struct {
 	// for those that the process does not know in this state: nothing happens, and
 	// the observer is told.
 	//
-	// React sees each input of an instance in order, and again only until it has caused a
+	// React sees each input of an instance in order, in a store of several partitions those
+	// of each partition, and again only until it has caused a
 	// commit. An input that caused none may be seen again after a crash.
 	React func(S, Input[In]) ([]Out, error)
 	// Timers returns the timers that shall be armed in this state, at most one
@@ -94,7 +95,7 @@ type ProcessConfig struct {
 }
 
 // ProcessRunner runs a process. Each program that has the process has a runner, one of
-// them is active. It is safe for concurrent use; Run is called once.
+// them is active, in a store of several partitions one in each. It is safe for concurrent use; Run is called once.
 type ProcessRunner[S any, In, Out Event] struct {
 	process   Process[S, In, Out]
 	cfg       ProcessConfig

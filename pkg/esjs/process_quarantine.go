@@ -21,7 +21,7 @@ import (
 // Quarantine sets one instance aside, with a reason for people, until
 // [ProcessRunner.Release]: its inputs wait, in order, and no other instance notices.
 // It may be asked of every runner and outlives all of them. The active runner learns
-// of it within milliseconds; an input that it is handling then is finished. Commands
+// of it within milliseconds, those of all partitions; an input that it is handling then is finished. Commands
 // given to [ProcessRunner.Handle] are still handled, so that an operator can mend the instance.
 //
 // An instance whose input or timer fails for good is quarantined in the same way. One that

@@ -13,7 +13,7 @@ import (
 
 // Run consumes inputs and fired timers until ctx ends, and then returns nil, or
 // until it cannot go on, and says why with the errors of [Subscribe]. One
-// runner of the process is active at a time; others wait to take over. When
+// runner of the process is active at a time, and in a store of several partitions one in each; others wait to take over. When
 // two are active nevertheless, the expectation of their appends lets one commit
 // through for each input.
 func (r *ProcessRunner[S, In, Out]) Run(ctx context.Context) error {
