@@ -289,7 +289,9 @@ func (p *parking) store(ctx context.Context, key string, e parkedEntry, revision
 	if err == nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.put(name, k)
+		if p.keys[name].revision < k.revision { // the watch may have learned what came after it
+			p.put(name, k)
+		}
 		return nil
 	}
 	if !errors.Is(err, errChanged) {
@@ -306,7 +308,9 @@ func (p *parking) store(ctx context.Context, key string, e parkedEntry, revision
 	found.entry.Key = key
 	p.mu.Lock()
 	same := p.gone(name) && found.gone // only the mark of a deletion came or went
-	p.put(name, found)
+	if now == 0 || p.keys[name].revision < now {
+		p.put(name, found)
+	}
 	p.mu.Unlock()
 	if same {
 		return p.store(ctx, key, e, now)
