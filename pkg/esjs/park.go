@@ -134,8 +134,22 @@ func (p *parking) watch(ctx context.Context, revision uint64, ready func()) erro
 	for _, other := range p.others {
 		entries = append(entries, parkedPrefix(other)+"*")
 	}
+	heard := time.Now()
+	// hear ends the session when it was deaf for so long that it may have missed that an entry of
+	// another partition is gone: what is purged leaves a mark that does not stay.
+	hear := func() error {
+		silence := time.Since(heard)
+		heard = heard.Add(silence)
+		if len(p.others) > 0 && silence > markerStays/2 {
+			return errGivenUp
+		}
+		return nil
+	}
 	return p.bucket.store.follow(ctx, p.bucket.source(entries...), 0, follower{
 		deliver: func(m message) error {
+			if err := hear(); err != nil {
+				return err
+			}
 			name := strings.TrimPrefix(m.subject, p.bucket.subject(""))
 			value := m.data
 			if isDeleted(m) {
@@ -151,7 +165,7 @@ func (p *parking) watch(ctx context.Context, revision uint64, ready func()) erro
 			if sequence >= revision {
 				ready()
 			}
-			return nil
+			return hear()
 		},
 	})
 }
@@ -163,13 +177,15 @@ func (p *parking) learn(name string, value []byte, revision uint64) (key string,
 	if err != nil {
 		return "", false, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	own := strings.HasPrefix(name, parkedPrefix(p.subscription))
 	keys := p.elsewhere
 	if own {
 		keys = p.keys
+	} else {
+		k.entry.Sequences, k.entry.Reason = nil, "" // whether it holds is all that counts
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	known, found := keys[name]
 	if found && known.revision >= revision || !found && k.gone {
 		return "", false, nil
@@ -190,6 +206,9 @@ func (p *parking) learn(name string, value []byte, revision uint64) (key string,
 
 // heldElsewhere tells that a key is parked in another partition, and not because of this one.
 func (p *parking) heldElsewhere(key string) bool {
+	if len(p.others) == 0 {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.elsewhere) == 0 {

@@ -179,7 +179,9 @@ func TestTimersComeAfterWhatWaitsInEveryPartition(t *testing.T) {
 		r.spreadParts()
 		s := newSignals()
 		p := r.start(t, observed(s))
+		before := 0
 		late := inTime("late", func(late string, wait time.Duration) {
+			before = s.count(s.handled, "assembly-timers")
 			r.place(t, late, wait)
 			r.seen.await(t, late, "AssemblyStarted")
 			p.quarantine(t, late)
@@ -188,7 +190,6 @@ func TestTimersComeAfterWhatWaitsInEveryPartition(t *testing.T) {
 			p.release(t, late)
 			s.await(t, "it is known", func() bool { return s.parked["assembly"] == 0 })
 		})
-		before := s.count(s.handled, "assembly-timers")
 		p.waitsIn(t, r, 1, late)
 		p.waitsIn(t, r, 2, late)
 		r.arriveIn(t, 2, late, "right")

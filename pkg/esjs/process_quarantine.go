@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -117,6 +118,8 @@ func (r *ProcessRunner[S, In, Out]) Quarantined(ctx context.Context) ([]Parked, 
 	if err != nil {
 		return nil, err
 	}
+	entries := r.entries()
+	maps.DeleteFunc(parked, func(_ string, e parkedEntry) bool { return !slices.Contains(entries, e.Subscription) })
 	return r.store.parkedOf(r.process.Name, parked), nil
 }
 

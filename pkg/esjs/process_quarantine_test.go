@@ -268,6 +268,83 @@ func TestQuarantineAtAnyTimeLosesNothing(t *testing.T) {
 	})
 }
 
+// Whenever inputs fail, in whichever partition, and instances are set aside and released
+// meanwhile, every instance gets all of its inputs when they fail no more.
+func TestQuarantineOfInputsThatFailAtRandomLosesNothing(t *testing.T) {
+	t.Parallel()
+	for _, partitions := range []int{1, 3} {
+		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
+			t.Parallel()
+			r := newAssemblyRig(t, esjstest.Server(t, esjstest.Partitions(partitions)))
+			r.spreadParts()
+			var blessed atomic.Bool
+			o := options{
+				config: func(c *esjs.ProcessConfig) { c.Retry.Attempts = 1 },
+				process: func(p *esjs.Process[assembly, esjs.Event, esjs.Event]) {
+					react := p.React
+					p.React = func(a assembly, in esjs.Input[esjs.Event]) ([]esjs.Event, error) {
+						if !blessed.Load() && rand.N(2) == 0 {
+							return nil, errors.New("bad luck")
+						}
+						return react(a, in)
+					}
+				},
+			}
+			p1, p2 := r.start(t, o), r.start(t, o)
+			const n = 25
+			order := func(i int) string { return fmt.Sprint("o-", i) }
+			wants := func(i int) []string {
+				if i%3 == 0 {
+					return []string{"AssemblyStarted", "Reminded", "GivenUp"}
+				}
+				return []string{"AssemblyStarted", "PartNoted", "PartNoted", "Assembled"}
+			}
+			for _, part := range []string{"", "left", "right"} {
+				for _, i := range rand.Perm(n) {
+					switch {
+					case part != "" && i%3 != 0:
+						r.arrive(t, order(i), part)
+					case part == "" && i%3 != 0:
+						r.place(t, order(i), time.Hour)
+					case part == "":
+						r.place(t, order(i), 300*time.Millisecond)
+					}
+					switch other := order(rand.N(n)); rand.N(4) {
+					case 0:
+						p2.quarantine(t, other)
+					case 1, 2:
+						if err := p1.Release(contextWithPatience(t), other); err != nil && !errors.Is(err, esjs.ErrNotFound) {
+							t.Fatal(err)
+						}
+					}
+					if rand.N(2*n) == 0 {
+						p1.shutdown(t)
+						p1 = r.start(t, o)
+					}
+				}
+			}
+			blessed.Store(true)
+			eventually(t, "all come to their end", func() bool {
+				if _, err := esjs.ReleaseAllParked(contextWithPatience(t), r.store, positions, "assembly"); err != nil {
+					t.Fatal(err)
+				}
+				for i := range n {
+					if !r.seen.has(order(i), len(wants(i))) {
+						return false
+					}
+				}
+				return true
+			})
+			p1.quarantined(t)
+			p1.shutdown(t)
+			p2.shutdown(t)
+			for i := range n {
+				r.check(t, order(i), wants(i)...)
+			}
+		})
+	}
+}
+
 // An input that was parked under its own aggregate, because its instance could
 // not be told, is consumed once when it is released, although the instance has
 // consumed later ones.

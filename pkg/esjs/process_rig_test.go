@@ -227,6 +227,13 @@ func (j *journal) until(order string, n int) []esjs.Record {
 	}
 }
 
+// has tells whether an assembly has n events.
+func (j *journal) has(order string, n int) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.records[order]) >= n
+}
+
 func typesOf(records []esjs.Record) string {
 	var types []string
 	for _, r := range records {

@@ -18,15 +18,18 @@ import (
 // through for each input.
 func (r *ProcessRunner[S, In, Out]) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	sweeping := &sweeping{Observer: r.observer, subscription: r.timersName(), changed: make(chan struct{}, 1)}
-	group.Go(func() error { return r.runEvents(ctx) })
+	sweeping := &sweeping{Observer: r.observer, subscription: r.process.Name, changed: make(chan struct{}, 1)}
+	if r.several() { // of the events several may be the active one
+		sweeping.subscription = r.timersName()
+	}
+	group.Go(func() error { return r.runEvents(ctx, sweeping) })
 	group.Go(func() error { return r.runTimers(ctx, sweeping) })
 	group.Go(func() error { return r.runSweeps(ctx, sweeping) })
 	return group.Wait()
 }
 
 // runEvents consumes the events of other streams.
-func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context) error {
+func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context, observer Observer) error {
 	all, err := newSubscriptions(r.store, SubscriptionConfig[In]{
 		Name:   r.process.Name,
 		Codec:  r.process.In,
@@ -34,7 +37,7 @@ func (r *ProcessRunner[S, In, Out]) runEvents(ctx context.Context) error {
 		Key:    r.process.Key,
 		From:   r.cfg.From,
 		Bucket: r.cfg.Bucket, Owner: r.cfg.Owner, ExclusiveOwner: r.cfg.ExclusiveOwner, Workers: r.cfg.Workers,
-		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: r.observer,
+		Lease: r.cfg.Lease, Retry: r.cfg.Retry, Observer: observer,
 	})
 	if err != nil {
 		return err
@@ -172,6 +175,15 @@ func (f followed) has(t Timer) bool {
 	return false
 }
 
+// several tells that instances of the process may share its inputs.
+func (r *ProcessRunner[S, In, Out]) several() bool { return len(r.store.parts) > 1 }
+
+// mayHaveMoved tells that the entry with a deadline may have a later one since: another program
+// that handles inputs of the instance, or sweeps, looked at it.
+func (r *ProcessRunner[S, In, Out]) mayHaveMoved(deadline time.Time) bool {
+	return r.several() && !deadline.IsZero() && time.Until(deadline) < 2*r.cfg.Sweep
+}
+
 // coversDeadline tells that the entry makes a sweep look early enough.
 func (f followed) coversDeadline(t time.Time) bool {
 	if !f.listed || f.deadline.IsZero() {
@@ -210,7 +222,7 @@ func (r *ProcessRunner[S, In, Out]) follow(ctx context.Context, key string, stat
 		group.Go(func() error { r.takeBack(ctx, id, t); return nil })
 	}
 	switch {
-	case next.listed && before.coversDeadline(next.deadline):
+	case next.listed && before.coversDeadline(next.deadline) && !r.mayHaveMoved(before.deadline):
 		next.deadline = before.deadline
 	case next.listed:
 		group.Go(func() error { return r.instances.put(ctx, key, openInstance{Deadline: next.deadline}) })

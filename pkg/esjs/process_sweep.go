@@ -21,8 +21,8 @@ const sweepAgain = 5 * time.Second
 // sweepErrors bounds how many instances that failed a sweep names.
 const sweepErrors = 10
 
-// sweeping tells whether this instance of the process handles fired timers, which
-// one instance does at a time, and the one that does sweeps.
+// sweeping tells whether this instance of the process is the active one, which
+// is the one that sweeps: of several that share the inputs the one that handles fired timers.
 type sweeping struct {
 	Observer
 	subscription string

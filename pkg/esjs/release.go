@@ -58,7 +58,8 @@ func ReleaseAllParked(ctx context.Context, store *Store, bucketName, subscriptio
 // DropParked gives up the first commit of a parked key that waits, which is at from (see
 // [Parked]), and lets the key go on with what came after it, as [ReleaseParked] does. The commit
 // stays in the store; the subscription does not handle it, unless it reads it again after
-// a crash within a moment of the parking, and then the key is parked again.
+// a crash within a moment of the parking, and then the key is parked again. An instance of a process that
+// another partition holds, too, goes on when that lets it.
 //
 // It fails with [ErrNotFound] when the key is not parked, or goes on already, and with
 // [ErrInvalid] when another commit waits first, or more than 1,000 wait and those

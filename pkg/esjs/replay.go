@@ -158,9 +158,14 @@ func (r *running[T]) workParked(l *lane[T]) bool {
 	}
 	k := r.parking.get(l.key)
 	held := r.parking.heldElsewhere(l.key)
-	switch t, found := r.queue.head(l); {
-	case k.gone && held && found && l.decided == nil:
-		l.decided = &decision{sequence: t.entry.sequence, reason: errHeldElsewhere, told: true, follows: true}
+	if d := l.decided; d != nil && d.follows && (!held || !k.gone) {
+		l.decided = nil // it need not, or does already
+	}
+	switch {
+	case k.gone && held && l.decided == nil:
+		if t, found := r.queue.head(l); found {
+			l.decided = &decision{sequence: t.entry.sequence, reason: errHeldElsewhere, told: true, follows: true}
+		}
 		return false // it is parked as what was decided
 	case k.gone:
 		return false

@@ -35,7 +35,8 @@ type Parked struct {
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 	Count  int       `json:"count"` // commits that wait; above 1000 others may not be counted
-	// From is the first commit that waits; zero when none does yet. A projection's
+	// From is the first commit that waits; zero when none does yet. Of an instance of a
+	// process that an entry without commits holds it is one that waits in another partition. A projection's
 	// key that was parked before this was noted has none either.
 	From Position `json:"from,omitzero"`
 	// Released tells that the key was released and that the commits that wait
@@ -113,7 +114,8 @@ func (s SubscriptionStatus) with(other SubscriptionStatus) SubscriptionStatus {
 func (s *Store) parkedOf(subscription string, entries map[string]parkedEntry) []Parked {
 	var parked []Parked
 	follows := map[string]Parked{}
-	for _, e := range entries {
+	for _, name := range slices.Sorted(maps.Keys(entries)) { // by partition, those of one key
+		e := entries[name]
 		name, partition := s.ofEntry(e.Subscription)
 		switch p := e.status(partition); {
 		case name != subscription:
@@ -127,6 +129,9 @@ func (s *Store) parkedOf(subscription string, entries map[string]parkedEntry) []
 	}
 	for i, p := range parked {
 		parked[i].Count += follows[p.Key].Count
+		if p.From.IsZero() {
+			parked[i].From = follows[p.Key].From
+		}
 		delete(follows, p.Key)
 	}
 	parked = slices.AppendSeq(parked, maps.Values(follows))
