@@ -36,7 +36,7 @@ MINUTES ?= 1
 FAULTS  ?=
 SYNC    ?= always
 
-.PHONY: help build run demo keys test crash chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-apiserver test-alerts test-browser test-plots lint bench bench-json plots fmt clean
+.PHONY: help build run demo keys test crash simulation chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-apiserver test-alerts test-browser test-plots lint bench bench-json plots fmt clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ test: ## test everything with the race detector, in random order (PKG=./pkg/esjs
 
 crash: ## kill the services at every point of an order's lives (a quarter of an hour; "make test" takes a part of the points)
 	$(GO) test ./test/crash -count 1 -timeout 60m -every 1 -v
+
+simulation: ## run ten thousand generated orders in simulated time (ORDERS=100000 SEED=of the first shop; "make test" runs a tenth, with the race detector)
+	$(GO) test ./test/simulation -count 1 -v -run TestProperties $(if $(ORDERS),-orders $(ORDERS)) $(if $(filter-out 0,$(SEED)),-seed $(SEED))
 
 chaos: ## put a cluster, and the system on it, through faults, as root (SEED=1 MINUTES=5 FAULTS=kill-one,slow SYNC=always)
 	$(GO) build -o bin/chaos ./test/chaos

@@ -22,7 +22,7 @@ import (
 
 var (
 	firstSeed = flag.Uint64("seed", 0, "the first shop's `seed`; the next shops' are the numbers after it. 0: of the clock")
-	wanted    = flag.Int("orders", 10_000, "how many `orders` are generated, in shops of 20")
+	wanted    = flag.Int("orders", generated, "how many `orders` are generated, in shops of 20")
 )
 
 // ordersPerShop share one stock, one clock and the partners.
