@@ -103,8 +103,7 @@ test-browser: ## test the web console in headless Chromium; needs an installed C
 test-plots: ## test that docs/benchmarks.md shows what was recorded in docs/benchmarks
 	$(GO) test -modfile=plots.mod -tags plots -count 1 ./docs/benchmarks/plots
 
-lint: ## check the code's rules and its format
-	$(GO) vet ./...
+lint: ## check the code's rules, which are go vet's and more, and its format
 	$(TOOL) golangci-lint run
 
 bench: ## run the benchmarks (BENCH=regexp BENCHTIME=1s PKG=./pkg/esjs)
