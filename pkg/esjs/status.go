@@ -114,7 +114,7 @@ func (s SubscriptionStatus) with(other SubscriptionStatus) SubscriptionStatus {
 func (s *Store) parkedOf(subscription string, entries map[string]parkedEntry) []Parked {
 	var parked []Parked
 	follows := map[string]Parked{}
-	for _, name := range slices.Sorted(maps.Keys(entries)) { // by partition, those of one key
+	for _, name := range slices.Sorted(maps.Keys(entries)) { // the same from call to call
 		e := entries[name]
 		name, partition := s.ofEntry(e.Subscription)
 		switch p := e.status(partition); {
