@@ -11,6 +11,9 @@ import (
 	"github.com/b144f99b/orderflow/test/chaos/rig"
 )
 
+// rollingUpgradeName is that of the fault for which an older server is built.
+const rollingUpgradeName = "rolling-upgrade"
+
 type heal = func(context.Context) error
 
 // faults lists everything that the nemesis can do.
@@ -35,7 +38,7 @@ func faults() []fault {
 			return n.c.Name(i), func(context.Context) error { return n.c.Run(i) }, n.c.Shutdown(ctx, i)
 		}},
 		{name: "rolling-restart", do: rollingRestart},
-		{name: "rolling-upgrade", least: 2 * s, most: 6 * s, do: rollingUpgrade},
+		{name: rollingUpgradeName, least: 2 * s, most: 6 * s, do: rollingUpgrade},
 		{name: "cut-one", least: 5 * s, most: 15 * s, do: cut(one, away)},
 		{name: "cut-leader", least: 5 * s, most: 15 * s, do: cut(leader, away)},
 		// It is cut from the other servers, and its clients still reach it.
@@ -145,14 +148,10 @@ func rollingRestart(ctx context.Context, n *nemesis) (string, heal, error) {
 // rollingUpgrade takes the servers back to the oldest release that the store works on, one when the others are
 // healthy, and lets them serve; what heals is the upgrade.
 func rollingUpgrade(ctx context.Context, n *nemesis) (string, heal, error) {
-	older, err := n.older(ctx)
-	if err != nil {
-		return "", nil, err
-	}
 	order := n.random.Perm(rig.Size)
 	from, err := n.c.Version(ctx, order[0])
 	if err == nil {
-		err = n.replaced(ctx, order, older)
+		err = n.replaced(ctx, order, n.older)
 	}
 	if err != nil {
 		return "", nil, err

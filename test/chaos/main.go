@@ -71,7 +71,7 @@ func command(ctx context.Context, args []string, out io.Writer) (status int, err
 	f.BoolVar(&cfg.leak, "leak", false, "leave something behind in each cycle of a soak, which the judges must see")
 	f.StringVar(&cfg.keep, "keep", os.TempDir(), "`DIR` in which the history is kept when a checker objects")
 	f.StringVar(&cfg.program.server, "nats-server", "", "`FILE` of the nats-server; empty: it is built")
-	f.StringVar(&cfg.program.older, "older-nats-server", "", "`FILE` of an older nats-server, for rolling-upgrade; empty: the one of test/chaos/older.mod is built when it is needed")
+	f.StringVar(&cfg.program.older, "older-nats-server", "", "`FILE` of an older nats-server, for rolling-upgrade; empty: the one of test/chaos/older.mod is built where that fault is one of the run's")
 	f.StringVar(&cfg.program.orderflow, "orderflow", "", "`FILE` of the program; empty: it is built")
 	f.StringVar(&again, "check", "", "judge the history in `FILE` again, and run nothing")
 	if err := f.Parse(args); err != nil {

@@ -34,7 +34,7 @@ type nemesis struct {
 	clock   *atomic.Int64                         // by which some clients' clocks are wrong
 	shop    *shop                                 // the order system; nil without it
 	current string                                // the servers' program
-	older   func(context.Context) (string, error) // makes the one of an older release
+	older   string                                // the one of an older release
 }
 
 // fault is one thing that the nemesis can do. do does it and returns to whom, and how

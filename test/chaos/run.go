@@ -90,7 +90,11 @@ func (r *run) do(ctx context.Context) (status int, err error) {
 
 // build builds the programs that were not given.
 func (r *run) build(ctx context.Context) error {
-	for file, p := range map[*string]program.Program{&r.program.server: program.NATSServer(), &r.program.orderflow: program.Orderflow()} {
+	programs := map[*string]program.Program{&r.program.server: program.NATSServer(), &r.program.orderflow: program.Orderflow()}
+	if !r.soak && (len(r.faults) == 0 || slices.Contains(r.faults, rollingUpgradeName)) {
+		programs[&r.program.older] = program.OlderNATSServer()
+	}
+	for file, p := range programs {
 		if *file != "" {
 			continue
 		}
@@ -100,19 +104,6 @@ func (r *run) build(ctx context.Context) error {
 		*file = filepath.Join(r.dir, p.Name())
 	}
 	return nil
-}
-
-// older builds the nats-server of test/chaos/older.mod, once.
-func (r *run) older(ctx context.Context) (string, error) {
-	if r.program.older != "" {
-		return r.program.older, nil
-	}
-	p := program.OlderNATSServer()
-	if err := program.Build(ctx, r.dir, p); err != nil {
-		return "", err
-	}
-	r.program.older = filepath.Join(r.dir, p.Name())
-	return r.program.older, nil
 }
 
 // save keeps the history and what the servers said.
@@ -154,7 +145,7 @@ func (r *run) play(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.out, n.leader, n.resign, n.clock, n.current, n.older = r.out, r.leader, r.resign, &r.clock, r.program.server, r.older
+	n.out, n.leader, n.resign, n.clock, n.current, n.older = r.out, r.leader, r.resign, &r.clock, r.program.server, r.program.older
 	agg, err := registers()
 	if err != nil {
 		return err

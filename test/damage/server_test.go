@@ -29,11 +29,18 @@ type server struct {
 	name           string
 	client, health string // addresses
 	home           string
+	store          string // where it has what it stores
 	process        *exec.Cmd
 }
 
 // start starts servers, a cluster where there are several, and waits until they are healthy.
-func start(t *testing.T, n int) (all []*server) {
+func start(t *testing.T, n int) []*server {
+	t.Helper()
+	return startOn(t, n, func(home string) string { return filepath.Join(home, "nats") }, "always")
+}
+
+// startOn is start with a place for what each stores, and how it syncs that.
+func startOn(t *testing.T, n int, store func(home string) string, sync string) (all []*server) {
 	t.Helper()
 	addresses, err := program.FreeAddresses(3 * n) // a restarted server must be found where it was
 	if err != nil {
@@ -45,8 +52,9 @@ func start(t *testing.T, n int) (all []*server) {
 	}
 	for i := range n {
 		s := &server{name: fmt.Sprint("n", i+1), client: addresses[3*i], health: addresses[3*i+1], home: t.TempDir()}
-		conf := fmt.Sprintf("server_name: %s\nlisten: %q\nhttp: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n  max_file_store: 8GB\n}\n",
-			s.name, s.client, s.health, filepath.Join(s.home, "nats"))
+		s.store = store(s.home)
+		conf := fmt.Sprintf("server_name: %s\nlisten: %q\nhttp: %q\njetstream {\n  store_dir: %q\n  sync_interval: %q\n  max_file_store: 8GB\n}\n",
+			s.name, s.client, s.health, s.store, sync)
 		if n > 1 {
 			conf += fmt.Sprintf("cluster {\n  name: damage\n  listen: %q\n  routes: [%s]\n}\n", addresses[3*i+2], strings.Join(routes, ", "))
 		}
@@ -80,10 +88,15 @@ func (s *server) run(t *testing.T) {
 // stop ends the server as an operator does.
 func (s *server) stop(t *testing.T) {
 	t.Helper()
+	s.end(t, syscall.SIGTERM)
+}
+
+func (s *server) end(t *testing.T, how syscall.Signal) {
+	t.Helper()
 	if s.process == nil {
 		return
 	}
-	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := s.process.Process.Signal(how); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
 	_ = s.process.Wait() // which says by what it ended
@@ -111,21 +124,21 @@ func (s *server) url() string { return "nats://" + s.client }
 // keep copies what a stopped server has stored, and bring brings it back.
 func (s *server) keep(t *testing.T, to string) {
 	t.Helper()
-	if err := os.CopyFS(to, os.DirFS(filepath.Join(s.home, "nats"))); err != nil {
+	if err := os.CopyFS(to, os.DirFS(s.store)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (s *server) bring(t *testing.T, from string) {
 	t.Helper()
-	if err := errors.Join(os.RemoveAll(filepath.Join(s.home, "nats")), os.CopyFS(filepath.Join(s.home, "nats"), os.DirFS(from))); err != nil {
+	if err := errors.Join(os.RemoveAll(s.store), os.CopyFS(s.store, os.DirFS(from))); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // stream is the directory in which the server has the events.
 func (s *server) stream() string {
-	return filepath.Join(s.home, "nats", "jetstream", "$G", "streams", "EVENTS")
+	return filepath.Join(s.store, "jetstream", "$G", "streams", "EVENTS")
 }
 
 func (s *server) blocks(t *testing.T) []string {

@@ -53,7 +53,7 @@ func Start(ctx context.Context, cfg Config) (_ *Cluster, err error) {
 			name: fmt.Sprint("n", i+1), address: c.network.Address(i), namespace: c.network.servers[i],
 			home: filepath.Join(cfg.Dir, fmt.Sprint("n", i+1)),
 		}
-		if s.disk, err = newDisk(ctx, s.home, cfg.Disk); err != nil {
+		if s.disk, err = NewDisk(ctx, s.home, cfg.Disk); err != nil {
 			return nil, err
 		}
 		c.servers = append(c.servers, s)
@@ -72,7 +72,7 @@ func (c *Cluster) Stop() {
 	ctx := context.Background()
 	for _, s := range c.servers {
 		_ = s.process.End(ctx, syscall.SIGKILL) // a killed process ends
-		s.disk.remove()
+		s.disk.Remove()
 	}
 	if c.network != nil {
 		c.network.Remove()
@@ -243,7 +243,7 @@ func (c *Cluster) Empty(server int) error { return c.servers[server].disk.empty(
 func (c *Cluster) PowerOff(ctx context.Context, servers ...int) error {
 	err := c.Kill(ctx, servers...)
 	for _, i := range servers {
-		err = errors.Join(err, c.servers[i].disk.lose(ctx))
+		err = errors.Join(err, c.servers[i].disk.Lose(ctx))
 	}
 	return err
 }

@@ -13,15 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disk is an ext4 file system in a file. What was written to it and not synced is
+// Disk is an ext4 file system in a file. What was written to it and not synced is
 // lost with its power.
-type disk struct {
+type Disk struct {
 	image, dir string
 	mounted    bool
 }
 
-func newDisk(ctx context.Context, home string, size int64) (*disk, error) {
-	d := &disk{image: filepath.Join(home, "disk"), dir: filepath.Join(home, "data")}
+// NewDisk makes one of size bytes in the directory home. Remove it.
+func NewDisk(ctx context.Context, home string, size int64) (*Disk, error) {
+	d := &Disk{image: filepath.Join(home, "disk"), dir: filepath.Join(home, "data")}
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -39,7 +40,7 @@ func newDisk(ctx context.Context, home string, size int64) (*disk, error) {
 }
 
 // mount replays the file system's journal, as a machine does that starts.
-func (d *disk) mount(ctx context.Context) error {
+func (d *Disk) mount(ctx context.Context) error {
 	_, err := run(ctx, "", "mount", "-o", "loop", d.image, d.dir)
 	d.mounted = d.mounted || err == nil
 	return err
@@ -48,7 +49,7 @@ func (d *disk) mount(ctx context.Context) error {
 // unmountWithin bounds how long a killed process may still hold its files.
 const unmountWithin = time.Minute
 
-func (d *disk) unmount(ctx context.Context) error {
+func (d *Disk) unmount(ctx context.Context) error {
 	for deadline := time.Now().Add(unmountWithin); ; {
 		_, err := run(ctx, "", "umount", d.dir)
 		if err == nil {
@@ -72,8 +73,20 @@ const (
 	noLogFlush    = 2
 )
 
-// lose takes the disk's power and gives it back.
-func (d *disk) lose(ctx context.Context) error {
+// Dir is where its files are.
+func (d *Disk) Dir() string { return d.dir }
+
+// Sync writes all that it holds, as it does by itself in time.
+func (d *Disk) Sync() error {
+	f, err := os.Open(d.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(f.Fd())), f.Close())
+}
+
+// Lose takes the disk's power and gives it back. Nobody may have files of it open any more.
+func (d *Disk) Lose(ctx context.Context) error {
 	f, err := os.Open(d.dir)
 	if err != nil {
 		return err
@@ -88,10 +101,10 @@ func (d *disk) lose(ctx context.Context) error {
 	return d.mount(ctx)
 }
 
-func (d *disk) ballast() string { return filepath.Join(d.dir, "ballast") }
+func (d *Disk) ballast() string { return filepath.Join(d.dir, "ballast") }
 
 // fill takes all the room that is left.
-func (d *disk) fill() (err error) {
+func (d *Disk) fill() (err error) {
 	f, err := os.Create(d.ballast())
 	if err != nil {
 		return err
@@ -113,9 +126,10 @@ func (d *disk) fill() (err error) {
 }
 
 // empty gives it back.
-func (d *disk) empty() error { return os.Remove(d.ballast()) }
+func (d *Disk) empty() error { return os.Remove(d.ballast()) }
 
-func (d *disk) remove() {
+// Remove unmounts it; its file stays.
+func (d *Disk) Remove() {
 	if d.mounted {
 		_ = d.unmount(context.Background()) // the directory shows it
 	}

@@ -33,10 +33,10 @@ func Missing(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	d, err := newDisk(ctx, dir, 16<<20)
+	d, err := NewDisk(ctx, dir, 16<<20)
 	if err == nil {
-		err = d.lose(ctx)
-		d.remove()
+		err = d.Lose(ctx)
+		d.Remove()
 	}
 	err = errors.Join(err, os.RemoveAll(dir))
 	if err != nil {

@@ -17,7 +17,7 @@ type server struct {
 	name, address string
 	namespace     string
 	home          string
-	disk          *disk
+	disk          *Disk
 	process       *Process
 }
 
