@@ -38,7 +38,7 @@
 // which is its version, and where the last of them is stored. An append says what it
 // expects ([AtRevision], [ExpectVersion], [NoStream], [Any]) and is refused with
 // a *[ConflictError] when that is not so. A [Position] is a place in the store's
-// one order of all commits.
+// one order of all commits; of several partitions each has its own.
 //
 // An [Aggregate] is a name, a [Codec] and two pure functions: Apply folds events into state, Decide
 // turns a command into events or refuses it. A [CommandHandler] loads the
@@ -62,10 +62,10 @@
 //     [Verify] reads the whole log for that.
 //   - A decision on an old state never takes effect: one that writes is guarded by its
 //     expectation, one that writes nothing is taken on what the leader has shown during the call.
-//   - [Store.AppendAll] stores commits of several aggregates, or none of them.
+//   - [Store.AppendAll] stores commits of several aggregates of one partition, or none of them.
 //   - A command whose id is among the newest 128 that wrote something to the aggregate gets its
 //     first result again and writes nothing.
-//   - A subscription handles the events of a key in order, also after a retry, a
+//   - A subscription handles a key's events of one partition in order, also after a retry, a
 //     crash or a takeover, each at least once, and leaves none out: what cannot be
 //     handled is parked with all that comes later for its key, until [ReleaseParked].
 //   - A projection applies each event exactly once: in an SQL database rows and checkpoint
@@ -147,6 +147,6 @@
 //   - A fired timer can be read for 7 days. A process that was stopped for longer arms
 //     it again when it starts; a [Timers] subscription is told what it has lost.
 //
-// Nothing here deletes an event. A store is one stream, so it writes
-// as fast as one stream does.
+// Nothing here deletes an event. A store is one stream unless [Config].Partitions says
+// more, and writes as fast as its streams do.
 package esjs
