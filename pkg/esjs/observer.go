@@ -39,8 +39,8 @@ type Observer interface {
 	// ParkedKeys is called when the number of parked keys changes.
 	ParkedKeys(subscription string, n int)
 	// Active tells that this instance became, or no longer is, the one that
-	// handles a leased subscription; also, once and with false, that it stands
-	// by because it found another one active.
+	// handles a leased subscription, or of several partitions one that handles any;
+	// also, once and with false, that it stands by because it found another one active.
 	Active(subscription string, active bool)
 	// Fenced tells that this instance had to stop handling a leased subscription, because
 	// its lease was not renewed in time: nothing can be stored, or another instance has

@@ -96,7 +96,7 @@ func New(r prometheus.Registerer) (*Observer, error) {
 		parked: m.gauge("esjs_subscription_parked_keys",
 			"Keys that are set aside until somebody releases them.", "subscription"),
 		active: m.gauge("esjs_subscription_active",
-			"1 where this instance is the one that handles a leased subscription.", "subscription"),
+			"1 where this instance handles a leased subscription, or a partition of it.", "subscription"),
 		windowFull: m.gauge("esjs_subscription_window_full",
 			"1 while delivery waits because too many commits are not finished.", "subscription"),
 		timerLate: m.histogram("esjs_timer_lateness_seconds",
