@@ -87,10 +87,29 @@ type milliseconds struct {
 	P99 float64 `json:"p99_ms"`
 }
 
-// recorded is all that is drawn.
+// partitions is what "orderflow bench partitions --json" has recorded, as far as the page shows it.
+type partitions struct {
+	Sync    string `json:"sync"`
+	Writers int    `json:"writers"`
+	Stores  []struct {
+		Streams int    `json:"partitions"`
+		Leaders int    `json:"leaders"`
+		Rate    spread `json:"appends_per_second"`
+		Ratio   spread `json:"ratio"`
+		P50     spread `json:"p50_ms"`
+		P99     spread `json:"p99_ms"`
+		Servers spread `json:"servers_cpu_us"`
+		Client  spread `json:"client_cpu_us"`
+	} `json:"stores"`
+}
+
+type spread struct{ Median, Lowest, Highest float64 }
+
+// recorded is all that is drawn, or shown in tables.
 type recorded struct {
-	growth growth
-	orders []orders
+	growth     growth
+	orders     []orders
+	partitions []partitions
 }
 
 // read reads the recorded data in dir.
@@ -104,6 +123,13 @@ func read(dir string) (r recorded, err error) {
 			return r, err
 		}
 		r.orders = append(r.orders, o)
+	}
+	for _, name := range []string{"partitions-always-64.json", "partitions-always-256.json", "partitions-default-64.json"} {
+		var p partitions
+		if err := decode(filepath.Join(dir, name), &p); err != nil {
+			return r, err
+		}
+		r.partitions = append(r.partitions, p)
 	}
 	return r, nil
 }

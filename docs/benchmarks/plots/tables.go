@@ -10,7 +10,7 @@ import (
 
 // tables are those of docs/benchmarks.md.
 func (r recorded) tables() []string {
-	tables := []string{r.growth.times(), r.growth.space()}
+	tables := []string{r.growth.times(), r.growth.space(), streams(r.partitions)}
 	for _, o := range r.orders {
 		tables = append(tables, o.table())
 	}
@@ -58,6 +58,23 @@ func (g growth) space() string {
 			s.Client/mb, s.Heap/mb, s.Stop.Ready/1e3, s.Stop.Appended/1e3, s.Kill.Ready/1e3, s.Kill.Appended/1e3))
 	}
 	return table("aggregates | disk, B/event | server's heap, B/aggregate: written, restarted | server's RSS, MB: written, restarted | client's RSS and heap, MB | restart: ready, first append, s | after kill -9, s", rows...)
+}
+
+// streams are the rows of all runs.
+func streams(all []partitions) string {
+	var rows []string
+	for _, p := range all {
+		sync := strings.Replace(p.Sync, "always", "`always`", 1)
+		for _, s := range p.Stores {
+			ratio := fmt.Sprintf("%.2f (%.2f to %.2f)", s.Ratio.Median, s.Ratio.Lowest, s.Ratio.Highest)
+			if s.Streams == 1 {
+				ratio = "1"
+			}
+			rows = append(rows, row("%s, %d | %d | %d | %s (%s to %s) | %s | %.1f | %.0f | %.0f | %.0f", sync, p.Writers, s.Streams, s.Leaders,
+				grouped(s.Rate.Median), grouped(s.Rate.Lowest), grouped(s.Rate.Highest), ratio, s.P50.Median, s.P99.Median, s.Servers.Median, s.Client.Median))
+		}
+	}
+	return table("sync, writers | streams | servers that lead | appends/s | ratio | p50, ms | p99, ms | servers' µs | client's µs", rows...)
 }
 
 func (o orders) table() string {
