@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net"
 	"testing"
 	"time"
 )
@@ -35,8 +36,14 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// issue makes the files of a Secret of type kubernetes.io/tls.
-func (a *authority) issue(t *testing.T, names ...string) map[string]string {
+// of makes what cert-manager makes of a Certificate.
+func (a *authority) of(t *testing.T, certificate object) map[string]string {
+	t.Helper()
+	return a.issue(t, decode[[]string](at(certificate, "spec", "dnsNames")), decode[[]net.IP](at(certificate, "spec", "ipAddresses"))...)
+}
+
+// issue makes the files of a Secret of type kubernetes.io/tls, for names and addresses.
+func (a *authority) issue(t *testing.T, names []string, addresses ...net.IP) map[string]string {
 	t.Helper()
 	key := newKey(t)
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
@@ -44,7 +51,7 @@ func (a *authority) issue(t *testing.T, names ...string) map[string]string {
 		t.Fatal(err)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: serial, DNSNames: names,
+		SerialNumber: serial, DNSNames: names, IPAddresses: addresses,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, a.cert, key.Public(), a.key)

@@ -15,14 +15,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/b144f99b/orderflow/deploy/k8s/schema"
 	"github.com/b144f99b/orderflow/test/program"
 )
-
-// patience bounds every wait: much longer than anything takes on a loaded machine.
-const patience = 5 * time.Minute
 
 // programs are what a cluster is made of, built when it is needed into bin/apiserver of the repository, where it stays.
 var programs = map[string][]string{

@@ -10,9 +10,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/b144f99b/orderflow/test/program"
 )
+
+// patience bounds every wait: much longer than anything takes on a loaded machine.
+const patience = 5 * time.Minute
 
 // bin has orderflow, kustomize and nats-server, and tree a copy of deploy with keys of its own.
 var bin, tree string

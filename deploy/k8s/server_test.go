@@ -1,6 +1,7 @@
 package k8s
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +13,7 @@ import (
 func TestServersTakeTheConfiguration(t *testing.T) {
 	for _, overlay := range overlays {
 		t.Run(overlay, func(t *testing.T) {
-			p := newServerPod(t, render(t, overlay))
+			p := newServerPod(t, render(t, overlay), newAuthority(t))
 			if out, err := p.check(); err != nil || !strings.Contains(out, "configuration file") || !strings.Contains(out, "is valid") {
 				t.Errorf("%v: %s", err, out)
 			}
@@ -33,15 +34,17 @@ func TestServersTakeTheConfiguration(t *testing.T) {
 // serverPod is what a pod of NATS has, in a directory instead of a root.
 type serverPod struct {
 	root    string
+	moved   *strings.Replacer // of what files say
 	command []string
 	env     []string
 }
 
-// newServerPod lays out the files that the pod mounts.
-func newServerPod(t *testing.T, m manifests) *serverPod {
+// newServerPod lays out the files that the pod mounts. What they say of addresses is replaced by pairs.
+func newServerPod(t *testing.T, m manifests, by *authority, addresses ...string) *serverPod {
 	t.Helper()
 	w, nats := server(m)
 	p := &serverPod{root: t.TempDir(), command: nats.Command}
+	p.moved = strings.NewReplacer(append([]string{`: "/`, `: "` + p.root + "/"}, addresses...)...)
 	for _, v := range nats.Env {
 		if value := v.Value; value != "" {
 			p.env = append(p.env, v.Name+"="+value)
@@ -58,11 +61,25 @@ func newServerPod(t *testing.T, m manifests) *serverPod {
 				p.writeAll(t, mount.MountPath, decode[map[string]string](at(m.find("ConfigMap/"+s.ConfigMap.Name), "data")))
 			}
 			if certificate := m.find("Certificate/" + v.Secret.SecretName); certificate != nil {
-				p.writeAll(t, mount.MountPath, newAuthority(t).issue(t, decode[[]string](at(certificate, "spec", "dnsNames"))...))
+				p.mount(t, mount.MountPath, by.of(t, certificate))
 			}
 		}
 	}
 	return p
+}
+
+// mount replaces all files of a directory at once, as a kubelet does.
+func (p *serverPod) mount(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	data, err := os.MkdirTemp(p.root, "mounted-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.writeAll(t, filepath.Base(data), files)
+	link := filepath.Join(p.root, dir)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(link), 0o700), os.Symlink(data, data+".link"), os.Rename(data+".link", link)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // writeAll makes the files of a ConfigMap or Secret.
@@ -80,14 +97,13 @@ func (p *serverPod) write(t *testing.T, path, text string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, `: "/`, `: "`+p.root+"/")), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(p.moved.Replace(text)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// check asks the server whether it would start.
-func (p *serverPod) check() (string, error) {
-	args := []string{"-t"}
+// server is its command, with further arguments.
+func (p *serverPod) server(args ...string) *exec.Cmd {
 	for _, arg := range p.command[1:] {
 		if strings.HasPrefix(arg, "/") {
 			arg = filepath.Join(p.root, arg)
@@ -96,6 +112,11 @@ func (p *serverPod) check() (string, error) {
 	}
 	cmd := exec.Command(filepath.Join(bin, p.command[0]), args...)
 	cmd.Env = p.env
-	out, err := cmd.CombinedOutput()
+	return cmd
+}
+
+// check asks the server whether it would start.
+func (p *serverPod) check() (string, error) {
+	out, err := p.server("-t").CombinedOutput()
 	return string(out), err
 }
