@@ -193,7 +193,8 @@ func seal(sum hash.Hash, at time.Time) ([]byte, error) {
 	w := backupWriter{tar: tar.NewWriter(&end), manifest: manifest{TakenAt: at}}
 	text := sumOf(sum) + "\n"
 	err := w.entry(sealFile, int64(len(text)), strings.NewReader(text))
-	return end.Bytes(), errors.Join(err, w.tar.Close())
+	err = errors.Join(err, w.tar.Close()) // which writes the archive's end, so that tar takes it as well
+	return end.Bytes(), err
 }
 
 // check reads what was written.

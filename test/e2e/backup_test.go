@@ -42,6 +42,8 @@ func TestABackupIsBroughtBackBetweenServersWithAccounts(t *testing.T) {
 		t.Fatalf("backups: %v %v", files, err)
 	}
 
+	g.withoutOrderflow(t, files[0])
+
 	fresh := guardedServer(t)
 	if r := fresh.tool(t, "orderflow", "provision", "--nats-nkey", fresh.key("provision")); r.status != 0 { // as a deployment does
 		t.Fatalf("provision: %+v", r)
@@ -89,4 +91,21 @@ func TestABackupIsBroughtBackBetweenServersWithAccounts(t *testing.T) {
 	for _, line := range append(g.violations(), fresh.violations()...) {
 		t.Errorf("a server refused what is needed: %s", line)
 	}
+}
+
+// withoutOrderflow brings the events of a backup back by tar and the nats CLI alone; what they are is then verified.
+func (g *guarded) withoutOrderflow(t *testing.T, file string) {
+	t.Helper()
+	home := t.TempDir()
+	server := begin(t, home, "nats-server", "-c", config(t, home))
+	s := &system{home: home, nats: server.listens(t)}
+	r := s.tool(t, "/bin/sh", "-ec", `unset ORDERFLOW_NATS_NKEY NATS_CONTEXT # which are for the server that was
+		tar xf "$0"
+		nats backup restore stream EVENTS
+		orderflow provision
+		orderflow verify`, file)
+	if r.status != 0 || !strings.HasSuffix(r.stdout, "\nAll is as it was written.\n") || strings.Contains(r.stdout, ": 0 aggregates") {
+		t.Errorf("by tar and the nats CLI: %+v", r)
+	}
+	server.interrupt(t)
 }
