@@ -281,6 +281,7 @@ func (g *guarded) trespass(t *testing.T) {
 		}
 		g.refused(t, user, publish, subscribe)
 	}
+	g.unheard(t, "monitor", "ev.order.o-1", "cmd.order.o-1.cancel", "query.orders.get", "$KV.SUBSCRIPTIONS_order.x")
 	if after := g.stored(t); after != before {
 		t.Errorf("what was refused has changed the streams from\n%s to\n%s", before, after)
 	}
@@ -323,6 +324,25 @@ func (g *guarded) refused(t *testing.T, user string, publish, subscribe []string
 	for _, subject := range publish {
 		if !strings.Contains(logged, fmt.Sprintf("Subject %q", subject)) {
 			t.Errorf("the server has not logged that %s was refused %s", user, subject)
+		}
+	}
+}
+
+// unheard checks that what the user of the system account publishes, who may, reaches nobody.
+func (g *guarded) unheard(t *testing.T, user string, subjects ...string) {
+	t.Helper()
+	opt, err := nats.NkeyOptionFromSeed(g.key(user))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(g.nats, opt)
+	if err != nil {
+		t.Fatalf("%s: %v", user, err)
+	}
+	defer nc.Close()
+	for _, subject := range subjects {
+		if answer, err := nc.Request(subject, []byte("{}"), patience); !errors.Is(err, nats.ErrNoResponders) {
+			t.Errorf("%s on %s: %v, %v; want nobody", user, subject, answer, err)
 		}
 	}
 }
