@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/pflag"
 )
 
 // Every start that cannot succeed is one sentence and an exit status of its
@@ -164,6 +165,30 @@ func TestEnvironmentSetsFlags(t *testing.T) {
 	}
 	if status, stdout, _ := once(t, t.TempDir(), "up", "--help"); status != 0 || !strings.Contains(stdout, "[$ORDERFLOW_NATS_URL]") {
 		t.Errorf("help does not name the variables: %d %s", status, stdout)
+	}
+	deployed := []string{"up", "provision", "monitor", "healthcheck", "load", "backup"}
+	for _, s := range services() {
+		deployed = append(deployed, s.name)
+	}
+	root := newRoot()
+	for _, name := range deployed {
+		cmd, _, err := root.Find([]string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		help, flags := cmd.UsageString(), 0
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Name == "help" {
+				return
+			}
+			flags++
+			if named := "[$ORDERFLOW_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")) + "]"; !strings.Contains(help, named) {
+				t.Errorf("the help of %s does not name the variable %s", name, named)
+			}
+		})
+		if flags == 0 {
+			t.Errorf("%s has no flags", name)
+		}
 	}
 }
 

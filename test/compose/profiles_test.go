@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,6 +50,11 @@ func TestPrometheusSeesEverything(t *testing.T) {
 	s.stocked(t)
 	s.place(t, "o-1")
 	s.completed(t, "o-1")
+	alerts, err := os.ReadFile(filepath.Join("..", "..", "deploy", "observability", "alerts.yaml"))
+	all := strings.Count(string(alerts), "- alert: ")
+	if err != nil || all == 0 {
+		t.Fatalf("%d rules, %v", all, err)
+	}
 	program.Until(t, patience, "Prometheus asks nine processes, and all answer", func() bool {
 		var targets struct {
 			Active []struct {
@@ -87,7 +93,7 @@ func TestPrometheusSeesEverything(t *testing.T) {
 				}
 			}
 		}
-		return healthy >= 26
+		return healthy == all
 	})
 	for expr, want := range map[string]string{
 		`sum(up{job="orderflow"})`: "9", "jetstream_servers": "1", `max(saga_attention)`: "0",

@@ -19,10 +19,10 @@ import (
 var writeState = flag.Bool("write-state", false, "write testdata/state.tar.gz with the present program: what the next ones must be able to go on with")
 
 // state is the data directory of an "orderflow up" of the program that its VERSION names, which was stopped with
-// orders under way.
+// orders under way. Before the first release it is a build of the day on which this was written.
 var state = filepath.Join("testdata", "state.tar.gz")
 
-// What an earlier release has stored, the present one goes on with: finished orders are shown by views that
+// What an earlier build has stored, the present one goes on with: finished orders are shown by views that
 // are not built again, unfinished ones end although their deadlines may have passed long ago, and nothing is
 // found wrong.
 func TestTheStateOfAnEarlierReleaseGoesOn(t *testing.T) {
