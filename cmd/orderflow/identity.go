@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 )
 
 // identity is who connects by a key or a certificate, and whose server is trusted. Every file is
@@ -15,6 +16,11 @@ import (
 func (s *settings) identity() (opts []nats.Option, err error) {
 	if s.nkey != "" && s.credentials != "" {
 		return nil, usageError("--nats-nkey and --nats-creds both say who connects; give one of them")
+	}
+	if s.credentials != "" {
+		if err := checkCredentials(s.credentials); err != nil {
+			return nil, err
+		}
 	}
 	if s.nkey != "" {
 		opt, err := nats.NkeyOptionFromSeed(s.nkey)
@@ -42,6 +48,18 @@ func (s *settings) identity() (opts []nats.Option, err error) {
 		opts = append(opts, nats.ClientCert(s.certificate, s.key))
 	}
 	return opts, nil
+}
+
+// checkCredentials refuses a file without the key that a user's credentials end with.
+func checkCredentials(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return usageError("--nats-creds: %w", err)
+	}
+	if _, err := nkeys.ParseDecoratedNKey(data); err != nil {
+		return usageError("--nats-creds: %s does not hold the credentials of a NATS user: %w", file, err)
+	}
+	return nil
 }
 
 // checkAuthorities refuses a file without a certificate in it.

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"os"
@@ -122,22 +123,37 @@ func TestSecretsThatCannotBeUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	missing, dir := filepath.Join(t.TempDir(), "missing"), t.TempDir()
+	empty, loop := filepath.Join(dir, "empty"), filepath.Join(dir, "loop") // which root cannot read either
+	if err := errors.Join(os.WriteFile(empty, []byte("\n"), 0o600), os.Symlink(loop, loop)); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		settings settings
 		says     []string
 	}{
 		"no seed file":            {settings{nkey: missing}, []string{"--nats-nkey", missing, "no such file"}},
+		"an empty seed":           {settings{nkey: empty}, []string{"--nats-nkey", empty, "does not hold the seed"}},
+		"a seed beyond reach":     {settings{nkey: loop}, []string{"--nats-nkey", loop, "too many levels of symbolic links"}},
 		"a directory as the seed": {settings{nkey: dir}, []string{"--nats-nkey", dir, "is a directory"}},
 		"a damaged seed":          {settings{nkey: damaged}, []string{"--nats-nkey", damaged, "does not hold the seed"}},
 		"seed and credentials":    {settings{nkey: seed, credentials: damaged}, []string{"--nats-nkey and --nats-creds"}},
+		"no credentials file":     {settings{credentials: missing}, []string{"--nats-creds", missing, "no such file"}},
+		"empty credentials":       {settings{credentials: empty}, []string{"--nats-creds", empty, "does not hold the credentials"}},
 		"no authorities":          {settings{ca: missing}, []string{"--nats-ca", missing, "no such file"}},
+		"empty authorities":       {settings{ca: empty}, []string{"--nats-ca", empty, "has no certificate"}},
 		"damaged authorities":     {settings{ca: damaged}, []string{"--nats-ca", damaged, "has no certificate"}},
 		"a certificate alone":     {settings{certificate: cert.file}, []string{"--nats-cert and --nats-key belong together"}},
 		"a key alone":             {settings{key: key}, []string{"--nats-cert and --nats-key belong together"}},
 		"a damaged certificate":   {settings{certificate: damaged, key: key}, []string{"--nats-cert"}},
+		"no webhook secret file":  {settings{secretFile: missing}, []string{"--webhook-secret-file", missing, "no such file"}},
+		"a secret beyond reach":   {settings{secretFile: loop}, []string{"--webhook-secret-file", loop, "too many levels of symbolic links"}},
+		"an empty webhook secret": {settings{secretFile: empty}, []string{"--webhook-secret-file", empty, "is empty; it must hold the secret"}},
 	} {
 		c.settings.natsURL = "nats://127.0.0.1:1"
-		err := c.settings.reach(t.Context(), c.settings.dialExternal("order", zerolog.Nop()), time.Hour, zerolog.Nop())
+		err := c.settings.readSecret()
+		if err == nil {
+			err = c.settings.reach(t.Context(), c.settings.dialExternal("order", zerolog.Nop()), time.Hour, zerolog.Nop())
+		}
 		if exitStatus(err) != service.ExitUsage {
 			t.Errorf("%s: %v, want a usage error", name, err)
 			continue

@@ -94,6 +94,11 @@ func TestStartsThatAreRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, args: []string{"saga", "--policies", "p.json"}, status: 2, says: "--policies: p.json: policy version 2: sla is 0s; it must be from 1ms"},
+		{name: "an empty secret of webhooks", prepare: func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, args: []string{"payment", "--webhook-secret-file", "secret"}, status: 2, says: "--webhook-secret-file: secret is empty; it must hold the secret that signs"},
 		{name: "a flag that does not exist", args: up("--date", "x"), status: 2, says: "unknown flag: --date; see orderflow up --help"},
 		{name: "a flag that is no number", args: up("--replicas", "three"), status: 2, says: `--replicas is "three"; it must be a whole number; see orderflow up --help`},
 		{name: "a flag that is neither yes nor no", args: up("--demo=perhaps"), status: 2, says: `--demo is "perhaps"; it must be true or false`},

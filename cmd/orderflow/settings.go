@@ -162,7 +162,9 @@ func (s *settings) readSecret() error {
 	if err != nil {
 		return usageError("--webhook-secret-file: %w", err)
 	}
-	s.secret = bytes.TrimSpace(secret)
+	if s.secret = bytes.TrimSpace(secret); len(s.secret) == 0 {
+		return usageError("--webhook-secret-file: %s is empty; it must hold the secret that signs the partners' webhooks, as \"orderflow keys\" makes it", s.secretFile)
+	}
 	return nil
 }
 

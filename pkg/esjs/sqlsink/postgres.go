@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -31,7 +32,8 @@ const (
 // stopped in the middle of a transaction no longer keeps others from going on.
 //
 // It connects once, so that what is wrong is known early: a url, a name or a
-// password that the server refuses is an [esjs.ErrConfig], a server that does not
+// password that the server refuses, or a file $PGPASSFILE that is needed and cannot be
+// read, is an [esjs.ErrConfig], a server that does not
 // answer an [esjs.ErrUnavailable]. Close it after the projectors that use it
 // have ended.
 //
@@ -42,6 +44,9 @@ func OpenPostgres(ctx context.Context, url string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("%w: PostgreSQL database: %w", esjs.ErrConfig, err) // shows no password
+	}
+	if err := checkPassFile(config); err != nil {
+		return nil, err
 	}
 	for name, value := range map[string]string{
 		"application_name":                    "esjs",
@@ -59,6 +64,19 @@ func OpenPostgres(ctx context.Context, url string) (*sql.DB, error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+// checkPassFile refuses a file of passwords that cannot be read: pgx passes over it, and the server's refusal
+// of who has no password would not say why.
+func checkPassFile(config *pgx.ConnConfig) error {
+	file := os.Getenv("PGPASSFILE")
+	if file == "" || config.Password != "" {
+		return nil
+	}
+	if _, err := os.ReadFile(file); err != nil {
+		return fmt.Errorf("%w: PostgreSQL database: PGPASSFILE: %w; it must name a file with lines host:port:database:user:password", esjs.ErrConfig, err)
+	}
+	return nil
 }
 
 // Ping asks a database that [OpenPostgres] or [OpenSQLite] has opened whether it answers, and connects again
