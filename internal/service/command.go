@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 )
 
 // The request headers of a command; all are optional.
@@ -137,6 +139,17 @@ func parseSubject(category, subject string) (key, verb string, err error) {
 		return "", "", badRequest("bad_key", "the key %s has control characters; only printable text is allowed", clip(strconv.Quote(key)))
 	}
 	return key, tokens[1], nil
+}
+
+// lineOf adds to a line of the log what a command is for: the key of its aggregate, and the correlation of what it
+// stores. A subject that is no command's adds nothing.
+func lineOf(line *zerolog.Event, category, subject string, header nats.Header) *zerolog.Event {
+	key, _, err := parseSubject(category, subject)
+	if err != nil {
+		return line
+	}
+	correlation, _ := headerText(HeaderCorrelationID, header.Get(HeaderCorrelationID)) // what is refused is not repeated
+	return line.Str("category", category).Str("key", key).Str("correlation_id", cmp.Or(correlation, key))
 }
 
 // badKey says what is wrong with a subject's key token, and how it is written

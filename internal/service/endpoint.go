@@ -85,6 +85,7 @@ func (e *Env) serveCommands(ctx context.Context, name, describe string, c Comman
 	return e.serve(ctx, &endpoints{
 		name:        name,
 		describe:    describe,
+		category:    c.Category,
 		subjects:    map[string]string{"commands": "cmd." + c.Category + ".>"},
 		concurrency: c.Concurrency,
 		answer:      answer,

@@ -1,8 +1,10 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -92,10 +94,29 @@ type observer struct {
 
 func (o observer) Handled(subscription string, took time.Duration, err error) {
 	o.Observer.Handled(subscription, took, err)
-	if err != nil && !errors.Is(err, context.Canceled) {
-		o.log.Warn().Err(err).Str("subscription", subscription).Dur("took", took).
-			Msg("an event was not handled; it is tried again, or its key is parked")
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
 	}
+	for _, err := range eachOfBatch(err) {
+		line := o.log.Warn().Err(err).Str("subscription", subscription).Dur("took", took)
+		if at := (*esjs.EventError)(nil); errors.As(err, &at) {
+			line.Str("category", at.Stream.Category).Str("key", at.Stream.Key).Str("event_id", at.ID).
+				Str("correlation_id", cmp.Or(at.CorrelationID, at.Stream.Key))
+			if !at.Position.IsZero() {
+				line.Stringer("position", at.Position)
+			}
+		}
+		line.Msg("an event was not handled; it is tried again, or its key is parked")
+	}
+}
+
+// eachOfBatch is what a batch failed with, event by event; any other error is one of its own.
+func eachOfBatch(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what is joined inside is one event's
+	if !ok || slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !isType[*esjs.EventError](err) }) {
+		return []error{err}
+	}
+	return joined.Unwrap()
 }
 
 func (o observer) Active(subscription string, active bool) {

@@ -149,8 +149,7 @@ func (t taker) carryOut(ctx context.Context, msg jetstream.Msg, meta *jetstream.
 		}
 	}()
 	header := queuedHeader(msg.Headers(), meta)
-	subject := "cmd." + published(msg.Subject())[len(queuePrefix):]
-	cmd, err := parseCommand(t.commands.Category, t.commands.Verbs, subject, header, msg.Data())
+	cmd, err := parseCommand(t.commands.Category, t.commands.Verbs, requestSubject(msg), header, msg.Data())
 	if err != nil {
 		return "unknown", err
 	}
@@ -159,6 +158,11 @@ func (t taker) carryOut(ctx context.Context, msg jetstream.Msg, meta *jetstream.
 		err = fmt.Errorf("%w: %w", errBusy, err) // others were faster each time
 	}
 	return cmd.Verb, err
+}
+
+// requestSubject is the subject of the request that a queued command is handled as.
+func requestSubject(msg jetstream.Msg) string {
+	return "cmd." + published(msg.Subject())[len(queuePrefix):]
 }
 
 // queuedHeader is the header of a queued command with a Command-Id: one that comes twice
@@ -200,7 +204,8 @@ func (t taker) back(msg jetstream.Msg, meta *jetstream.MsgMetadata) {
 
 func (t taker) outcome(msg jetstream.Msg, verb, outcome string, level zerolog.Level, arrived time.Time, err error) {
 	t.env.Metrics.queued.WithLabelValues(t.commands.Category, verb, outcome).Inc()
-	t.env.Log.WithLevel(level).Err(err).Str("subject", clip(msg.Subject())).Str("outcome", outcome).
+	line := t.env.Log.WithLevel(level).Err(err).Str("subject", clip(msg.Subject()))
+	lineOf(line, t.commands.Category, requestSubject(msg), msg.Headers()).Str("outcome", outcome).
 		Dur("took_ms", time.Since(arrived)).Msg("queued command")
 }
 

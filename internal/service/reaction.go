@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -31,9 +32,5 @@ func Subscribed[E esjs.Event](env *Env, cfg esjs.SubscriptionConfig[E]) esjs.Sub
 // goes on; without one it is the key of its stream. Its trace is carried by the
 // handler's context.
 func CausedBy(e esjs.Record) esjs.Metadata {
-	correlation := e.Metadata.CorrelationID
-	if correlation == "" {
-		correlation = e.Stream.Key
-	}
-	return esjs.Metadata{CommandID: e.ID, CausationID: e.ID, CorrelationID: correlation}
+	return esjs.Metadata{CommandID: e.ID, CausationID: e.ID, CorrelationID: cmp.Or(e.Metadata.CorrelationID, e.Stream.Key)}
 }

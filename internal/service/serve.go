@@ -30,6 +30,7 @@ const outcomeOK = "ok"
 type endpoints struct {
 	name        string
 	describe    string
+	category    string                       // of commands; empty for queries
 	subjects    map[string]string            // endpoint name to subject
 	metadata    map[string]map[string]string // by subject
 	concurrency int
@@ -131,7 +132,7 @@ func (ep *endpoints) handle(ctx context.Context, req micro.Request, arrived time
 	label := "unknown"
 	defer func() {
 		if p := recover(); p != nil {
-			ep.log.Error().Any("panic", p).Bytes("stack", debug.Stack()).Str("subject", clip(req.Subject())).Msg("request panicked")
+			ep.line(zerolog.ErrorLevel, req).Any("panic", p).Bytes("stack", debug.Stack()).Msg("request panicked")
 			ep.reply(ctx, req, arrived, label, nil, errInternal)
 		}
 	}()
@@ -169,14 +170,23 @@ func (ep *endpoints) reply(ctx context.Context, req micro.Request, arrived time.
 	if level >= zerolog.ErrorLevel {
 		span.SetStatus(codes.Error, outcome)
 	}
-	ep.log.WithLevel(level).Err(err).Str("subject", clip(req.Subject())).Str("outcome", outcome).Dur("took_ms", took).Msg("request answered")
+	ep.line(level, req).Err(err).Str("outcome", outcome).Dur("took_ms", took).Msg("request answered")
 
 	if req.Reply() == "" {
 		return // published, not requested: nobody wants to know
 	}
 	if err := ep.nc.PublishMsg(msg); err != nil {
-		ep.log.Warn().Err(err).Str("subject", clip(req.Subject())).Msg("answer not sent")
+		ep.line(zerolog.WarnLevel, req).Err(err).Msg("answer not sent")
 	}
+}
+
+// line begins a line of the log about a request.
+func (ep *endpoints) line(level zerolog.Level, req micro.Request) *zerolog.Event {
+	line := ep.log.WithLevel(level).Str("subject", clip(req.Subject()))
+	if ep.category == "" || !line.Enabled() {
+		return line
+	}
+	return lineOf(line, ep.category, req.Subject(), nats.Header(req.Headers()))
 }
 
 func (c *counters) count(took time.Duration, level zerolog.Level, err error) {

@@ -95,6 +95,20 @@ func (e *DecodeError) Error() string {
 
 func (e *DecodeError) Unwrap() error { return e.Err }
 
+// EventError says at which event a handler, a process or a projection failed. It is what an
+// [Observer] is told, and its text is that of Err alone.
+type EventError struct {
+	Stream        StreamID
+	ID            string   // of the event, or of the fired timer
+	Position      Position // of the event's commit; the zero Position for a timer
+	CorrelationID string   // as it is stored with the event; "" for a timer
+	Err           error
+}
+
+func (e *EventError) Error() string { return e.Err.Error() }
+
+func (e *EventError) Unwrap() error { return e.Err }
+
 // ErasedError refuses an event with personal values of a person who was erased;
 // nothing was stored.
 type ErasedError struct{ Person string }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
@@ -48,6 +49,46 @@ func ExampleObserver() {
 		}
 	}
 	// Output: giftcard/card-1 conflict
+}
+
+// mishaps shows at which event a handler failed.
+type mishaps struct{ esjs.NopObserver }
+
+func (mishaps) Handled(subscription string, _ time.Duration, err error) {
+	if at := (*esjs.EventError)(nil); errors.As(err, &at) {
+		fmt.Println(subscription, "failed at", at.Stream, at.Position, "of", at.CorrelationID+":", err)
+	}
+}
+
+// A line of a log that says which event was not handled, and to which story it belongs, is found by
+// who looks for either.
+func ExampleEventError() {
+	withStore(func(ctx context.Context, dial esjs.Dial, store *esjs.Store) error {
+		_, err := store.AppendAll(ctx, esjs.Write{
+			Stream: esjs.StreamID{Category: "giftcard", Key: "card-1"}, Expect: esjs.NoStream(),
+			Events:   []esjs.Event{CardIssued{Cents: 50_00}},
+			Metadata: esjs.Metadata{CorrelationID: "order-7"},
+		})
+		if err != nil {
+			return err
+		}
+		if err := esjs.ProvisionBucket(ctx, dial, "SUBSCRIPTIONS_mailer", 1); err != nil {
+			return err
+		}
+		codec, err := cardCodec()
+		if err != nil {
+			return err
+		}
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		return esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{
+			Name: "mailer", Codec: codec, Bucket: "SUBSCRIPTIONS_mailer",
+			OnCaughtUp: stop, Observer: mishaps{},
+		}, func(context.Context, esjs.Recorded[esjs.Event]) error {
+			return esjs.Park(errors.New("the customer has no address"))
+		})
+	})
+	// Output: mailer failed at giftcard/card-1 0-1 of order-7: park: the customer has no address
 }
 
 // commands tells how commands end, and what that took.

@@ -32,6 +32,14 @@ type selected[E Event] struct {
 // nothing tells that there is nothing to apply up to the position.
 func (c selected[E]) nothing() bool { return len(c.events) == 0 && c.err == nil }
 
+// failed is err with the commit's event at which it happened, where the commit decodes.
+func (c selected[E]) failed(err error) error {
+	if len(c.events) == 0 {
+		return err
+	}
+	return causeOf(c.events).failed(err)
+}
+
 // applying is one turn of a projector: it owns the checkpoint from Open until
 // it ends.
 type applying[T any, E Event] struct {
@@ -68,7 +76,7 @@ func (a *applying[T, E]) applyOne(ctx context.Context, commit []selected[E]) err
 	for attempt := 1; ; attempt++ {
 		started := time.Now()
 		err := a.transact(ctx, commit)
-		a.handled(started, err)
+		a.handled(started, commit[0].failed(err))
 		switch {
 		case !isEventsFault(ctx, err):
 			return err
@@ -241,13 +249,13 @@ func (p *Projection[T, E]) applyAll(ctx context.Context, tx T, now Checkpoint, a
 		}
 	}()
 	effects := p.Effect != nil && now.Live && !now.Since.Covers(at)
-	for _, e := range events {
+	for i, e := range events {
 		err := p.Apply(ctx, tx, e)
 		if err == nil && effects {
 			err = p.Effect(ctx, tx, e)
 		}
 		if err != nil {
-			return fmt.Errorf("apply %s of %s version %d: %w", e.Type, e.Stream, e.Version, err)
+			return causeOf(events[i:]).failed(fmt.Errorf("apply %s of %s version %d: %w", e.Type, e.Stream, e.Version, err))
 		}
 	}
 	return nil

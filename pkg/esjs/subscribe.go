@@ -130,9 +130,9 @@ func Subscribe[E Event](ctx context.Context, store *Store, cfg SubscriptionConfi
 // oneByOne hands over what a key has of a commit.
 func oneByOne[E Event](handle func(context.Context, Recorded[E]) error) func(context.Context, []Recorded[E]) error {
 	return func(ctx context.Context, events []Recorded[E]) error {
-		for _, e := range events {
+		for i, e := range events {
 			if err := handle(ctx, e); err != nil {
-				return err
+				return causeOf(events[i:]).failed(err)
 			}
 		}
 		return nil

@@ -88,8 +88,10 @@ func (t *Timers) subscription(cfg TimerSubscriptionConfig, handle func(context.C
 			return handle(ctx, f)
 		},
 		operation: OperationDeliver,
-		cause:     func(f Fired) cause { return cause{stream: f.Stream, traceParent: f.TraceParent, time: f.FiredAt} },
-		stays:     firedStays,
+		cause: func(f Fired) cause {
+			return cause{stream: f.Stream, id: f.ID(), traceParent: f.TraceParent, time: f.FiredAt}
+		},
+		stays: firedStays,
 	}
 	s.lost = func(ctx context.Context, key string) error {
 		id := StreamID{Category: cfg.Category, Key: key}

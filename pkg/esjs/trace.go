@@ -113,6 +113,9 @@ func (s *Store) span(ctx context.Context, span Span) (context.Context, func(erro
 // cause is what a handler is called for: an event or a timer.
 type cause struct {
 	stream      StreamID
+	id          string
+	position    Position
+	correlation string
 	events      int
 	traceParent string // as it was stored, by whomever
 	time        time.Time
@@ -121,7 +124,18 @@ type cause struct {
 // causeOf is the cause of a call that handles events, at least one, of one commit.
 func causeOf[E Event](events []Recorded[E]) cause {
 	first := &events[0].Record
-	return cause{stream: first.Stream, events: len(events), traceParent: first.Metadata.TraceParent, time: first.Time}
+	return cause{
+		stream: first.Stream, id: first.ID, position: first.Position, correlation: first.Metadata.CorrelationID,
+		events: len(events), traceParent: first.Metadata.TraceParent, time: first.Time,
+	}
+}
+
+// failed is err with the event at which it happened, unless it names one already.
+func (c cause) failed(err error) error {
+	if err == nil || errors.As(err, new(*EventError)) {
+		return err
+	}
+	return &EventError{Stream: c.stream, ID: c.id, Position: c.position, CorrelationID: c.correlation, Err: err}
 }
 
 // traced tells whether what c causes has spans.

@@ -69,13 +69,14 @@ func (r *running[T]) call(ctx context.Context, payload T) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	began := time.Now()
-	ctx, end := r.store.spanOf(ctx, r.operation, r.name, r.cause(payload))
+	c := r.cause(payload)
+	ctx, end := r.store.spanOf(ctx, r.operation, r.name, c)
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicError(v)
 		}
 		end(err)
-		r.observer.Handled(r.name, time.Since(began), err)
+		r.observer.Handled(r.name, time.Since(began), c.failed(err))
 	}()
 	return r.handle(ctx, payload)
 }
@@ -123,7 +124,11 @@ func (r *running[T]) callBatch(payloads []T) (errs []error) {
 			errs = repeat(panicError(v), len(payloads))
 		}
 		end(errs)
-		r.observer.Handled(r.name, time.Since(began), errors.Join(errs...))
+		failed := make([]error, len(errs))
+		for i, err := range errs {
+			failed[i] = causes[i].failed(err)
+		}
+		r.observer.Handled(r.name, time.Since(began), errors.Join(failed...))
 	}()
 	errs = r.batch(ctx, payloads, traces)
 	if len(errs) == 0 {
