@@ -112,7 +112,7 @@ func (o observer) Handled(subscription string, took time.Duration, err error) {
 
 // eachOfBatch is what a batch failed with, event by event; any other error is one of its own.
 func eachOfBatch(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what is joined inside is one event's
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !isType[*esjs.EventError](err) }) {
 		return []error{err}
 	}
