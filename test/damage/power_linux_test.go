@@ -113,29 +113,35 @@ func received(store *esjs.Store, db *sql.DB) (*esjs.Projector[*sql.Tx, events.St
 	}, esjs.ProjectionConfig{}), nil
 }
 
-// more stores commits of another stock, and lets the projection see all.
-func more(t *testing.T, s *server, db *sql.DB) {
+// reading opens the store and runs the projection. end waits until that has ended, or ends it, and returns why.
+func reading(t *testing.T, s *server, db *sql.DB) (ctx context.Context, store *esjs.Store, p *esjs.Projector[*sql.Tx, events.StockReceived], end func(now bool) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	t.Cleanup(cancel)
 	store, err := esjs.Open(ctx, esjs.DialURL(s.url()), esjs.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close()
-	p, err := received(store, db)
-	if err != nil {
+	t.Cleanup(store.Close)
+	if p, err = received(store, db); err != nil {
 		t.Fatal(err)
 	}
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(running) }()
-	defer func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
+	return ctx, store, p, func(now bool) error {
+		defer stop()
+		if now {
+			stop()
 		}
-	}()
+		return <-ended
+	}
+}
+
+// more stores commits of another stock, and lets the projection see all.
+func more(t *testing.T, s *server, db *sql.DB) {
+	t.Helper()
+	ctx, store, p, end := reading(t, s, db)
 	var last esjs.Position
 	for i := range uint64(late) {
 		out, err := store.Append(ctx, esjs.StreamID{Category: events.CategoryStock, Key: "late"}, esjs.ExpectVersion(i),
@@ -145,7 +151,7 @@ func more(t *testing.T, s *server, db *sql.DB) {
 		}
 		last = out.Revision.Position()
 	}
-	if err := p.WaitFor(ctx, last); err != nil {
+	if err := errors.Join(p.WaitFor(ctx, last), end(true)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -153,28 +159,11 @@ func more(t *testing.T, s *server, db *sql.DB) {
 // goOn lets the projection and a writer go on, and returns what each says.
 func goOn(t *testing.T, s *server, db *sql.DB) (seen, appended error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	store, err := esjs.Open(ctx, esjs.DialURL(s.url()), esjs.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	p, err := received(store, db)
-	if err != nil {
-		t.Fatal(err)
-	}
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- p.Run(running) }()
-	// A projection that has seen more than there is ends by itself.
+	ctx, store, p, end := reading(t, s, db)
 	out, appended := store.Append(ctx, esjs.StreamID{Category: events.CategoryStock, Key: "late"}, esjs.ExpectVersion(late),
 		events.StockReceived{Quantity: 1, Reference: "after the power"})
 	if appended == nil {
 		appended = p.WaitFor(ctx, out.Revision.Position())
-		stop()
 	}
-	seen = <-ended
-	stop()
-	return seen, appended
+	return end(appended == nil), appended // a projection that has seen more than there is ends by itself
 }
