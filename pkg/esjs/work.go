@@ -124,9 +124,11 @@ func (r *running[T]) callBatch(payloads []T) (errs []error) {
 			errs = repeat(panicError(v), len(payloads))
 		}
 		end(errs)
-		failed := make([]error, len(errs))
+		var failed []error
 		for i, err := range errs {
-			failed[i] = causes[i].failed(err)
+			if err != nil {
+				failed = append(failed, causes[i].failed(err))
+			}
 		}
 		r.observer.Handled(r.name, time.Since(began), errors.Join(failed...))
 	}()
