@@ -61,7 +61,7 @@ func TestALineNamesTheEventThatWasNotHandled(t *testing.T) {
 	env := h.Env("test")
 	log := make(written, 1000)
 	env.Log = zerolog.New(log)
-	env.Health.AwaitSubscriptions("one", "batch")
+	env.Health.AwaitSubscriptions("one", "batch", "older")
 	h.Run(func(ctx context.Context) error {
 		cfg := esjs.SubscriptionConfig[esjs.Event]{Name: "one", Codec: h.Codec, Bucket: bucket, Query: esjs.Query{Categories: []string{"jar"}}}
 		return service.React(ctx, env, cfg, func(_ context.Context, e esjs.Recorded[esjs.Event], _ esjs.Metadata) error {
@@ -86,6 +86,12 @@ func TestALineNamesTheEventThatWasNotHandled(t *testing.T) {
 			return errs
 		})
 	})
+	older, err := esjs.NewCodec(esjs.TypeOf[esjs.Event, lent]())
+	h.Check(err)
+	h.Run(func(ctx context.Context) error {
+		cfg := esjs.SubscriptionConfig[esjs.Event]{Name: "older", Codec: older, Bucket: bucket, Query: esjs.Query{Categories: []string{"cup"}}}
+		return service.React(ctx, env, cfg, func(context.Context, esjs.Recorded[esjs.Event], esjs.Metadata) error { return nil })
+	})
 	h.Ready(env)
 	store := func(category, key, correlation string) esjs.Appended {
 		stored, err := h.Store.AppendAll(t.Context(), esjs.Write{
@@ -106,6 +112,8 @@ func TestALineNamesTheEventThatWasNotHandled(t *testing.T) {
 	log.expect(t, line("one", "jar", "j 1", "shelf-1", jar.EventIDs[1], jar.Revision, "park: no room"))
 	lid := store("lid", "l-1", "")
 	log.expect(t, line("batch", "lid", "l-1", "l-1", lid.EventIDs[0], lid.Revision, "park: no jar"))
+	cup := store("cup", "c-1", "shelf-2")
+	log.expect(t, line("older", "cup", "c-1", "shelf-2", cup.EventIDs[1], cup.Revision, "esjs: decode Returned of cup/c-1 version 2: the codec has no such type"))
 	broken := store("jar", "j 2", "shelf-1")
 	got := log.next(t, unhandled)
 	if want := line("one", "jar", "j 2", "shelf-1", broken.EventIDs[0], broken.Revision, got["error"].(string)); !maps.Equal(got, want) {

@@ -245,7 +245,7 @@ func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) *subscrip
 // parts divides a commit's selected events by key.
 func (cfg *SubscriptionConfig[E]) parts(c Commit, err error) []part[[]Recorded[E]] {
 	if err != nil {
-		return []part[[]Recorded[E]]{{key: c.Stream.String(), err: err}}
+		return []part[[]Recorded[E]]{{key: c.Stream.String(), err: cause{stream: c.Stream, position: c.Position}.failed(err)}}
 	}
 	var parts []part[[]Recorded[E]]
 	for _, record := range c.Records {
@@ -268,7 +268,7 @@ func (cfg *SubscriptionConfig[E]) parts(c Commit, err error) []part[[]Recorded[E
 		p := &parts[i]
 		p.payload = append(p.payload, event)
 		if p.err == nil {
-			p.err = err
+			p.err = causeOf([]Recorded[E]{event}).failed(err)
 		}
 	}
 	return parts

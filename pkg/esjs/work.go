@@ -42,6 +42,7 @@ func (r *running[T]) workOn(lanes []*lane[T]) {
 		case l.isDecided(t.entry.sequence):
 			r.parkHead(l, t)
 		case t.err != nil:
+			r.observer.Handled(r.name, 0, t.err)
 			r.park(l, t.err)
 		case r.batch != nil:
 			heads, payloads = append(heads, l), append(payloads, t.payload)
