@@ -22,14 +22,15 @@ export GORACE ?= atexit_sleep_ms=0
 # RERUN=1 runs a test that failed once more, for CI alone: .ci/test says what is final all the same.
 RERUN        ?=
 # The tests of packages, with flags of "go test". Those that take longest begin first: alone at the end they would only wait.
-# CI's lint rules have all that vet has, so it is not run for each package again.
-go-test       = $(if $(RERUN),.ci/test "$(1)" $(2) -vet=off,$(GO) test $(2) $(1))
+go-test       = $(if $(RERUN),.ci/test "$(1)" $(2),$(GO) test $(2) $(1))
 # The Compose that test-compose takes: a command; v2, which is built of test/compose/compose.mod; or else what is installed.
 COMPOSE ?=
 # How long each target is fuzzed. Without the second one most of a minute goes into making
 # an input small that was only new.
 FUZZTIME         ?= 60s
 FUZZMINIMIZETIME ?= 2s
+# One of how many points of an order's lives has a crash.
+EVERY   ?= 1
 # What happens to a cluster, and for how long: see docs/reliability.md.
 SEED    ?= 0
 MINUTES ?= 1
@@ -56,8 +57,8 @@ keys: ## create what is secret in a deployment in deploy/secrets; what is there 
 test: ## test everything with the race detector, in random order (PKG=./pkg/esjs; RERUN=1, which CI sets, runs a test that failed once more)
 	CGO_ENABLED=1 $(call go-test,$(patsubst ./...,./test/... ./...,$(PKG)),-race -shuffle=on -timeout $(TEST_TIMEOUT))
 
-crash: ## kill the services at every point of an order's lives (a quarter of an hour; "make test" takes a part of the points)
-	$(GO) test ./test/crash -count 1 -timeout 60m -every 1 -v
+crash: ## kill the services at every point of an order's lives (a quarter of an hour; EVERY=12 is at one of twelve, "make test" at one of 48, with the race detector)
+	$(GO) test ./test/crash -count 1 -timeout 60m -every $(EVERY) -v
 
 simulation: ## run ten thousand generated orders in simulated time (ORDERS=100000 SEED=of the first shop; "make test" runs a tenth, with the race detector)
 	$(GO) test ./test/simulation -count 1 -v -run TestProperties $(if $(ORDERS),-orders $(ORDERS)) $(if $(filter-out 0,$(SEED)),-seed $(SEED))

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	every    = flag.Int("every", 12, "kill at one of so many `points`; 1: at each")
+	every    = flag.Int("every", share, "kill at one of so many `points`; 1: at each")
 	killSeed = flag.Uint64("seed", 0, "`seed` by which the points are chosen; 0: of the clock")
 )
 
@@ -26,7 +26,8 @@ var (
 // started again: the order ends truthfully (P3), the PSP's ledger is ours and
 // nothing was done twice (P6), and stock is conserved (P1).
 //
-// CI kills at one point of twelve, others each time; make crash kills at all of them.
+// CI kills at one point of twelve, others each time, and with the race detector at one of 48, at least at one of
+// each kind; make crash kills at all of them.
 // The same points again:
 //
 //	go test ./test/crash -v -seed SEED
