@@ -249,14 +249,16 @@ func (f *following) untilEnded(ctx context.Context, out io.Writer, on func(event
 	}
 }
 
-// read waits until the read models show the end of the fulfilment, which they
-// do a moment after it is stored.
+// read waits until the read models show the end of the fulfilment, which they do a moment after it is stored, each
+// view at its own time.
 func (d demo) read(ctx context.Context, id string) (o queries.Order, t queries.Timeline, err error) {
+	of := map[string]any{"order_id": id}
 	for {
-		t = queries.Timeline{}
-		err = d.client.query(ctx, "query.orders.timeline", map[string]any{"order_id": id}, &t)
-		if err == nil && (happened(t, "FulfilmentCompleted") || happened(t, "FulfilmentCompensated")) {
-			return o, t, d.client.query(ctx, "query.orders.get", map[string]any{"order_id": id}, &o)
+		o, t = queries.Order{}, queries.Timeline{}
+		err = errors.Join(d.client.query(ctx, "query.orders.timeline", of, &t), d.client.query(ctx, "query.orders.get", of, &o))
+		ended := happened(t, "FulfilmentCompleted") || happened(t, "FulfilmentCompensated")
+		if err == nil && ended && o.Version >= orderVersion(t) {
+			return o, t, nil
 		}
 		select {
 		case <-time.After(viewPause):
@@ -264,6 +266,16 @@ func (d demo) read(ctx context.Context, id string) (o queries.Order, t queries.T
 			return o, t, errors.Join(errors.New("the read models do not show the end of the order"), err)
 		}
 	}
+}
+
+// orderVersion is that of the last event of the order itself.
+func orderVersion(t queries.Timeline) (version uint64) {
+	for _, e := range t.Entries {
+		if e.Category == events.CategoryOrder {
+			version = max(version, e.Version)
+		}
+	}
+	return version
 }
 
 func happened(t queries.Timeline, name string) bool {
