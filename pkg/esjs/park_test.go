@@ -295,6 +295,25 @@ func TestParkOfAnEventWithoutAKey(t *testing.T) {
 	}
 }
 
+// What cannot be decoded is told each time that it is parked: no handler is called, which could tell of it.
+func TestWhatCannotBeDecodedIsTold(t *testing.T) {
+	r := newRig(t, esjstest.Server(t))
+	cfg, seen := r.cfg, newSignals()
+	cfg.Observer = seen
+	run := r.start(t, cfg, func(context.Context, esjs.Recorded[esjs.Event]) error { return nil })
+	r.tick(t, "worse", unheard{})
+	r.waitForParked(t, "clock/worse", 1)
+	if told := seen.count(seen.failed, "test"); told != 1 {
+		t.Errorf("told %d times when it was parked, want once", told)
+	}
+	r.release(t, "clock/worse")
+	eventually(t, "it is not told when the released key is parked again", func() bool { return seen.count(seen.failed, "test") == 2 })
+	run.stopped(t)
+	if handled := seen.count(seen.handled, "test"); handled != 0 {
+		t.Errorf("%d calls of the handler are told of, and there was none", handled)
+	}
+}
+
 // What Key returns and cannot be a key parks the event under its aggregate, and
 // nothing of the store is harmed: the subject of its entry would not fit.
 func TestParkOfAnEventWhoseKeyIsNoKey(t *testing.T) {

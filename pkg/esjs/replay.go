@@ -351,7 +351,7 @@ func (r *running[T]) callFor(key string, m message) error {
 	case p == nil: // no longer selected
 		return nil
 	case p.err != nil:
-		return &parkNow{p.err}
+		return &parkNow{r.undecoded(p.err)}
 	}
 	return r.call(context.WithValue(r.handlers, outOfTurnKey{}, true), p.payload)
 }

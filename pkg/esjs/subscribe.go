@@ -267,7 +267,7 @@ func (cfg *SubscriptionConfig[E]) parts(c Commit, err error) []part[[]Recorded[E
 		}
 		p := &parts[i]
 		p.payload = append(p.payload, event)
-		if p.err == nil {
+		if err != nil && p.err == nil {
 			p.err = causeOf([]Recorded[E]{event}).failed(err)
 		}
 	}

@@ -42,8 +42,7 @@ func (r *running[T]) workOn(lanes []*lane[T]) {
 		case l.isDecided(t.entry.sequence):
 			r.parkHead(l, t)
 		case t.err != nil:
-			r.observer.Handled(r.name, 0, t.err)
-			r.park(l, t.err)
+			r.park(l, r.undecoded(t.err))
 		case r.batch != nil:
 			heads, payloads = append(heads, l), append(payloads, t.payload)
 		default:
@@ -57,6 +56,12 @@ func (r *running[T]) workOn(lanes []*lane[T]) {
 	for i, l := range heads {
 		r.settle(l, errs[i])
 	}
+}
+
+// undecoded tells of what cannot be decoded, and is parked without a call of the handler.
+func (r *running[T]) undecoded(err error) error {
+	r.observer.Handled(r.name, 0, err)
+	return err
 }
 
 // call calls the handler. A panic is an error.

@@ -32,6 +32,9 @@ var (
 //
 //	go test ./test/crash -v -seed SEED
 func TestKilledAtEveryPoint(t *testing.T) {
+	if *every < 1 {
+		t.Fatalf("-every is %d; it must be at least 1: at each point", *every)
+	}
 	seed := *killSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
