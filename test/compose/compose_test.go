@@ -51,32 +51,40 @@ func TestAnyContainerMayDie(t *testing.T) {
 	s.sound(t, orders, 1)
 }
 
-// Of three NATS servers any one may die while orders are placed.
-func TestAnyServerOfTheClusterMayDie(t *testing.T) {
+// Of three NATS servers any one may die, or stay away, while orders are placed.
+func TestAnyServerOfTheClusterMayBeLost(t *testing.T) {
 	s := cloned(t, "orderflow-test-cluster", "--env-file", "deploy/cluster.env")
 	s.stocked(t)
 	orders := 0
 	for _, server := range []string{"nats", "nats-2", "nats-3"} {
-		t.Run(server+" is killed", func(t *testing.T) {
-			const load = 20
-			var placed sync.WaitGroup
-			for lane := range 4 {
-				placed.Go(func() {
-					for n := range load / 4 {
-						s.place(t, fmt.Sprintf("o-%s-%d-%d", server, lane, n))
-					}
-				})
-			}
-			kill(t, s.containers(t)[server])
-			placed.Wait()
-			for lane := range 4 {
-				for n := range load / 4 {
-					s.completed(t, fmt.Sprintf("o-%s-%d-%d", server, lane, n))
+		for _, way := range []string{"killed", "away"} {
+			t.Run(server+" is "+way, func(t *testing.T) {
+				const lanes, load = 4, 5
+				id := func(lane, n int) string { return fmt.Sprintf("o-%s-%s-%d-%d", server, way, lane, n) }
+				var placed sync.WaitGroup
+				for lane := range lanes {
+					placed.Go(func() {
+						for n := range load {
+							s.place(t, id(lane, n))
+						}
+					})
 				}
-			}
-			orders += load
-		})
-		s.healthy(t)
+				if way == "killed" {
+					kill(t, s.containers(t)[server])
+				} else {
+					s.compose(t, "stop", server)
+				}
+				placed.Wait()
+				for lane := range lanes {
+					for n := range load {
+						s.completed(t, id(lane, n))
+					}
+				}
+				orders += lanes * load
+				s.compose(t, "start", server) // which runs already if it was killed
+			})
+			s.healthy(t)
+		}
 	}
 	s.sound(t, orders, 3)
 }
