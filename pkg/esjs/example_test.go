@@ -49,12 +49,18 @@ func applyCard(card Card, event esjs.Event) Card {
 func decideCard(card Card, command any) ([]esjs.Event, error) {
 	switch c := command.(type) {
 	case IssueCard:
-		if card.Issued {
+		switch {
+		case card.Issued:
 			return nil, esjs.Reject("issued", "the card was issued before")
+		case c.Cents <= 0:
+			return nil, esjs.Reject("amount", "a card is issued for at least 1 cent, not for %d", c.Cents)
 		}
 		return []esjs.Event{CardIssued{Cents: c.Cents}}, nil
 	case RedeemCard:
-		if c.Cents > card.Cents {
+		switch {
+		case c.Cents <= 0:
+			return nil, esjs.Reject("amount", "at least 1 cent is redeemed, not %d", c.Cents)
+		case c.Cents > card.Cents:
 			return nil, esjs.Reject("insufficient", "the card is worth %d cents", card.Cents)
 		}
 		return []esjs.Event{CardRedeemed{Cents: c.Cents}}, nil
