@@ -2,6 +2,7 @@ package esjs_test
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 
@@ -68,9 +69,13 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
-// onBoth runs a test on one server and on a cluster.
+// onBoth runs a test on one server and on a cluster of three. A test that is run again on several partitions (see
+// [esjstest.OnPartitions]) needs no cluster for that: those that do have one of their own.
 func onBoth(t *testing.T, test func(*testing.T, *esjstest.Deployment)) {
 	t.Run("R1", func(t *testing.T) { t.Parallel(); test(t, esjstest.Server(t)) })
+	if _, again := os.LookupEnv("ESJSTEST_PARTITIONS"); again {
+		return
+	}
 	t.Run("R3", func(t *testing.T) { t.Parallel(); test(t, esjstest.Cluster(t)) })
 }
 

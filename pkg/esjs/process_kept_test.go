@@ -35,7 +35,7 @@ func keepsQuarantines(blessed *atomic.Bool) func(*esjs.Process[assembly, esjs.Ev
 // release, by a timer and by a caller, with the place of the input and the reason.
 func TestQuarantineIsKeptInTheInstancesOwnStream(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		var blessed atomic.Bool
 		p := r.start(t, options{process: keepsQuarantines(&blessed)})

@@ -49,7 +49,7 @@ func (p *assemblyRun) release(t *testing.T, order string) {
 // restarts, and both go on where they were, one of them with a deadline that has passed.
 func TestQuarantineOfOneInstance(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		s1, s2 := newSignals(), newSignals()
 		known := func(instances int) { // in a store of several partitions both are active
@@ -157,7 +157,7 @@ func cursedTimers(blessed *atomic.Bool) func(p *esjs.Process[assembly, esjs.Even
 // can be released after the stream has forgotten that it fired.
 func TestTimerThatFailsQuarantinesItsInstance(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		s := newSignals()
 		var blessed atomic.Bool
@@ -199,7 +199,7 @@ func TestTimerThatFailsQuarantinesItsInstance(t *testing.T) {
 // active one is replaced, every instance gets all of its inputs, each once.
 func TestQuarantineAtAnyTimeLosesNothing(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		if d.Config().Partitions > 1 {
 			r.spreadParts()
@@ -350,7 +350,7 @@ func TestQuarantineOfInputsThatFailAtRandomLosesNothing(t *testing.T) {
 // consumed later ones.
 func TestReleasedInputIsConsumedOnceAfterLaterOnes(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		s := newSignals()
 		var blessed atomic.Bool

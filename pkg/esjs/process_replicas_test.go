@@ -12,7 +12,7 @@ import (
 
 func TestTwoActiveProcessesMakeOneCommitPerInput(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		const other = "SUBSCRIPTIONS_other"
 		if err := esjs.ProvisionBucket(contextWithPatience(t), d.Dial(), other, d.Replicas()); err != nil {
@@ -75,7 +75,7 @@ func TestStandbyTakesOver(t *testing.T) {
 
 func TestManyInstancesAtTheSameTime(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		p := r.start(t, options{})
 		const n = 200

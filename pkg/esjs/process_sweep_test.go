@@ -151,7 +151,7 @@ func TestEachOpenInstanceCanBeCheckedBeforeTheStart(t *testing.T) {
 
 func TestSweepArmsWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		s := newSignals()
 		sweeping := options{config: func(c *esjs.ProcessConfig) { c.Sweep, c.Observer = 200*time.Millisecond, s }}

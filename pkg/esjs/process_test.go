@@ -18,7 +18,7 @@ func observed(s *signals) options {
 
 func TestProcessReactsInWhateverOrderInputsCome(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		p := r.start(t, options{})
 		r.place(t, "o 1", time.Hour)
@@ -52,7 +52,7 @@ func TestProcessReactsInWhateverOrderInputsCome(t *testing.T) {
 
 func TestProcessActsAtItsDeadlines(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		s := newSignals()
 		p := r.start(t, observed(s))
@@ -80,7 +80,7 @@ func TestProcessActsAtItsDeadlines(t *testing.T) {
 
 func TestProcessIgnoresInputsThatItConsumedBefore(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		p := r.start(t, options{})
 		const n = 10
@@ -169,7 +169,7 @@ func TestTimersThatAreNotArmedAreIgnored(t *testing.T) {
 
 func TestQuarantinedInstanceWaitsAloneAndGoesOnInOrder(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		s := newSignals()
 		var blessed atomic.Bool

@@ -45,7 +45,7 @@ func wantTimers(t *testing.T, stream jetstream.Stream, service string, want ...s
 
 func TestCancelledTimerDoesNotFire(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		timers, stream := openTimers(t, d, "sales")
 		id := esjs.StreamID{Category: "quote", Key: "q 1"}
 		var first, last esjs.Timer
@@ -115,7 +115,7 @@ func TestTimerThatCannotBeIsNotCancelled(t *testing.T) {
 // its place, and alone where nothing does.
 func TestProcessTakesItsTimersBack(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		_, stream := openTimers(t, d, "test")
 		s := newSignals()
@@ -155,7 +155,7 @@ func TestProcessTakesItsTimersBack(t *testing.T) {
 // one is taken back as well.
 func TestReplacedTimerIsTakenBackThoughTheNewOneWasArmedBefore(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		timers, stream := openTimers(t, d, "sales")
 		id := esjs.StreamID{Category: "quote", Key: "q-1"}
 		at := func(version uint64) esjs.Timer {

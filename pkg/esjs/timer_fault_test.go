@@ -12,7 +12,7 @@ import (
 // not last until the context ends.
 func TestTimersAreSetAndCancelledThroughFaults(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		_, stream := openTimers(t, d, "sales")
 		id := esjs.StreamID{Category: "quote", Key: "q-1"}
 		for name, arm := range map[string]func(*esjstest.Faults){

@@ -12,7 +12,7 @@ import (
 
 func TestFiredTimersAreDeliveredToTheirService(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		timers, _ := openTimers(t, d, "payment")
 		foreign, _ := openTimers(t, d, "saga")
 		if err := esjs.ProvisionBucket(contextWithPatience(t), d.Dial(), positions, d.Replicas()); err != nil {

@@ -69,7 +69,7 @@ func TestTimersSurviveAKilledServer(t *testing.T) {
 // the other one finds nothing to do, however close they are.
 func TestTimerAndWhatDisarmsItAtTheSameTime(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		r := newAssemblyRig(t, d)
 		_, stream := openTimers(t, d, "test")
 		s := newSignals()

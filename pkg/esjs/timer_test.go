@@ -14,12 +14,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// bothDeployments runs a test on one server and on a cluster of three.
-func bothDeployments(t *testing.T, test func(t *testing.T, d *esjstest.Deployment)) {
-	t.Run("R1", func(t *testing.T) { t.Parallel(); test(t, esjstest.Server(t)) })
-	t.Run("R3", func(t *testing.T) { t.Parallel(); test(t, esjstest.Cluster(t)) })
-}
-
 // patience bounds every wait for a signal.
 const patience = 3 * time.Minute
 
@@ -88,7 +82,7 @@ func fired(t *testing.T, stream jetstream.Stream, filter string, n int) map[stri
 
 func TestTimersFireOnceAndNeverEarly(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		timers, stream := openTimers(t, d, "saga")
 		const n = 200
 		start := time.Now()
@@ -148,7 +142,7 @@ func TestTimersFireOnceAndNeverEarly(t *testing.T) {
 
 func TestTimerThatHasPassedFiresAtOnceAndOnlyOnce(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		timers, stream := openTimers(t, d, "saga")
 		id := esjs.StreamID{Category: "fulfilment", Key: "o-1"}
 		timer := esjs.Timer{Name: "sla", At: time.Now().Add(-time.Hour), Version: 2}
@@ -177,7 +171,7 @@ func TestTimerThatHasPassedFiresAtOnceAndOnlyOnce(t *testing.T) {
 
 func TestArmedTimerIsNotReplaced(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		timers, stream := openTimers(t, d, "payment")
 		id := esjs.StreamID{Category: "payment", Key: "p-1"}
 		timer := esjs.Timer{Name: "expiry", At: time.Now().Add(time.Hour), Version: 3}
@@ -202,7 +196,7 @@ func TestArmedTimerIsNotReplaced(t *testing.T) {
 
 func TestTimerSurvivesARestartOfTheServer(t *testing.T) {
 	t.Parallel()
-	bothDeployments(t, func(t *testing.T, d *esjstest.Deployment) {
+	onBoth(t, func(t *testing.T, d *esjstest.Deployment) {
 		timers, stream := openTimers(t, d, "saga")
 		at := time.Now().Add(2 * time.Second)
 		for i := range 20 {

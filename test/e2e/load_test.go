@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	loadOrders = flag.Int("load-orders", 200, "how many `orders` are placed at once")
+	loadOrders = flag.Int("load-orders", manyOrders, "how many `orders` are placed at once")
 	loadSeed   = flag.Uint64("load-seed", 0, "`seed` of orders and faults; 0: of the clock")
 )
 
@@ -37,7 +37,7 @@ const loadSKUs = 20
 // ledgers are equal, and every order ends truthfully or asks for attention. How fast it
 // was is told and never a failure. The bar is 1,000 orders:
 //
-//	go test ./test/e2e -run TestOrdersUnderLoad -v -load-orders 1000
+//	make load ORDERS=1000
 func TestOrdersUnderLoad(t *testing.T) {
 	seed := *loadSeed
 	if seed == 0 {

@@ -158,6 +158,23 @@ func (s *storeSuite) faulty(t testing.TB) (*esjs.Store, *Faults) {
 	return s.openBehind(t, f.Dial()), f
 }
 
+// takes makes a call again until it took from least to most requests, and fails when ten did not: what a busy server does not
+// answer in time is asked again, which is not what the call costs.
+func takes(t testing.TB, f *Faults, what string, least, most int, call func(try int)) {
+	t.Helper()
+	var took []int
+	for try := range 10 {
+		before := f.Requests()
+		call(try)
+		n := f.Requests() - before
+		if least <= n && n <= most {
+			return
+		}
+		took = append(took, n)
+	}
+	t.Fatalf("%s took %v requests, want %d to %d", what, took, least, most)
+}
+
 // add appends one commit of counts.
 func add(t testing.TB, store *esjs.Store, id esjs.StreamID, expect esjs.Expectation, numbers ...int) esjs.Revision {
 	t.Helper()

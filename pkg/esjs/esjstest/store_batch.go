@@ -119,13 +119,11 @@ var appendAllClauses = []clause{
 
 	{"One write costs what Append costs", func(t *testing.T, s *storeSuite) {
 		store, f := s.faulty(t)
-		before := f.Requests()
-		if _, err := store.AppendAll(bounded(t), write(near("a"), esjs.NoStream(), 1)); err != nil {
-			t.Fatal(err)
-		}
-		if n := f.Requests() - before; n != 1 {
-			t.Fatalf("it took %d requests", n)
-		}
+		takes(t, f, "it", 1, 1, func(try int) {
+			if _, err := store.AppendAll(bounded(t), write(near(fmt.Sprint("a", try)), esjs.NoStream(), 1)); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}},
 
 	{"The answers are in the order of the writes", func(t *testing.T, s *storeSuite) {
