@@ -17,7 +17,7 @@ type Process[S any, In, Out Event] struct {
 	Category string // of the instances' own streams
 	In       *Codec[In]
 	Out      *Codec[Out]
-	Inputs   Query
+	Inputs   Query // by Categories, Streams and Types
 	// Key returns the instance that an input event belongs to; "" when none. It is
 	// that of [SubscriptionConfig].
 	Key func(Recorded[In]) string
@@ -121,6 +121,9 @@ func NewProcess[S any, In, Out Event](ctx context.Context, store *Store, p Proce
 	}
 	if cfg.Bucket == "" {
 		return nil, fmt.Errorf("%w: process %s: Bucket is required", ErrConfig, p.Name)
+	}
+	if err := p.Inputs.checkEndless(fromInstead); err != nil {
+		return nil, fmt.Errorf("process %s: %w", p.Name, err)
 	}
 	if cfg.Sweep <= 0 {
 		cfg.Sweep = 5 * time.Minute

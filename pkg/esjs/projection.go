@@ -16,7 +16,7 @@ type Projection[T any, E Event] struct {
 	// Codec decodes what is selected. Events whose type it does not know are
 	// passed over: a projection reads what it was written for.
 	Codec *Codec[E]
-	// Query selects what is applied; After, Until, Since, Before and Limit are not used.
+	// Query selects what is applied, by Categories, Streams and Types.
 	Query Query
 	// Init creates what the projection needs in an empty sink (tables).
 	Init func(ctx context.Context, tx T) error
@@ -58,6 +58,9 @@ func SplitFullName(fullName string) (name string, version int, err error) {
 func (p Projection[T, E]) check() error {
 	if p.Name == "" || p.Version < 1 || p.Codec == nil || p.Apply == nil {
 		return fmt.Errorf("%w: the projection %s needs a name, a version from 1 on, a codec and an Apply", ErrConfig, p.FullName())
+	}
+	if err := p.Query.checkEndless("a projection applies all that is selected, from the beginning of the store"); err != nil {
+		return fmt.Errorf("projection %s: %w", p.FullName(), err)
 	}
 	return nil
 }

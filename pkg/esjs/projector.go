@@ -61,7 +61,7 @@ func NewProjector[T any, E Event](store *Store, sink Sink[T], p Projection[T, E]
 // that comes back late.
 //
 // Run refuses with [ErrConfig] a projection without a name, a version, a codec
-// or an Apply, with personal values on a store without keys, or with effects on a store of several partitions, and with a
+// or an Apply, with a query of what only [Store.ReadAll] knows, with personal values on a store without keys, or with effects on a store of several partitions, and with a
 // *[CorruptError] a checkpoint beyond the store's end, which is of another store. It ends when more than 1000 keys are parked: then
 // it is the projection that is wrong, not the events.
 func (p *Projector[T, E]) Run(ctx context.Context) error {

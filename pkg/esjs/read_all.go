@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -16,11 +17,14 @@ type Query struct {
 	Categories []string
 	Streams    []StreamID // in addition to Categories
 	Types      []string
-	After      Position  // exclusive
-	Until      Position  // inclusive; zero: the store's last event at the time of the call
-	Since      time.Time // inclusive; compared with the events' own times
-	Before     time.Time // exclusive; compared with the events' own times
-	Limit      int       // events; 0: no limit
+
+	// The rest is for [Store.ReadAll]. A subscription, a projection and the inputs of a
+	// process go on for ever, and refuse it with [ErrConfig].
+	After  Position  // exclusive
+	Until  Position  // inclusive; zero: the store's last event at the time of the call
+	Since  time.Time // inclusive; compared with the events' own times
+	Before time.Time // exclusive; compared with the events' own times
+	Limit  int       // events; 0: no limit
 
 	sealed bool // personal values stay sealed
 }
@@ -90,6 +94,30 @@ func (s *Store) readParts(ctx context.Context, q Query, yield func(Record, error
 	}
 	return nil
 }
+
+// checkEndless refuses the fields of a query that are for [Store.ReadAll] alone. instead says
+// what is to be used.
+func (q Query) checkEndless(instead string) error {
+	var set []string
+	for _, field := range []struct {
+		name string
+		set  bool
+	}{
+		{"After", !q.After.IsZero()}, {"Until", !q.Until.IsZero()}, {"Since", !q.Since.IsZero()},
+		{"Before", !q.Before.IsZero()}, {"Limit", q.Limit != 0},
+	} {
+		if field.set {
+			set = append(set, field.name)
+		}
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: the query has %s, which is for ReadAll: %s", ErrConfig, strings.Join(set, ", "), instead)
+}
+
+// fromInstead is what a subscription and a process have for a query's After and Until.
+const fromInstead = "it starts after From (Store.Last is now, Store.LastBefore any other time) and goes on until its context ends"
 
 // in is what a query selects in one partition; false when that is nothing.
 func (q Query) in(part *Store) (Query, bool) {

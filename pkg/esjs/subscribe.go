@@ -17,9 +17,8 @@ type SubscriptionConfig[E Event] struct {
 	// metrics. It is 1 to 64 bytes of UTF-8 and never changes.
 	Name  string
 	Codec *Codec[E]
-	// Query selects what is delivered by Categories, Streams and Types; After,
-	// Until, Since, Before and Limit are not used. A changed query holds from
-	// the stored position on.
+	// Query selects what is delivered by Categories, Streams and Types; where it starts
+	// is From. A changed query holds from the stored position on.
 	Query Query
 	// Bucket is the KV bucket that holds position, lease and parked keys; see
 	// [ProvisionBucket]. One instance at a time is active; in a store of several
@@ -35,7 +34,9 @@ type SubscriptionConfig[E Event] struct {
 	// what a process left that has ended, and is taken over at once instead of after Lease. See
 	// docs/esjs/consistency.md for what happens when the promise is broken.
 	ExclusiveOwner bool
-	// From is where a subscription without a stored position starts, exclusive.
+	// From is where a subscription without a stored position starts, exclusive: the zero
+	// Position is the beginning of the store, [Store.Last] is now, and [Store.LastBefore] any
+	// other time.
 	From Position
 	// Key groups events that must be handled in order; default the aggregate.
 	// Events for which it returns "" are passed over. It is pure, and its keys are at
@@ -197,6 +198,9 @@ func newSubscriptions[E Event](store *Store, cfg SubscriptionConfig[E]) (subscri
 		return nil, fmt.Errorf("subscription %s: %w", cfg.Name, err)
 	}
 	if err := store.checkPosition(cfg.From); err != nil {
+		return nil, fmt.Errorf("subscription %s: %w", cfg.Name, err)
+	}
+	if err := cfg.Query.checkEndless(fromInstead); err != nil {
 		return nil, fmt.Errorf("subscription %s: %w", cfg.Name, err)
 	}
 	if _, err := store.querySubjects(cfg.Query); err != nil {

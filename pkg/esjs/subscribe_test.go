@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -184,6 +185,33 @@ func TestSubscribeBatch(t *testing.T) {
 	}
 	if slices.Max(sizes) > 4 || slices.Max(sizes) == 1 {
 		t.Errorf("batches of %v", sizes)
+	}
+}
+
+// A mailer that was given Query{After: last} would otherwise mail the whole history.
+func TestAQueryThatOnlyAReadKeepsToIsRefused(t *testing.T) {
+	r := newAssemblyRig(t, esjstest.Server(t))
+	r.place(t, "o-1", time.Hour)
+	last, err := r.store.Last(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field, query := range map[string]esjs.Query{
+		"After": {After: last}, "Until": {Until: last}, "Since": {Since: time.Now()}, "Before": {Before: time.Now()}, "Limit": {Limit: 1},
+	} {
+		process := assemblyProcess(t)
+		process.Inputs = query
+		_, ofProcess := esjs.NewProcess(within(t), r.store, process, esjs.ProcessConfig{Service: "test", Bucket: positions, Instances: openOnes})
+		ofSubscription := esjs.Subscribe(within(t), r.store, esjs.SubscriptionConfig[esjs.Event]{Name: "mailer", Codec: process.In, Query: query, Bucket: positions},
+			func(context.Context, esjs.Recorded[esjs.Event]) error {
+				t.Errorf("%s: something was handled", field)
+				return nil
+			})
+		for of, err := range map[string]error{"process assembly": ofProcess, "subscription mailer": ofSubscription} {
+			if !errors.Is(err, esjs.ErrConfig) || !strings.Contains(err.Error(), "the query has "+field) || !strings.Contains(err.Error(), "From") {
+				t.Errorf("%s of %s: %v, want ErrConfig that names it and From", field, of, err)
+			}
+		}
 	}
 }
 

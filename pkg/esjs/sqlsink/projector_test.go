@@ -262,6 +262,7 @@ func TestAnIncompleteProjectionIsRefused(t *testing.T) {
 		"codec":   func(p *esjs.Projection[*sql.Tx, Added]) { p.Codec = nil },
 		"apply":   func(p *esjs.Projection[*sql.Tx, Added]) { p.Apply = nil },
 		"query":   func(p *esjs.Projection[*sql.Tx, Added]) { p.Query.Categories = []string{"No Such"} },
+		"start":   func(p *esjs.Projection[*sql.Tx, Added]) { p.Query.Since = time.Now() },
 	} {
 		projection := sums(t)
 		spoil(&projection)
