@@ -31,7 +31,9 @@ type Observer interface {
 	// Handled is called after every call of a subscription's handler and every
 	// transaction of a projection; err is what it returned, or nil, as an *[EventError] where it
 	// failed at an event: a batch's are joined, one for each commit. A panic of
-	// the handler is an error. It is also called, with an error, for what is parked because it
+	// the handler is an error. A projection waits for a sink that is unavailable: each
+	// attempt to open it, and each of a transaction, is told, and what else it cannot be
+	// asked once a second. It is also called, with an error, for what is parked because it
 	// cannot be decoded, of which no handler is told, and when a key that is to be
 	// parked waits because that could not be stored, once a second until it is.
 	Handled(subscription string, took time.Duration, err error)

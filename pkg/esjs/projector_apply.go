@@ -50,16 +50,17 @@ type applying[T any, E Event] struct {
 	limit   Position   // where the live version is, for one that stays behind it
 	room    *semaphore.Weighted
 	spans   []func(error) // that end with the transaction
+	began   time.Time     // when the last attempt of a transaction did
+	told    time.Time     // when the observer was last told that the sink cannot be asked
 }
 
 // apply brings commits into the sink, in one transaction when all goes well.
 // Otherwise it takes them one by one, so that the one that fails is found and
 // the others are stored.
 func (a *applying[T, E]) apply(ctx context.Context, commits []selected[E]) error {
-	started := time.Now()
 	err := a.transact(ctx, commits)
 	if !isEventsFault(ctx, err) {
-		a.handled(started, err)
+		a.handled(err)
 		return err
 	}
 	for i := range commits {
@@ -74,9 +75,8 @@ func (a *applying[T, E]) apply(ctx context.Context, commits []selected[E]) error
 // then its key is parked and the others go on.
 func (a *applying[T, E]) applyOne(ctx context.Context, commit []selected[E]) error {
 	for attempt := 1; ; attempt++ {
-		started := time.Now()
 		err := a.transact(ctx, commit)
-		a.handled(started, commit[0].failed(err))
+		a.handled(commit[0].failed(err))
 		switch {
 		case !isEventsFault(ctx, err):
 			return err
@@ -183,12 +183,13 @@ func (a *applying[T, E]) transact(ctx context.Context, commits []selected[E]) er
 var errDropped = errors.New("esjs: the projection was dropped")
 
 // move brings the checkpoint to the position to, by step. It tries again while
-// the sink is unavailable. Whether a transaction that was cut off took place is
-// told by the checkpoint that the next one finds.
+// the sink is unavailable, and tells the observer of each attempt. Whether a
+// transaction that was cut off took place is told by the checkpoint that the next one finds.
 func (a *applying[T, E]) move(ctx context.Context, to Position, step func(context.Context, T, Checkpoint) (Checkpoint, error)) error {
 	for attempt := 1; ; attempt++ {
 		var stored Checkpoint
 		begun := false
+		a.began = time.Now()
 		err := a.sink.Commit(ctx, a.name, func(ctx context.Context, tx T, now Checkpoint) (_ Checkpoint, err error) {
 			begun = true
 			switch now.Position {
@@ -217,6 +218,7 @@ func (a *applying[T, E]) move(ctx context.Context, to Position, step func(contex
 		case ctx.Err() != nil || !errors.Is(err, ErrUnavailable):
 			return err
 		}
+		a.handled(err)
 		if err := a.pause(ctx, attempt); err != nil {
 			return err
 		}
@@ -277,8 +279,9 @@ func (a *applying[T, E]) pause(ctx context.Context, attempt int) error {
 	return nil
 }
 
-func (a *applying[T, E]) handled(started time.Time, err error) {
-	a.cfg.Observer.Handled(a.name, time.Since(started), err)
+// handled tells what the last attempt of a transaction ended with.
+func (a *applying[T, E]) handled(err error) {
+	a.cfg.Observer.Handled(a.name, time.Since(a.began), err)
 }
 
 // isEventsFault tells errors that come back with the same event, and with no

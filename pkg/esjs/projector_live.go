@@ -127,7 +127,7 @@ func (a *applying[T, E]) checkRole(now Checkpoint) error {
 func (a *applying[T, E]) standBy(ctx context.Context) error {
 	name, live, err := a.live(ctx)
 	if err != nil {
-		return patient(err)
+		return a.patient(err)
 	}
 	a.limit = live.Position
 	_, version, err := SplitFullName(name)
@@ -136,7 +136,7 @@ func (a *applying[T, E]) standBy(ctx context.Context) error {
 	}
 	if name != a.name && !a.cfg.ByHand && version < a.projection.Version && a.caughtUpWith(live, a.reached) && a.mayTakeOver(ctx, name) {
 		if err := a.sink.Promote(ctx, name, a.name); err != nil && !errors.Is(err, ErrConflict) {
-			return patient(err)
+			return a.patient(err)
 		}
 	}
 	return a.refresh(ctx)
@@ -154,7 +154,7 @@ func (a *applying[T, E]) refresh(ctx context.Context) error {
 	case errors.Is(err, ErrNotFound):
 		return fmt.Errorf("%w: %w", errDropped, err)
 	case err != nil:
-		return patient(err)
+		return a.patient(err)
 	case stored.Position != a.now.Position:
 		return nil // the next step finds out why
 	}
@@ -170,10 +170,14 @@ func (a *applying[T, E]) refresh(ctx context.Context) error {
 	return nil
 }
 
-// patient passes over what will be asked again.
-func patient(err error) error {
-	if errors.Is(err, ErrUnavailable) {
-		return nil
+// patient passes over what will be asked again, and tells the observer once a second.
+func (a *applying[T, E]) patient(err error) error {
+	if !errors.Is(err, ErrUnavailable) {
+		return err
 	}
-	return err
+	if time.Since(a.told) >= time.Second {
+		a.told = time.Now()
+		a.cfg.Observer.Handled(a.name, 0, err)
+	}
+	return nil
 }
