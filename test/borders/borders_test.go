@@ -29,7 +29,7 @@ func (f file) dir() string  { return path.Dir(f.path) }
 func (f file) test() bool   { return strings.HasSuffix(f.path, "_test.go") }
 func (f file) name() string { return path.Base(f.path) }
 
-// inside tells whether the file is in the directory, at any depth.
+// inside reports whether the file is in the directory, at any depth.
 func (f file) inside(dir string) bool { return f.dir() == dir || strings.HasPrefix(f.dir(), dir+"/") }
 
 // service is the first directory below services/, "" for files elsewhere.
