@@ -53,7 +53,7 @@ func isOwn(imported string) bool {
 	return imported == module || strings.HasPrefix(imported, module+"/")
 }
 
-// isStandard tells the standard library's packages: their first element has no dot.
+// isStandard recognises the standard library's packages: their first element has no dot.
 func isStandard(imported string) bool {
 	first, _, _ := strings.Cut(imported, "/")
 	return !strings.Contains(first, ".")
@@ -81,7 +81,7 @@ func isTelemetry(imported string) bool {
 	return strings.HasPrefix(imported, "go.opentelemetry.io/") || strings.HasPrefix(imported, "github.com/prometheus/")
 }
 
-// isHeavy tells servers and databases, each of which is larger than the store.
+// isHeavy recognises servers and databases, each of which is larger than the store.
 func isHeavy(imported string) bool {
 	return slices.ContainsFunc([]string{"github.com/nats-io/nats-server/", "github.com/jackc/", "modernc.org/", "database/sql"},
 		func(prefix string) bool { return strings.HasPrefix(imported, prefix) })
