@@ -46,7 +46,7 @@ func (s *sightings) follow(ctx context.Context, store *esjs.Store, from esjs.Pos
 		return err
 	}
 	return esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[events.Event]{
-		Name: "bench", Codec: codec, From: from, SkipUnknown: true,
+		Name: "bench", EveryInstance: true, Codec: codec, From: from, SkipUnknown: true,
 		Key: func(esjs.Recorded[events.Event]) string { return "all" }, Workers: 1,
 	}, func(_ context.Context, e esjs.Recorded[events.Event]) error {
 		s.see(e.Record)

@@ -206,12 +206,13 @@ func (d demo) follow(ctx context.Context, order string) (*following, error) {
 	go func() {
 		defer close(done)
 		f.ended <- esjs.Subscribe(ctx, d.store, esjs.SubscriptionConfig[events.Event]{
-			Name:    "demo",
-			Codec:   codec,
-			Query:   esjs.Query{Streams: []esjs.StreamID{{Category: events.CategoryOrder, Key: order}, {Category: events.CategoryFulfilment, Key: order}}},
-			From:    from,
-			Key:     func(esjs.Recorded[events.Event]) string { return order },
-			Workers: 1,
+			Name:          "demo",
+			EveryInstance: true,
+			Codec:         codec,
+			Query:         esjs.Query{Streams: []esjs.StreamID{{Category: events.CategoryOrder, Key: order}, {Category: events.CategoryFulfilment, Key: order}}},
+			From:          from,
+			Key:           func(esjs.Recorded[events.Event]) string { return order },
+			Workers:       1,
 		}, func(ctx context.Context, e esjs.Recorded[events.Event]) error {
 			select {
 			case f.types <- e.Type:

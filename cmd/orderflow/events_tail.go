@@ -56,13 +56,14 @@ func (s *shellFlags) tail(cmd *cobra.Command, store *esjs.Store, categories []st
 		return err
 	}
 	return esjs.Subscribe(cmd.Context(), store, esjs.SubscriptionConfig[events.Event]{
-		Name:        "tail",
-		Codec:       codec,
-		Query:       esjs.Query{Categories: categories},
-		From:        position,
-		Key:         func(esjs.Recorded[events.Event]) string { return "all" },
-		Workers:     1,
-		SkipUnknown: true,
+		Name:          "tail",
+		EveryInstance: true,
+		Codec:         codec,
+		Query:         esjs.Query{Categories: categories},
+		From:          position,
+		Key:           func(esjs.Recorded[events.Event]) string { return "all" },
+		Workers:       1,
+		SkipUnknown:   true,
 	}, func(_ context.Context, e esjs.Recorded[events.Event]) error {
 		return s.printRecord(cmd.OutOrStdout(), e.Record)
 	})

@@ -118,7 +118,7 @@ func TestALostRequestIsMadeAgain(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(ctx)
 			defer cancel(nil)
 			seen := 0
-			err := esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{Name: "account", Codec: agg.Codec},
+			err := esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{Name: "account", EveryInstance: true, Codec: agg.Codec},
 				func(context.Context, esjs.Recorded[esjs.Event]) error {
 					if seen++; seen == 1 {
 						cancel(context.Canceled)

@@ -129,7 +129,7 @@ func subscribeTo(t *testing.T, store *esjs.Store, events int) error {
 		cancel(errEnough)
 	}()
 	err = esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{
-		Name: "damage", Codec: codec, Query: esjs.Query{Categories: []string{"account"}},
+		Name: "damage", EveryInstance: true, Codec: codec, Query: esjs.Query{Categories: []string{"account"}},
 	}, func(context.Context, esjs.Recorded[esjs.Event]) error { handled <- struct{}{}; return nil })
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -123,7 +123,7 @@ func ExampleProcess() {
 
 		open := 2
 		err = esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{
-			Name: "show", Codec: process.Out, Query: esjs.Query{Categories: []string{"dunning"}}, Workers: 1,
+			Name: "show", EveryInstance: true, Codec: process.Out, Query: esjs.Query{Categories: []string{"dunning"}}, Workers: 1,
 		}, func(_ context.Context, e esjs.Recorded[esjs.Event]) error {
 			fmt.Println(e.Stream.Key, e.Type)
 			if e.Type != "DunningStarted" {
@@ -184,7 +184,7 @@ func ExampleProcessRunner_Quarantine() {
 		go func() { ended <- runner.Run(ctx) }()
 
 		err = esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{
-			Name: "show", Codec: process.Out, Query: esjs.Query{Types: []string{"DunningEnded"}}, Workers: 1,
+			Name: "show", EveryInstance: true, Codec: process.Out, Query: esjs.Query{Types: []string{"DunningEnded"}}, Workers: 1,
 		}, func(ctx context.Context, e esjs.Recorded[esjs.Event]) error {
 			fmt.Println(e.Stream.Key, e.Type)
 			if e.Stream.Key == "i-1" {

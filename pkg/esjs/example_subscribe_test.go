@@ -47,8 +47,8 @@ func ExampleSubscribe() {
 	// mail: you have used 3750
 }
 
-// Without a bucket every instance sees all events, from the first one on:
-// for what each of them keeps in memory.
+// Every instance sees all events, from the first one on at every start: for
+// what each of them keeps in memory.
 func ExampleSubscribe_everyInstance() {
 	withStore(func(ctx context.Context, _ esjs.Dial, store *esjs.Store) error {
 		if err := appendDays(ctx, store, esjs.StreamID{Category: "giftcard", Key: "card-1"}); err != nil {
@@ -62,7 +62,7 @@ func ExampleSubscribe_everyInstance() {
 		defer stop()
 		used := 0
 		err = esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{
-			Name: "used", Codec: codec, Workers: 1, // one at a time: used needs no lock
+			Name: "used", EveryInstance: true, Codec: codec, Workers: 1, // one at a time: used needs no lock
 			Query:      esjs.Query{Types: []string{"CardRedeemed"}},
 			OnCaughtUp: stop,
 		}, func(_ context.Context, e esjs.Recorded[esjs.Event]) error {

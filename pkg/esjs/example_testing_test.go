@@ -177,7 +177,7 @@ func TestCardsThatComeOutOfOrder(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	next := uint64(1)
-	err = esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{Name: "show", Codec: codec},
+	err = esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{Name: "show", EveryInstance: true, Codec: codec},
 		func(_ context.Context, e esjs.Recorded[esjs.Event]) error {
 			if e.Version != next {
 				t.Errorf("version %d comes where %d should", e.Version, next)

@@ -128,7 +128,7 @@ func TestAKeyUnderAnUnknownMasterIsNotErased(t *testing.T) {
 			t.Errorf("read %+v, %v", r, err)
 		}
 	}
-	err := esjs.Subscribe(testContext(t), old, esjs.SubscriptionConfig[esjs.Event]{Name: "x", Codec: joinedCodec(t)},
+	err := esjs.Subscribe(testContext(t), old, esjs.SubscriptionConfig[esjs.Event]{Name: "x", EveryInstance: true, Codec: joinedCodec(t)},
 		func(_ context.Context, e esjs.Recorded[esjs.Event]) error { t.Errorf("handled %+v", e); return nil })
 	if !errors.Is(err, esjs.ErrMasterKey) {
 		t.Errorf("the subscription ended with %v", err)

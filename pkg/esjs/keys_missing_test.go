@@ -118,7 +118,7 @@ func TestKeysThatCannotBeReadAreWaitedFor(t *testing.T) {
 	ended := make(chan error, 1)
 	d.Stop(holder)
 	go func() {
-		ended <- esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{Name: "x", Codec: joinedCodec(t)},
+		ended <- esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{Name: "x", EveryInstance: true, Codec: joinedCodec(t)},
 			func(_ context.Context, e esjs.Recorded[esjs.Event]) error { handled <- e; return nil })
 	}()
 	h := clubHandler(t, store, esjs.HandlerConfig[club]{})

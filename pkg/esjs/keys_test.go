@@ -166,7 +166,7 @@ func TestWithoutKeysPersonalValuesAreNotRead(t *testing.T) {
 	if !errors.Is(err, esjs.ErrConfig) {
 		t.Errorf("a handler: %v", err)
 	}
-	err = esjs.Subscribe(testContext(t), plain, esjs.SubscriptionConfig[esjs.Event]{Name: "x", Codec: joinedCodec(t)},
+	err = esjs.Subscribe(testContext(t), plain, esjs.SubscriptionConfig[esjs.Event]{Name: "x", EveryInstance: true, Codec: joinedCodec(t)},
 		func(context.Context, esjs.Recorded[esjs.Event]) error { return nil })
 	if !errors.Is(err, esjs.ErrConfig) {
 		t.Errorf("a subscription: %v", err)

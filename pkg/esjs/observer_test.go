@@ -255,7 +255,7 @@ func TestASubscriptionHasTheStoresObserver(t *testing.T) {
 	ctx, stop := context.WithCancel(testContext(t))
 	defer stop()
 	err := esjs.Subscribe(ctx, s, esjs.SubscriptionConfig[esjs.Event]{
-		Name: "copy", Codec: accountAggregate(t).Codec, OnCaughtUp: stop,
+		Name: "copy", EveryInstance: true, Codec: accountAggregate(t).Codec, OnCaughtUp: stop,
 	}, func(context.Context, esjs.Recorded[esjs.Event]) error { return nil })
 	if err != nil {
 		t.Fatal(err)

@@ -178,7 +178,7 @@ func keepJournal(t *testing.T, store *esjs.Store) *journal {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{
-			Name: "journal", Codec: assemblyCodec(t), Query: esjs.Query{Categories: []string{"assembly"}}, SkipUnknown: true,
+			Name: "journal", EveryInstance: true, Codec: assemblyCodec(t), Query: esjs.Query{Categories: []string{"assembly"}}, SkipUnknown: true,
 		}, func(_ context.Context, e esjs.Recorded[esjs.Event]) error {
 			j.mu.Lock()
 			defer j.mu.Unlock()

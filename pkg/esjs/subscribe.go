@@ -10,8 +10,8 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
 )
 
-// SubscriptionConfig describes a subscription. Name, Codec and Query are
-// required; the zero value of the rest works.
+// SubscriptionConfig describes a subscription. Name, Codec and either Bucket or
+// EveryInstance are required; the zero value of the rest works.
 type SubscriptionConfig[E Event] struct {
 	// Name identifies the subscription: its position, its lease and its
 	// metrics. It is 1 to 64 bytes of UTF-8 and never changes.
@@ -22,9 +22,12 @@ type SubscriptionConfig[E Event] struct {
 	Query Query
 	// Bucket is the KV bucket that holds position, lease and parked keys; see
 	// [ProvisionBucket]. One instance at a time is active; in a store of several
-	// partitions one for each, and instances share them. Empty: every
-	// instance is active, starts at From, and stores nothing.
+	// partitions one for each, and instances share them.
 	Bucket string
+	// EveryInstance, in place of a Bucket, has every instance handle everything, after From
+	// at every start: for what each of them keeps in memory. Nothing is stored, and
+	// no key is parked.
+	EveryInstance bool
 	// Owner names this instance in the lease, for people; default host, process
 	// and a random part.
 	Owner string
@@ -90,7 +93,7 @@ type Backoff struct {
 // Subscribe delivers the selected events, history first and then live, to
 // handle. It blocks until ctx ends (and then returns nil after a drain) or
 // until it cannot go on, and says why: [ErrConfig], *[CorruptError], the server
-// refuses, the connection is closed for good, or a key had to be parked and there is no Bucket.
+// refuses, the connection is closed for good, or a key had to be parked with EveryInstance.
 //
 // Events of one key are handled in order, always: also after a retry, a crash
 // or a takeover. Events of different keys are handled concurrently, at most
@@ -190,6 +193,10 @@ func newSubscriptions[E Event](store *Store, cfg SubscriptionConfig[E]) (subscri
 		return nil, fmt.Errorf("%w: subscription %s has an exclusive owner without a name", ErrConfig, cfg.Name)
 	case cfg.Codec == nil:
 		return nil, fmt.Errorf("%w: subscription %s has no codec", ErrConfig, cfg.Name)
+	case cfg.Bucket == "" && !cfg.EveryInstance:
+		return nil, fmt.Errorf("%w: subscription %s has no bucket for its position: name one, or say EveryInstance where every instance is to handle everything at every start", ErrConfig, cfg.Name)
+	case cfg.Bucket != "" && cfg.EveryInstance:
+		return nil, fmt.Errorf("%w: subscription %s has the bucket %s, which lets one instance handle at a time, and EveryInstance: it is one or the other", ErrConfig, cfg.Name, cfg.Bucket)
 	}
 	if name, _ := store.ofEntry(cfg.Name); name != cfg.Name {
 		return nil, fmt.Errorf("%w: the subscription's name %q is that of one partition of the subscription %q", ErrConfig, cfg.Name, name)
@@ -226,7 +233,7 @@ func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) *subscrip
 			deliver: func(m message, c Commit, err error) error { return deliver(m, cfg.parts(c, err)) },
 			reached: func(p Position) error { return reached(p.sequence) },
 			// Where one instance handles for all, nothing may be left out.
-			filtered: cfg.Bucket == "" && len(cfg.Query.Categories) == 0,
+			filtered: cfg.EveryInstance && len(cfg.Query.Categories) == 0,
 		})
 	}
 	s.split = func(ctx context.Context, m message) ([]part[[]Recorded[E]], error) {

@@ -110,7 +110,7 @@ func TestSubscribeCatchesUpWithAnEmptyStore(t *testing.T) {
 func TestSubscribeEveryInstance(t *testing.T) {
 	r := newRig(t, esjstest.Server(t))
 	cfg := r.cfg
-	cfg.Bucket = ""
+	cfg.Bucket, cfg.EveryInstance = "", true
 	for range 5 {
 		r.tick(t, "a")
 	}
@@ -220,6 +220,8 @@ func TestSubscribeRefusesABadConfiguration(t *testing.T) {
 	for name, spoil := range map[string]func(*esjs.SubscriptionConfig[esjs.Event]){
 		"no name":        func(c *esjs.SubscriptionConfig[esjs.Event]) { c.Name = "" },
 		"no codec":       func(c *esjs.SubscriptionConfig[esjs.Event]) { c.Codec = nil },
+		"no bucket":      func(c *esjs.SubscriptionConfig[esjs.Event]) { c.Bucket = "" },
+		"both modes":     func(c *esjs.SubscriptionConfig[esjs.Event]) { c.EveryInstance = true },
 		"no such bucket": func(c *esjs.SubscriptionConfig[esjs.Event]) { c.Bucket = "NONE" },
 		"a bad category": func(c *esjs.SubscriptionConfig[esjs.Event]) { c.Query.Categories = []string{"a.b"} },
 	} {

@@ -259,7 +259,7 @@ func TestFromIsAPlaceInEveryPartition(t *testing.T) {
 		r.tick(t, key)
 	}
 	cfg := r.cfg
-	cfg.Bucket, cfg.From = "", last
+	cfg.Bucket, cfg.EveryInstance, cfg.From = "", true, last
 	got := newHandled(t, 3)
 	run := r.start(t, cfg, got.handle)
 	got.wait()
@@ -289,7 +289,7 @@ func TestFromIsAPlaceInEveryPartition(t *testing.T) {
 func TestOneErrorEndsAllPartitions(t *testing.T) {
 	r := newRig(t, esjstest.Server(t, esjstest.Partitions(3)))
 	cfg := r.cfg
-	cfg.Bucket = ""
+	cfg.Bucket, cfg.EveryInstance = "", true
 	run := r.start(t, cfg, newHandled(t, 0).handle)
 	r.tick(t, "a", unheard{})
 	err := run.end(t)

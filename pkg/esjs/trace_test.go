@@ -94,7 +94,7 @@ func TestATraceGoesOnWithoutATracer(t *testing.T) {
 	handling, stop := context.WithCancel(testContext(t))
 	defer stop()
 	err := esjs.Subscribe(handling, s, esjs.SubscriptionConfig[esjs.Event]{
-		Name: "mirror", Codec: accountAggregate(t).Codec, OnCaughtUp: stop,
+		Name: "mirror", EveryInstance: true, Codec: accountAggregate(t).Codec, OnCaughtUp: stop,
 		Query: esjs.Query{Streams: []esjs.StreamID{account("append")}},
 	}, func(ctx context.Context, _ esjs.Recorded[esjs.Event]) error {
 		_, err := s.Append(ctx, account("caused"), esjs.NoStream(), deposited{Amount: 1})
@@ -184,7 +184,7 @@ func TestSpansOfDeliveries(t *testing.T) {
 		ctx, stop := context.WithCancel(testContext(t))
 		defer stop()
 		check(nil, esjs.Subscribe(ctx, s, esjs.SubscriptionConfig[esjs.Event]{
-			Name: name, Codec: codec, OnCaughtUp: stop, Query: esjs.Query{Streams: []esjs.StreamID{account(key)}},
+			Name: name, EveryInstance: true, Codec: codec, OnCaughtUp: stop, Query: esjs.Query{Streams: []esjs.StreamID{account(key)}},
 			Retry: esjs.Backoff{First: time.Millisecond},
 		}, func(ctx context.Context, _ esjs.Recorded[esjs.Event]) error { return handle(ctx) }))
 	}
@@ -241,7 +241,7 @@ func TestSpansOfBatches(t *testing.T) {
 	}
 	together := 0
 	err := esjs.SubscribeBatch(ctx, s, esjs.SubscriptionConfig[esjs.Event]{
-		Name: "group", Codec: accountAggregate(t).Codec, OnCaughtUp: stop, Retry: esjs.Backoff{First: time.Millisecond, Max: time.Millisecond},
+		Name: "group", EveryInstance: true, Codec: accountAggregate(t).Codec, OnCaughtUp: stop, Retry: esjs.Backoff{First: time.Millisecond, Max: time.Millisecond},
 	}, 10, func(ctx context.Context, deliveries []esjs.Delivery[esjs.Event]) []error {
 		if len(deliveries) < 2 && together == 0 { // both are ready by the next call
 			return []error{esjs.RetryAfter(50*time.Millisecond, errors.New("alone"))}

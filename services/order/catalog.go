@@ -27,9 +27,10 @@ func newCatalog(store *esjs.Store, codec *esjs.Codec[events.Event]) *catalog {
 // follow keeps the copy current until ctx ends; caughtUp is called once it is.
 func (c *catalog) follow(ctx context.Context, observer esjs.Observer, caughtUp func()) error {
 	return esjs.Subscribe(ctx, c.store, esjs.SubscriptionConfig[events.Event]{
-		Name:  "order-prices",
-		Codec: c.codec,
-		Query: esjs.Query{Categories: []string{events.CategoryProduct}},
+		Name:          "order-prices",
+		EveryInstance: true,
+		Codec:         c.codec,
+		Query:         esjs.Query{Categories: []string{events.CategoryProduct}},
 		OnCaughtUp: func() {
 			c.mu.Lock()
 			c.current = true

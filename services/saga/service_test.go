@@ -39,7 +39,7 @@ type answer func(key string, e events.Event) (esjs.StreamID, events.Event)
 func (h *house) participants(says answer) {
 	h.Run(func(ctx context.Context) error {
 		return esjs.Subscribe(ctx, h.Store, esjs.SubscriptionConfig[events.Event]{
-			Name: "participants", Codec: h.Codec, Query: esjs.Query{Categories: []string{events.CategoryFulfilment}},
+			Name: "participants", EveryInstance: true, Codec: h.Codec, Query: esjs.Query{Categories: []string{events.CategoryFulfilment}},
 		}, func(ctx context.Context, r esjs.Recorded[events.Event]) error {
 			id, e := says(r.Stream.Key, r.Event)
 			if e == nil {

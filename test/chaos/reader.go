@@ -59,7 +59,7 @@ func (r *recorder) subscribe(ctx context.Context, s *esjs.Store, codec *esjs.Cod
 	r.again(ctx, "subscription "+name, func(ctx context.Context) error {
 		n := session()
 		return esjs.Subscribe(ctx, s, esjs.SubscriptionConfig[written]{
-			Name: name, Codec: codec, Bucket: bucket, Lease: lease,
+			Name: name, Codec: codec, Bucket: bucket, EveryInstance: bucket == "", Lease: lease,
 		}, func(ctx context.Context, e esjs.Recorded[written]) error {
 			if err := ctx.Err(); err != nil { // it is not the active one any more
 				return err

@@ -239,7 +239,7 @@ func (l *lane) follow() {
 	done := make(chan error, 1)
 	go func() {
 		done <- esjs.Subscribe(ctx, l.store, esjs.SubscriptionConfig[events.Event]{
-			Name: "witness", Codec: codec, Workers: 1,
+			Name: "witness", EveryInstance: true, Codec: codec, Workers: 1,
 			Query: esjs.Query{Categories: []string{
 				events.CategoryOrder, events.CategoryStock, events.CategoryReservation, events.CategoryPayment,
 				events.CategoryShipment, events.CategoryFulfilment, events.CategoryRefund,

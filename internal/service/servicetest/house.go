@@ -149,7 +149,7 @@ func (h *House[E]) Follow(query esjs.Query) *Feed[E] {
 	f := &Feed[E]{t: h.T, events: make(chan esjs.Recorded[E], 1000)}
 	h.Run(func(ctx context.Context) error {
 		return esjs.Subscribe(ctx, h.Store, esjs.SubscriptionConfig[E]{
-			Name: "test", Codec: h.Codec, Query: query, Workers: 1,
+			Name: "test", EveryInstance: true, Codec: h.Codec, Query: query, Workers: 1,
 		}, func(ctx context.Context, e esjs.Recorded[E]) error {
 			select {
 			case f.events <- e:

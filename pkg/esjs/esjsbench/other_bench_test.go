@@ -105,7 +105,7 @@ func BenchmarkSubscribeCatchUp(b *testing.B) {
 		return compareRates(aggregates*each, []side{{"commits", func() error {
 			ctx, stop := context.WithCancel(ctx)
 			defer stop()
-			return esjs.Subscribe(ctx, r.store, esjs.SubscriptionConfig[esjs.Event]{Name: "history", Codec: codec, OnCaughtUp: stop},
+			return esjs.Subscribe(ctx, r.store, esjs.SubscriptionConfig[esjs.Event]{Name: "history", EveryInstance: true, Codec: codec, OnCaughtUp: stop},
 				func(context.Context, esjs.Recorded[esjs.Event]) error { return nil })
 		}}}), nil
 	}}, SyncDefault)

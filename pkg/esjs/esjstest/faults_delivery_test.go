@@ -94,7 +94,7 @@ func TestSubscriptionsSurviveDeliveries(t *testing.T) {
 					defer cancel()
 					var got heard
 					err = esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{
-						Name: "doors", Codec: doors(t).Codec, Query: query,
+						Name: "doors", EveryInstance: true, Codec: doors(t).Codec, Query: query,
 					}, got.stopAfter(want, cancel))
 					if err != nil {
 						t.Fatal(err)
@@ -193,7 +193,7 @@ func TestProcessesSurviveDeliveries(t *testing.T) {
 	var got heard
 	types := map[string]string{}
 	err = esjs.Subscribe(ctx, beside, esjs.SubscriptionConfig[esjs.Event]{
-		Name: "watches", Codec: guard.Out, Query: esjs.Query{Categories: []string{"watch"}}, Workers: 1,
+		Name: "watches", EveryInstance: true, Codec: guard.Out, Query: esjs.Query{Categories: []string{"watch"}}, Workers: 1,
 	}, func(ctx context.Context, e esjs.Recorded[esjs.Event]) error {
 		types[e.Stream.Key] += e.Type + " "
 		return got.stopAfter(keys*times*2, cancel)(ctx, e)

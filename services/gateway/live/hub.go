@@ -126,7 +126,7 @@ func (h *Hub) follow(ctx context.Context, told func(error)) error {
 	h.mu.Unlock()
 	told(nil)
 	err = esjs.SubscribeBatch(ctx, h.store, esjs.SubscriptionConfig[events.Event]{
-		Name: "gateway-live", Codec: h.codec, From: last, SkipUnknown: true,
+		Name: "gateway-live", EveryInstance: true, Codec: h.codec, From: last, SkipUnknown: true,
 		// In the order of the store, whatever the aggregate.
 		Key: func(esjs.Recorded[events.Event]) string { return "all" },
 	}, 1, func(_ context.Context, deliveries []esjs.Delivery[events.Event]) []error {
