@@ -94,12 +94,12 @@ func TestALineNamesTheEventThatWasNotHandled(t *testing.T) {
 	})
 	h.Ready(env)
 	store := func(category, key, correlation string) esjs.Appended {
-		stored, err := h.Store.AppendAll(t.Context(), esjs.Write{
+		stored, err := h.Store.AppendWrite(t.Context(), esjs.Write{
 			Stream: esjs.StreamID{Category: category, Key: key}, Expect: esjs.NoStream(),
 			Events: []esjs.Event{lent{Until: time.Now()}, returned{}}, Metadata: esjs.Metadata{CorrelationID: correlation},
 		})
 		h.Check(err)
-		return stored[0]
+		return stored
 	}
 	const unhandled = "an event was not handled; it is tried again, or its key is parked"
 	line := func(subscription, category, key, correlation, id string, at esjs.Revision, why string) map[string]any {

@@ -57,7 +57,17 @@ type Appended struct {
 // an erased person is refused with an *[ErasedError]; where the person's key cannot
 // be used the error is [ErrMasterKey], [ErrNoKey] or [ErrBrokenSeal].
 func (s *Store) Append(ctx context.Context, id StreamID, expect Expectation, events ...Event) (Appended, error) {
-	return s.of(id).append(ctx, Write{Stream: id, Expect: expect, Events: events})
+	return s.AppendWrite(ctx, Write{Stream: id, Expect: expect, Events: events})
+}
+
+// AppendWrite stores one commit with the metadata and the time that the write has. It is
+// otherwise like [Store.Append]. A guard made by [Unchanged] is refused with [ErrInvalid],
+// because nothing is written that it could protect.
+func (s *Store) AppendWrite(ctx context.Context, w Write) (Appended, error) {
+	if w.guard {
+		return Appended{}, checkGuarded([]Write{w})
+	}
+	return s.of(w.Stream).append(ctx, w)
 }
 
 // AppendAll stores commits of several aggregates, all or none of them. One write
@@ -80,10 +90,7 @@ func (s *Store) AppendAll(ctx context.Context, writes ...Write) ([]Appended, err
 	case 0:
 		return nil, nil
 	case 1:
-		if writes[0].guard {
-			return nil, checkGuarded(writes)
-		}
-		out, err := s.of(writes[0].Stream).append(ctx, writes[0])
+		out, err := s.AppendWrite(ctx, writes[0])
 		if err != nil {
 			return nil, err
 		}

@@ -31,7 +31,7 @@ func (c copied) MarshalJSON() ([]byte, error) { return json.RawMessage(c.data).M
 // copyEvent appends one event of another store. It may be called again for the
 // same event, by a copy that is repeated or goes on after it was cut off.
 func copyEvent(ctx context.Context, store *esjs.Store, c copied) error {
-	_, err := store.AppendAll(ctx, esjs.Write{
+	_, err := store.AppendWrite(ctx, esjs.Write{
 		Stream: c.stream,
 		Expect: esjs.ExpectVersion(c.version - 1),
 		Events: []esjs.Event{c},

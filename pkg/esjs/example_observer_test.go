@@ -64,7 +64,7 @@ func (mishaps) Handled(subscription string, _ time.Duration, err error) {
 // who looks for either.
 func ExampleEventError() {
 	withStore(func(ctx context.Context, dial esjs.Dial, store *esjs.Store) error {
-		_, err := store.AppendAll(ctx, esjs.Write{
+		_, err := store.AppendWrite(ctx, esjs.Write{
 			Stream: esjs.StreamID{Category: "giftcard", Key: "card-1"}, Expect: esjs.NoStream(),
 			Events:   []esjs.Event{CardIssued{Cents: 50_00}},
 			Metadata: esjs.Metadata{CorrelationID: "order-7"},

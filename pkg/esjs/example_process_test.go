@@ -270,7 +270,7 @@ func ExampleInputRef() {
 		}
 		input := esjs.InputRef{ID: sent.EventIDs[0], Source: "/invoice", Position: sent.Revision.Position(), Version: 1}
 		answer := esjs.StreamID{Category: "dunning", Key: "i-1"}
-		_, err = store.AppendAll(ctx, esjs.Write{ // as a process does it
+		_, err = store.AppendWrite(ctx, esjs.Write{ // as a process does it
 			Stream: answer, Events: []esjs.Event{DunningStarted{}}, Metadata: esjs.Metadata{Input: input},
 		})
 		if err != nil {

@@ -84,6 +84,24 @@ func ExampleStore_Append() {
 	// Output: 1 3 2
 }
 
+// A commit with metadata, which is stored with its events: whom it came from, and what it belongs to.
+func ExampleStore_AppendWrite() {
+	withStore(func(ctx context.Context, _ esjs.Dial, store *esjs.Store) error {
+		issued, err := store.AppendWrite(ctx, esjs.Write{
+			Stream:   esjs.StreamID{Category: "giftcard", Key: "card-1"},
+			Expect:   esjs.NoStream(),
+			Events:   []esjs.Event{CardIssued{Cents: 50_00}},
+			Metadata: esjs.Metadata{CommandID: "issue-1", CorrelationID: "order-7", Actor: "clerk-7"},
+		})
+		if err != nil {
+			return err
+		}
+		fmt.Println(issued.Revision.Version(), len(issued.EventIDs))
+		return nil
+	})
+	// Output: 1 1
+}
+
 // Several aggregates change together or not at all.
 func ExampleStore_AppendAll() {
 	withStore(func(ctx context.Context, _ esjs.Dial, store *esjs.Store) error {
@@ -132,7 +150,7 @@ func ExampleConflictError() {
 // appendDays stores three events of one card, one on each of three days.
 func appendDays(ctx context.Context, store *esjs.Store, card esjs.StreamID) error {
 	for day, event := range []esjs.Event{CardIssued{Cents: 50_00}, CardRedeemed{Cents: 12_50}, CardRedeemed{Cents: 37_50}} {
-		_, err := store.AppendAll(ctx, esjs.Write{
+		_, err := store.AppendWrite(ctx, esjs.Write{
 			Stream: card,
 			Expect: esjs.ExpectVersion(uint64(day)),
 			Events: []esjs.Event{event},

@@ -2,7 +2,7 @@ package esjs
 
 import "time"
 
-// Write prepares a commit for [Store.AppendAll] that follows what was loaded;
+// Write prepares a commit for [Store.AppendWrite] or [Store.AppendAll] that follows what was loaded;
 // the handler's cache learns the outcome. A zero at means now.
 func (h *CommandHandler[S, C, E]) Write(from Loaded[S], m Metadata, at time.Time, events ...E) Write {
 	known := &folded[S]{state: from.State, revision: from.Revision}

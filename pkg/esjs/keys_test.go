@@ -68,7 +68,7 @@ func TestARepeatedCommitWithPersonalValuesIsStoredOnce(t *testing.T) {
 				Stream: member("m-1"), Expect: expect, Events: []esjs.Event{ada("m-1"), noted{}},
 				Metadata: esjs.Metadata{CommandID: "c-1", CommandHash: "h"},
 			}
-			if stored, err := store.AppendAll(testContext(t), write); err != nil || stored[0].Revision.Version() != 2 {
+			if stored, err := store.AppendWrite(testContext(t), write); err != nil || stored.Revision.Version() != 2 {
 				t.Errorf("%+v: %+v, %v", expect, stored, err)
 			}
 		}
@@ -106,7 +106,7 @@ func TestPersonalValuesThatCannotBeStored(t *testing.T) {
 		t.Errorf("without keys: %v", err)
 	}
 	m := esjs.Metadata{Extensions: map[string]string{"esjsperson": "m-2"}}
-	_, err = store.AppendAll(testContext(t), esjs.Write{Stream: member("m-1"), Events: []esjs.Event{noted{}}, Metadata: m})
+	_, err = store.AppendWrite(testContext(t), esjs.Write{Stream: member("m-1"), Events: []esjs.Event{noted{}}, Metadata: m})
 	if !errors.Is(err, esjs.ErrInvalid) {
 		t.Errorf("a person who is claimed: %v", err)
 	}

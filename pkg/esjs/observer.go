@@ -14,7 +14,7 @@ import (
 // implementation embeds [NopObserver], so that it still compiles, and does
 // nothing, when a later version tells of more.
 type Observer interface {
-	// Appended is called after every commit of [Store.Append], [Store.AppendAll] and
+	// Appended is called after every commit of [Store.Append], [Store.AppendWrite], [Store.AppendAll] and
 	// command handlers, when its outcome is known or it has failed.
 	Appended(AppendInfo)
 	// Settled is called when a publish got no ack and the leader was asked what

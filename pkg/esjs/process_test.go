@@ -56,7 +56,7 @@ func TestProcessActsAtItsDeadlines(t *testing.T) {
 		r := newAssemblyRig(t, d)
 		s := newSignals()
 		p := r.start(t, observed(s))
-		if _, err := r.store.AppendAll(contextWithPatience(t), esjs.Write{
+		if _, err := r.store.AppendWrite(contextWithPatience(t), esjs.Write{
 			Stream: esjs.StreamID{Category: "order", Key: "o-1"}, Expect: esjs.NoStream(), Metadata: esjs.Metadata{CorrelationID: "case-7"},
 			Events: []esjs.Event{placed{Order: "o-1", WaitMS: 300}},
 		}); err != nil {

@@ -66,7 +66,7 @@ func fill(t *testing.T, store *esjs.Store) {
 				w.Metadata.CausationID = last.ID
 				w.Metadata.Input = esjs.InputRef{ID: last.ID, Source: "/account", Position: last.Position, Version: last.Version}
 			}
-			if _, err := store.AppendAll(ctx, w); err != nil {
+			if _, err := store.AppendWrite(ctx, w); err != nil {
 				t.Fatal(err)
 			}
 			for r, err := range store.Read(ctx, account(key), 0, 0) {
@@ -290,7 +290,7 @@ func TestWritersWriteWhileTheStoreMoves(t *testing.T) {
 				for n := 1; ; n++ {
 					w := esjs.Write{Stream: id, Expect: esjs.ExpectVersion(uint64(n - 1)), Events: []esjs.Event{deposited{Amount: n}}, Metadata: esjs.Metadata{CommandID: fmt.Sprint(n)}}
 					ctx, cancel := context.WithTimeout(testContext(t), time.Minute)
-					_, err := store.AppendAll(ctx, w)
+					_, err := store.AppendWrite(ctx, w)
 					cancel()
 					switch {
 					case err == nil:
@@ -323,7 +323,7 @@ func TestWritersWriteWhileTheStoreMoves(t *testing.T) {
 		for i := range writers {
 			want := acked[i]
 			if w := unknown[i]; w != nil {
-				if _, err := moved.AppendAll(testContext(t), *w); err != nil {
+				if _, err := moved.AppendWrite(testContext(t), *w); err != nil {
 					t.Errorf("what was not known is repeated: %v", err)
 				}
 				want++

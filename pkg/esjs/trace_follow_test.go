@@ -30,13 +30,13 @@ func TestSpansOfProjections(t *testing.T) {
 	}, esjs.ProjectionConfig{})
 	var end esjs.Position
 	for key, trace := range map[string]string{"a": traceA, "b": traceB} {
-		out, err := d.Store(t).AppendAll(ctx, esjs.Write{
+		out, err := d.Store(t).AppendWrite(ctx, esjs.Write{
 			Stream: account(key), Events: []esjs.Event{deposited{Amount: 1}, closed{}}, Metadata: esjs.Metadata{TraceParent: trace},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		end = out[0].Revision.Position()
+		end = out.Revision.Position()
 	}
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)

@@ -172,7 +172,7 @@ func TestSpansOfDeliveries(t *testing.T) {
 	codec := accountAggregate(t).Codec
 	deposit := func(key, trace string, at time.Time) {
 		t.Helper()
-		check(d.Store(t).AppendAll(testContext(t), esjs.Write{
+		check(d.Store(t).AppendWrite(testContext(t), esjs.Write{
 			Stream: account(key), Events: []esjs.Event{deposited{Amount: 1}}, Time: at, Metadata: esjs.Metadata{TraceParent: trace},
 		}))
 	}
@@ -232,7 +232,7 @@ func TestSpansOfBatches(t *testing.T) {
 	ctx, stop := context.WithCancel(testContext(t))
 	defer stop()
 	for key, trace := range map[string]string{"a": traceA, "b": traceB} {
-		_, err := d.Store(t).AppendAll(ctx, esjs.Write{
+		_, err := d.Store(t).AppendWrite(ctx, esjs.Write{
 			Stream: account(key), Events: []esjs.Event{deposited{Amount: 1}}, Metadata: esjs.Metadata{TraceParent: trace},
 		})
 		if err != nil {
@@ -250,7 +250,7 @@ func TestSpansOfBatches(t *testing.T) {
 		errs := make([]error, len(deliveries))
 		for i, d := range deliveries {
 			id := account("caused-" + d.Events[0].Stream.Key)
-			_, errs[i] = s.AppendAll(ctx, esjs.Write{
+			_, errs[i] = s.AppendWrite(ctx, esjs.Write{
 				Stream: id, Expect: esjs.Any(), Events: []esjs.Event{deposited{Amount: 1}}, Metadata: esjs.Metadata{TraceParent: d.TraceParent},
 			})
 		}

@@ -127,16 +127,16 @@ func TestATreeEndsSomewhere(t *testing.T) {
 	// More came of one event than an answer can hold.
 	id := esjs.StreamID{Category: "test", Key: "o-1"} // which the index alone reads
 	write := esjs.Write{Stream: id, Expect: esjs.NoStream(), Events: []esjs.Event{events.OrderCreated{}}, Metadata: esjs.Metadata{CommandID: "cmd"}}
-	stored, err := r.Store.AppendAll(t.Context(), write)
+	stored, err := r.Store.AppendWrite(t.Context(), write)
 	if err != nil {
 		t.Fatal(err)
 	}
-	self := stored[0].EventIDs[0]
+	self := stored.EventIDs[0]
 	var wide []esjs.Event
 	for range 600 {
 		wide = append(wide, events.OrderConfirmed{})
 	}
-	r.heads[id] = stored[0].Revision
+	r.heads[id] = stored.Revision
 	r.append(t, "test", "o-1", esjs.Metadata{CausationID: self, CorrelationID: "c"}, wide...)
 	last := r.append(t, "test", "o-1", esjs.Metadata{CausationID: self, CorrelationID: "c"}, wide...)
 	var tree queries.EventTree

@@ -356,12 +356,12 @@ func (r *rig) run(t *testing.T) (stop func()) {
 func (r *rig) append(t *testing.T, category, key string, m esjs.Metadata, all ...esjs.Event) esjs.Revision {
 	t.Helper()
 	id := esjs.StreamID{Category: category, Key: key}
-	stored, err := r.Store.AppendAll(t.Context(), esjs.Write{Stream: id, Expect: esjs.AtRevision(r.heads[id]), Events: all, Metadata: m})
+	stored, err := r.Store.AppendWrite(t.Context(), esjs.Write{Stream: id, Expect: esjs.AtRevision(r.heads[id]), Events: all, Metadata: m})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.heads[id] = stored[0].Revision
-	return stored[0].Revision
+	r.heads[id] = stored.Revision
+	return stored.Revision
 }
 
 func (r *rig) request(t *testing.T, subject, body string) *nats.Msg {
@@ -410,7 +410,7 @@ func (r *rig) complete(t *testing.T, order string) esjs.Revision {
 		events.ItemAdded{LineID: "l1", SKU: "beans-1kg", Name: "Espresso beans 1 kg", Quantity: 2, UnitPrice: price},
 		events.ShippingAddressSet{AddressRef: "addr-1", Country: "DE"},
 		events.PaymentMethodSet{MethodRef: "card-ok"})
-	submit, err := r.Store.AppendAll(t.Context(), esjs.Write{
+	submit, err := r.Store.AppendWrite(t.Context(), esjs.Write{
 		Stream: esjs.StreamID{Category: "order", Key: order}, Expect: esjs.ExpectVersion(4), Metadata: byCustomer,
 		Events: []esjs.Event{events.OrderSubmitted{
 			OrderID: order, CustomerID: "c-1", Currency: "EUR", Subtotal: total, Total: total, PriceVersion: "7-70",
@@ -420,9 +420,9 @@ func (r *rig) complete(t *testing.T, order string) esjs.Revision {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.heads[esjs.StreamID{Category: "order", Key: order}] = submit[0].Revision
+	r.heads[esjs.StreamID{Category: "order", Key: order}] = submit.Revision
 
-	r.append(t, "fulfilment", order, esjs.Metadata{CorrelationID: order, CausationID: submit[0].EventIDs[0]},
+	r.append(t, "fulfilment", order, esjs.Metadata{CorrelationID: order, CausationID: submit.EventIDs[0]},
 		events.FulfilmentStarted{OrderID: order, Total: total, Deadline: now},
 		events.ReservationRequested{Request: events.Request{OrderID: order, RequestID: "r1", Attempt: 1}, Lines: lines})
 	r.append(t, "stock", "beans-1kg", mine, events.StockReserved{OrderID: order, Quantity: 2, OnHandAfter: 40, ReservedAfter: 2})

@@ -333,12 +333,12 @@ func TestReadYourWrites(t *testing.T) {
 				if n == 0 {
 					event = events.OrderCreated{OrderID: id.Key, CustomerID: "c-1"}
 				}
-				stored, err := r.Store.AppendAll(t.Context(), esjs.Write{Stream: id, Expect: esjs.AtRevision(head), Events: []esjs.Event{event}})
+				stored, err := r.Store.AppendWrite(t.Context(), esjs.Write{Stream: id, Expect: esjs.AtRevision(head), Events: []esjs.Event{event}})
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				head = stored[0].Revision
+				head = stored.Revision
 				var o queries.Order
 				var p service.Problem
 				for tries := 1; ; tries++ { // "not yet" says so, and is asked again

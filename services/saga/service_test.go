@@ -51,7 +51,7 @@ func (h *house) participants(says answer) {
 }
 
 func (h *house) append(ctx context.Context, id esjs.StreamID, order string, e events.Event) error {
-	_, err := h.Store.AppendAll(ctx, esjs.Write{
+	_, err := h.Store.AppendWrite(ctx, esjs.Write{
 		Stream: id, Expect: esjs.Any(), Events: []esjs.Event{e}, Metadata: esjs.Metadata{CorrelationID: order},
 	})
 	return err

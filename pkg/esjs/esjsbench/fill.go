@@ -32,11 +32,11 @@ func fill(ctx context.Context, store *esjs.Store, a aggregates, first, end int) 
 			if a.metadata != nil {
 				write.Metadata = a.metadata(aggregate, i)
 			}
-			out, err := store.AppendAll(ctx, write)
+			out, err := store.AppendWrite(ctx, write)
 			if err != nil {
 				return err
 			}
-			expect = esjs.AtRevision(out[0].Revision)
+			expect = esjs.AtRevision(out.Revision)
 		}
 		return nil
 	}

@@ -65,11 +65,11 @@ func (s *ProjectionScenario[T, E, R]) At(when time.Time) *ProjectionScenario[T, 
 // the projection does not read.
 func (s *ProjectionScenario[T, E, R]) Given(id esjs.StreamID, events ...esjs.Event) *ProjectionScenario[T, E, R] {
 	s.t.Helper()
-	stored, err := s.store.AppendAll(s.t.Context(), esjs.Write{Stream: id, Expect: esjs.Any(), Events: events, Time: s.at})
+	stored, err := s.store.AppendWrite(s.t.Context(), esjs.Write{Stream: id, Expect: esjs.Any(), Events: events, Time: s.at})
 	if err != nil {
 		s.t.Fatalf("store what is given: %v", err)
 	}
-	s.last = stored[0].Revision.Position()
+	s.last = stored.Revision.Position()
 	return s
 }
 

@@ -51,7 +51,7 @@ type clause struct {
 func storeContract() []contract {
 	return []contract{
 		{"Store", storeClauses}, {"Store.Append", appendClauses}, {"Write", writeClauses},
-		{"Store.AppendAll", appendAllClauses}, {"Unchanged", unchangedClauses},
+		{"Store.AppendWrite", appendWriteClauses}, {"Store.AppendAll", appendAllClauses}, {"Unchanged", unchangedClauses},
 		{"Store.Read", readClauses}, {"Store.ReadAsOf", readAsOfClauses},
 		{"Store.ReadAll", readAllClauses}, {"Store.Last", lastClauses}, {"Store.Streams", streamsClauses},
 		{"CommandHandler.Load", loadClauses}, {"CommandHandler.Handle", handleClauses},

@@ -13,6 +13,36 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs"
 )
 
+var appendWriteClauses = []clause{
+	{"AppendWrite stores one commit with the metadata and the time that the write has", func(t *testing.T, s *storeSuite) {
+		store, f := s.faulty(t)
+		w := write(counter("a"), esjs.NoStream(), 1, 2)
+		w.Metadata = esjs.Metadata{CorrelationID: "c", Actor: "ü"}
+		w.Time = time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC)
+		before := f.Requests()
+		out, err := store.AppendWrite(bounded(t), w)
+		if err != nil || out.Revision.Version() != 2 || len(out.EventIDs) != 2 {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		if n := f.Requests() - before; n != 1 {
+			t.Errorf("it took %d requests", n)
+		}
+		for i, r := range records(t, s.open(t).Read(bounded(t), counter("a"), 0, 0)) {
+			if r.Position != out.Revision.Position() || r.ID != out.EventIDs[i] || !r.Time.Equal(w.Time) || r.Metadata.CorrelationID != "c" || r.Metadata.Actor != "ü" {
+				t.Errorf("event %d is read as %+v", i+1, r)
+			}
+		}
+	}},
+
+	{"A guard made by Unchanged is refused with ErrInvalid", func(t *testing.T, s *storeSuite) {
+		store := s.open(t)
+		if _, err := store.AppendWrite(bounded(t), esjs.Unchanged(counter("a"), esjs.Revision{})); !errors.Is(err, esjs.ErrInvalid) {
+			t.Errorf("%v, want ErrInvalid", err)
+		}
+		wantNothingStored(t, store)
+	}},
+}
+
 var appendClauses = []clause{
 	{"Append stores the events as one commit of the aggregate, whole or not at all, in one round trip", func(t *testing.T, s *storeSuite) {
 		store, f := s.faulty(t)
@@ -50,11 +80,11 @@ var appendClauses = []clause{
 			CorrelationID: "c", CausationID: "ü \" \x01", CommandID: "d", Actor: "e", CommandHash: "h",
 			TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Extensions: map[string]string{"tenant": "x", "a1": ""},
 		}
-		written, err := store.AppendAll(bounded(t), esjs.Write{Stream: id, Events: []esjs.Event{counted{7, "a\n<b>"}, emptied{}}, Metadata: m, Time: at})
+		written, err := store.AppendWrite(bounded(t), esjs.Write{Stream: id, Events: []esjs.Event{counted{7, "a\n<b>"}, emptied{}}, Metadata: m, Time: at})
 		if err != nil {
 			t.Fatal(err)
 		}
-		later, err := store.AppendAll(bounded(t), esjs.Write{Stream: id, Expect: esjs.AtRevision(written[0].Revision), Events: counts(8), Time: at.Add(-time.Hour)})
+		later, err := store.AppendWrite(bounded(t), esjs.Write{Stream: id, Expect: esjs.AtRevision(written.Revision), Events: counts(8), Time: at.Add(-time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +92,7 @@ var appendClauses = []clause{
 		if len(read) != 3 {
 			t.Fatalf("%d events are read", len(read))
 		}
-		ids := append(written[0].EventIDs, later[0].EventIDs...)
+		ids := append(written.EventIDs, later.EventIDs...)
 		for i, want := range []struct{ kind, data string }{{"Counted", `{"n":7,"note":"a\n<b>"}`}, {"Emptied", `{}`}, {"Counted", `{"n":8}`}} {
 			r := read[i]
 			if r.Type != want.kind || string(r.Data) != want.data || r.ID != ids[i] || r.Stream != id || r.Version != uint64(i+1) ||
@@ -155,7 +185,7 @@ var appendClauses = []clause{
 			write(id, esjs.AtRevision(inside.Revision), 9), write(id, esjs.AtRevision(parsed(t, inside.Revision)), 9), write(id, esjs.ExpectVersion(2), 9),
 			h.Write(inside, esjs.Metadata{}, inside.Time, counted{N: 9}), h.Write(inside, esjs.Metadata{CommandID: "c"}, inside.Time, counted{N: 9}),
 		} {
-			_, err := store.AppendAll(bounded(t), w)
+			_, err := store.AppendWrite(bounded(t), w)
 			wantConflict(t, err, id, 2, 3)
 		}
 		wantNumbers(t, store, id, 1, 2, 3)
@@ -258,7 +288,7 @@ var appendClauses = []clause{
 			"text not UTF-8":    {esjs.Write{Stream: good, Events: counts(1), Metadata: esjs.Metadata{Actor: "\xff"}}, esjs.ErrInvalid},
 			"too large":         {esjs.Write{Stream: good, Events: []esjs.Event{counted{Note: strings.Repeat("x", 1<<20)}}}, esjs.ErrTooLarge},
 		} {
-			if _, err := store.AppendAll(bounded(t), c.write); !errors.Is(err, c.want) {
+			if _, err := store.AppendWrite(bounded(t), c.write); !errors.Is(err, c.want) {
 				t.Errorf("%s: %v, want %v", name, err, c.want)
 			}
 			if _, err := store.AppendAll(bounded(t), write(counter("b"), esjs.NoStream(), 1), c.write); !errors.Is(err, c.want) {

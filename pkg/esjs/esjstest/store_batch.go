@@ -31,14 +31,14 @@ var writeClauses = []clause{
 			}
 			w := write(id, expect, 4, 5)
 			w.Metadata = esjs.Metadata{CommandID: "c", CommandHash: "h"}
-			first, err := store.AppendAll(bounded(t), w)
+			first, err := store.AppendWrite(bounded(t), w)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 			for later := range 3 { // what came after it does not matter
 				for _, opened := range []*esjs.Store{store, s.open(t)} {
-					again, err := opened.AppendAll(bounded(t), w)
-					if err != nil || again[0].Revision.String() != first[0].Revision.String() || !slices.Equal(again[0].EventIDs, first[0].EventIDs) {
+					again, err := opened.AppendWrite(bounded(t), w)
+					if err != nil || again.Revision.String() != first.Revision.String() || !slices.Equal(again.EventIDs, first.EventIDs) {
 						t.Fatalf("%s, %d commits later: %+v, %v; the first time %+v", name, later, again, err, first)
 					}
 				}
@@ -52,7 +52,7 @@ var writeClauses = []clause{
 			} {
 				w := w
 				other(&w)
-				if _, err := store.AppendAll(bounded(t), w); name != "any" && !errors.Is(err, esjs.ErrConflict) {
+				if _, err := store.AppendWrite(bounded(t), w); name != "any" && !errors.Is(err, esjs.ErrConflict) {
 					t.Fatalf("%s: another write under the same expectation: %v", name, err)
 				}
 			}
@@ -66,17 +66,17 @@ var writeClauses = []clause{
 		store := s.open(t)
 		w := write(near("a"), esjs.Any(), 1)
 		w.Metadata.CommandID = "c"
-		first, err := store.AppendAll(bounded(t), w)
+		first, err := store.AppendWrite(bounded(t), w)
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := first[0].Revision
+		at := first.Revision
 		for range 63 {
 			at = add(t, store, near("a"), esjs.AtRevision(at), 2)
 		}
-		again, err := store.AppendAll(bounded(t), w)
-		if err != nil || again[0].Revision.String() != first[0].Revision.String() {
-			t.Fatalf("63 commits later: %+v, %v; the first time %s", again, err, first[0].Revision)
+		again, err := store.AppendWrite(bounded(t), w)
+		if err != nil || again.Revision.String() != first.Revision.String() {
+			t.Fatalf("63 commits later: %+v, %v; the first time %s", again, err, first.Revision)
 		}
 	}},
 }

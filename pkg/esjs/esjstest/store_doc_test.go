@@ -24,6 +24,7 @@ var described = map[string][]string{
 		"A personal value of an erased person is refused with an *ErasedError; " + // TestAnErasedPersonIsErasedEverywhere
 			"where the person's key cannot be used the error is ErrMasterKey, ErrNoKey or ErrBrokenSeal",
 	},
+	"Store.AppendWrite": {"It is otherwise like Store.Append"},
 	"Write": {
 		"Write is one commit to be stored, or a guard made by Unchanged",
 		"A command id belongs to one write: event ids are made from it",

@@ -32,11 +32,11 @@ func known(t testing.TB, store *esjs.Store, start time.Time) (after []esjs.Posit
 		{Stream: memoA, Events: []esjs.Event{emptied{}, counted{N: 5}}},
 	} {
 		w.Expect, w.Time = esjs.Any(), start.Add(time.Duration(i)*time.Hour)
-		stored, err := store.AppendAll(bounded(t), w)
+		stored, err := store.AppendWrite(bounded(t), w)
 		if err != nil {
 			t.Fatal(err)
 		}
-		at = at.Later(stored[0].Revision.Position())
+		at = at.Later(stored.Revision.Position())
 		after = append(after, at)
 	}
 	return after, []string{

@@ -16,7 +16,7 @@ var readAsOfClauses = []clause{
 		for i := range 3 {
 			w := write(id, esjs.ExpectVersion(uint64(2*i)), i, i)
 			w.Time = start.Add(time.Duration(i) * time.Hour)
-			if _, err := store.AppendAll(bounded(t), w); err != nil {
+			if _, err := store.AppendWrite(bounded(t), w); err != nil {
 				t.Fatal(err)
 			}
 		}
