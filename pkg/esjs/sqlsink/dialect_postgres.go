@@ -27,9 +27,12 @@ var postgresDialect = dialect{
 )`, oneLive},
 	forUpdate: ` FOR UPDATE`,
 	unavailable: func(err error) bool {
-		var said *pgconn.PgError
+		var said interface {
+			error
+			SQLState() string
+		}
 		if errors.As(err, &said) {
-			return temporary(said.Code) || ofTheServer(said.Code)
+			return temporary(said.SQLState()) || ofTheServer(said.SQLState())
 		}
 		// Without the server's word the connection is the cause.
 		var broken net.Error

@@ -5,6 +5,7 @@ package sqlsink_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"net/url"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/b144f99b/orderflow/pkg/esjs/sqlsink"
 	"github.com/b144f99b/orderflow/pkg/esjs/sqlsink/pgtest"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // The tests of this package run on SQLite, and with the build tag postgres on
@@ -24,6 +27,18 @@ import (
 func newDatabase(t testing.TB) string { return pgtest.Database(t) }
 
 func openDatabase(at string) (*sql.DB, error) { return sqlsink.OpenPostgres(context.Background(), at) }
+
+// connector makes connections to a database as a program of its own has them.
+func connector(at string) (driver.Connector, error) {
+	config, err := pgx.ParseConfig(at)
+	if err != nil {
+		return nil, err
+	}
+	return stdlib.GetConnector(*config), nil
+}
+
+// newSink says which database it is.
+var newSink = sqlsink.NewPostgres
 
 // countTables counts the tables of a name.
 const countTables = "SELECT count(*) FROM pg_tables WHERE tablename = $1"

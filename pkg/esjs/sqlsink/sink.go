@@ -1,6 +1,7 @@
 package sqlsink
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/go-json-experiment/json"
+	"github.com/jackc/pgx/v5/stdlib"
+	"modernc.org/sqlite"
 )
 
 // Sink is an [esjs.Sink] on an SQL database. Several projections share one
@@ -19,19 +22,42 @@ import (
 type Sink struct {
 	db      *sql.DB
 	dialect dialect
+	refused error         // why the database cannot be used; nil
 	writers chan struct{} // has room for as many as may write at the same time
 	ready   atomic.Bool   // the table of checkpoints is there
 }
 
-// New makes the sink of a database that [OpenSQLite] or [OpenPostgres] opened.
-// Projections of one database share one Sink.
+// New makes the sink of a database that [OpenSQLite] or [OpenPostgres] opened, which its driver
+// tells. With another driver, or one that is wrapped, every call of the sink is refused with
+// [esjs.ErrConfig]: [NewSQLite] and [NewPostgres] say which database it is. Projections
+// of one database share one Sink.
 func New(db *sql.DB) *Sink {
-	dialect, writers := sqliteDialect, 1
-	if isPostgres(db) {
-		// Half of the connections stay free for queries.
-		dialect, writers = postgresDialect, postgresConnections/2
+	switch db.Driver().(type) {
+	case *sqlite.Driver:
+		return NewSQLite(db)
+	case *stdlib.Driver:
+		return NewPostgres(db)
 	}
-	return &Sink{db: db, dialect: dialect, writers: make(chan struct{}, writers)}
+	return &Sink{refused: fmt.Errorf("%w: sqlsink.New does not know which database the driver %T is for: make the sink with NewSQLite or NewPostgres",
+		esjs.ErrConfig, db.Driver())}
+}
+
+// NewSQLite makes the sink of an SQLite database, whose driver is that of modernc.org/sqlite,
+// wrapped or not. Its transactions lock for writing when they begin, and wait for the lock,
+// as those of [OpenSQLite] do (_txlock=immediate and a busy_timeout).
+func NewSQLite(db *sql.DB) *Sink { return newSink(db, sqliteDialect, 1) }
+
+// NewPostgres makes the sink of a PostgreSQL database, whose driver is pgx, wrapped or not, or
+// another one whose errors have a method SQLState() string. Its projectors write on up to half of
+// the connections that the pool may have (8 where it has no bound), so that others stay free for queries. Let the
+// server end transactions that sit idle, as [OpenPostgres] does.
+func NewPostgres(db *sql.DB) *Sink {
+	connections := cmp.Or(db.Stats().MaxOpenConnections, postgresConnections)
+	return newSink(db, postgresDialect, max(1, connections/2))
+}
+
+func newSink(db *sql.DB, d dialect, writers int) *Sink {
+	return &Sink{db: db, dialect: d, writers: make(chan struct{}, writers)}
 }
 
 // Open returns the checkpoint of the projection name. When there is none it
@@ -203,6 +229,9 @@ func (s *Sink) change(ctx context.Context, do func(*sql.Tx) error) error {
 
 // transact runs do in a transaction, once it is this writer's turn.
 func (s *Sink) transact(ctx context.Context, do func(*sql.Tx) error) error {
+	if s.refused != nil {
+		return s.refused
+	}
 	select {
 	case s.writers <- struct{}{}:
 		defer func() { <-s.writers }()
@@ -223,7 +252,9 @@ func (s *Sink) transact(ctx context.Context, do func(*sql.Tx) error) error {
 // Unavailable tells an error of the database itself (locked, full, gone), which passes when that is mended, from
 // what comes back with every attempt. It is for statements that a program makes by itself: those of the sink are
 // marked with [esjs.ErrUnavailable].
-func (s *Sink) Unavailable(err error) bool { return err != nil && s.dialect.unavailable(err) }
+func (s *Sink) Unavailable(err error) bool {
+	return err != nil && s.refused == nil && s.dialect.unavailable(err)
+}
 
 // mark tells the database's own trouble from everything else.
 func (s *Sink) mark(err error) error {
@@ -237,6 +268,9 @@ var errNothing = fmt.Errorf("%w: no projection was opened in this database", esj
 
 // query runs do, which reads; a table that is not there has nothing.
 func (s *Sink) query(ctx context.Context, do func() error) error {
+	if s.refused != nil {
+		return s.refused
+	}
 	ready, err := s.isReady(ctx, s.db)
 	if err == nil && !ready {
 		return errNothing

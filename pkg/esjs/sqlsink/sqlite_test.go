@@ -5,13 +5,16 @@ package sqlsink_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/sqlsink"
+	"modernc.org/sqlite"
 )
 
 // The tests of this package run on SQLite, and with the build tag postgres on
@@ -21,6 +24,15 @@ import (
 func newDatabase(t testing.TB) string { return filepath.Join(t.TempDir(), "odd name? 100%#.db") }
 
 func openDatabase(at string) (*sql.DB, error) { return sqlsink.OpenSQLite(at) }
+
+// connector makes connections to a database as a program of its own has them.
+func connector(at string) (driver.Connector, error) {
+	path := url.URL{Path: at}
+	return sqlite.NewConnector("file:" + path.EscapedPath() + "?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)")
+}
+
+// newSink says which database it is.
+var newSink = sqlsink.NewSQLite
 
 // countTables counts the tables of a name.
 const countTables = "SELECT count(*) FROM sqlite_schema WHERE name = $1"
