@@ -334,6 +334,10 @@ func TestNothingIsWrittenThatATerminalObeys(t *testing.T) {
 		run(5, "subscriptions", "release", service, service, "fulfilment/"+turned, "--reason", turned)
 		run(5, "subscriptions", "drop", service, service, "fulfilment/"+turned, "--from", "0-1", "--reason", turned)
 	}
+	run(0, "subscriptions", "rewind", "payment", "payment", "--to", "0-0", "--reason", turned) // what is handled again changes nothing below
+	run(5, "subscriptions", "rewind", "payment", turned, "--to", "0-0", "--reason", turned)
+	run(2, "subscriptions", "rewind", "payment", "payment", "--to", "0-1000000", "--reason", "the store ends before")
+	run(2, "subscriptions", "rewind", "payment", "payment", "--reason", "to where?")
 	run(6, "subscriptions", "release", "gateway", "gateway", "fulfilment/o-1", "--reason", "it has none")
 	run(2, "subscriptions", "release", "payment", "payment", "fulfilment/o-1")
 	run(2, "subscriptions", "drop", "payment", "payment", "fulfilment/o-1", "--reason", "of which commit?")

@@ -46,6 +46,7 @@ func newSubscriptions() *cobra.Command {
 	cmd.AddCommand(
 		newParkedDecision("release", "Let a parked key go on, from the commit that failed"),
 		newParkedDecision("drop", "Give up the first commit of a parked key that waits, and let the key go on after it"),
+		newRewind(),
 	)
 	return cmd
 }
@@ -70,19 +71,8 @@ func newParkedDecision(verb, short string) *cobra.Command {
 			case verb == "drop":
 				body["from"] = from
 			}
-			return s.ask(cmd, func(ctx context.Context, c client) error {
-				subscription := esjs.StreamID{Category: "subscription." + args[0], Key: args[1]}
-				r, err := c.command(ctx, subscription, verb, body, commandOptions{actor: actor()})
-				if err != nil {
-					return err
-				}
-				if s.json {
-					return printJSON(cmd.OutOrStdout(), r)
-				}
-				done := map[string]string{"release": "goes on", "drop": "goes on after " + from}[verb]
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s/%s: %s %s\n", plain(args[0]), plain(args[1]), plain(args[2]), plain(done))
-				return err
-			})
+			done := map[string]string{"release": " goes on", "drop": " goes on after " + from}[verb]
+			return s.decide(cmd, args, verb, body, args[2]+done)
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "`WHY`, for the log")
@@ -93,6 +83,47 @@ func newParkedDecision(verb, short string) *cobra.Command {
 	}
 	s.add(cmd.Flags())
 	return cmd
+}
+
+// newRewind makes "orderflow subscriptions rewind payment payment --to 0-1871 --reason …".
+func newRewind() *cobra.Command {
+	var (
+		s          shellFlags
+		to, reason string
+	)
+	cmd := &cobra.Command{
+		Use:   "rewind SERVICE SUBSCRIPTION",
+		Short: "Let a subscription go on after a position: it handles again what comes after it, or passes over what it has not handled",
+		Args:  exactly("SERVICE", "SUBSCRIPTION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if to == "" || reason == "" {
+				return usageError("%s needs --to and --reason; see %[1]s --help", cmd.CommandPath())
+			}
+			return s.decide(cmd, args, "rewind", map[string]any{"to": to, "reason": reason}, "goes on after "+to)
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "`POSITION` after which it goes on; 0-0 is the beginning")
+	cmd.Flags().StringVar(&reason, "reason", "", "`WHY`, for the log")
+	withoutVariable(cmd.Flags(), "to")
+	withoutVariable(cmd.Flags(), "reason")
+	s.add(cmd.Flags())
+	return cmd
+}
+
+// decide sends what an operator decides about the subscription that args names to its service, and says what is done.
+func (s *shellFlags) decide(cmd *cobra.Command, args []string, verb string, body map[string]any, done string) error {
+	return s.ask(cmd, func(ctx context.Context, c client) error {
+		subscription := esjs.StreamID{Category: "subscription." + args[0], Key: args[1]}
+		r, err := c.command(ctx, subscription, verb, body, commandOptions{actor: actor()})
+		if err != nil {
+			return err
+		}
+		if s.json {
+			return printJSON(cmd.OutOrStdout(), r)
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s/%s: %s\n", plain(args[0]), plain(args[1]), plain(done))
+		return err
+	})
 }
 
 func allSubscriptions(ctx context.Context, store *esjs.Store) ([]subscribed, error) {

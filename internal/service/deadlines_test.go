@@ -69,7 +69,7 @@ func TestADeadlineOutlivesItsTimer(t *testing.T) {
 	h.Until("it is parked", func() bool { return parked() == 1 })
 	_, err := h.NC.Request("$JS.API.STREAM.PURGE.TIMERS", []byte(`{"filter":"timer.test.fired.>"}`), servicetest.Patience)
 	h.Check(err)
-	h.Check(esjs.ReleaseParked(t.Context(), h.Store, bucket, fired, "j 1"))
+	h.Check(esjs.Subscription{Store: h.Store, Bucket: bucket, Name: fired}.Release(t.Context(), "j 1"))
 	f := <-met
 	if f.Stream.Key != "j 1" || f.Version != 2 || f.Name != "end" || !f.At.Equal(ended) || f.FiredAt.Before(ended) {
 		t.Errorf("met %+v", f)

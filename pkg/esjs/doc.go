@@ -68,7 +68,7 @@
 //   - A subscription handles the events of a key in order, each at least once, also
 //     after a retry, a crash or a takeover. (A key in several partitions has an order in
 //     each.) No event is skipped: if one cannot be handled, its key is parked, and that
-//     event and all later ones of the key wait until they are released.
+//     event and all later ones of the key wait for [Subscription.Release].
 //   - A projection applies each event exactly once. In an SQL database, rows and
 //     checkpoint change in one transaction; in a KV bucket, each row knows which events
 //     it has had. Versions of a projection stand side by side, one of them live; in SQL,

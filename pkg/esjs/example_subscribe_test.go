@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 )
@@ -114,7 +115,7 @@ func ExampleSubscribeBatch() {
 
 // A key whose commit cannot be handled is set aside with all that comes later
 // for it, while other keys go on. Releasing it handles what waits, in order.
-func ExampleReleaseParked() {
+func ExampleSubscription_Release() {
 	withStore(func(ctx context.Context, dial esjs.Dial, store *esjs.Store) error {
 		if err := appendDays(ctx, store, esjs.StreamID{Category: "giftcard", Key: "card-1"}); err != nil {
 			return err
@@ -151,16 +152,15 @@ func ExampleReleaseParked() {
 		if err := mail(true); err != nil {
 			return err
 		}
-		subscriptions, err := esjs.Subscriptions(ctx, store, bucket)
+		mailer := esjs.Subscription{Store: store, Bucket: bucket, Name: "mailer"}
+		status, err := mailer.Status(ctx)
 		if err != nil {
 			return err
 		}
-		for _, s := range subscriptions {
-			for _, parked := range s.Parked {
-				fmt.Println(s.Name, parked.Key, parked.Reason, parked.Count)
-				if err := esjs.ReleaseParked(ctx, store, bucket, s.Name, parked.Key); err != nil {
-					return err
-				}
+		for _, parked := range status.Parked {
+			fmt.Println(status.Name, parked.Key, parked.Reason, parked.Count)
+			if err := mailer.Release(ctx, parked.Key); err != nil {
+				return err
 			}
 		}
 		address = "a@example.com"
@@ -171,4 +171,51 @@ func ExampleReleaseParked() {
 	// mail: CardIssued
 	// mail: CardRedeemed
 	// mail: CardRedeemed
+}
+
+// A subscription is rewound while it runs, or stands still: it handles again what comes after the
+// place, here all that was stored since a time. Forward it passes over what it has not handled.
+func ExampleSubscription_Rewind() {
+	withStore(func(ctx context.Context, dial esjs.Dial, store *esjs.Store) error {
+		if err := appendDays(ctx, store, esjs.StreamID{Category: "giftcard", Key: "card-1"}); err != nil {
+			return err
+		}
+		const bucket = "SUBSCRIPTIONS_mailer"
+		if err := esjs.ProvisionBucket(ctx, dial, bucket, 1); err != nil {
+			return err
+		}
+		codec, err := cardCodec()
+		if err != nil {
+			return err
+		}
+		mail := func() error {
+			ctx, stop := context.WithCancel(ctx)
+			defer stop()
+			return esjs.Subscribe(ctx, store, esjs.SubscriptionConfig[esjs.Event]{
+				Name: "mailer", Codec: codec, Bucket: bucket, OnCaughtUp: stop,
+			}, func(_ context.Context, e esjs.Recorded[esjs.Event]) error {
+				fmt.Println("mail:", e.Type, e.Version)
+				return nil
+			})
+		}
+		if err := mail(); err != nil {
+			return err
+		}
+		mailer := esjs.Subscription{Store: store, Bucket: bucket, Name: "mailer"}
+		since, err := store.LastBefore(ctx, time.Now().Add(-time.Hour))
+		if err != nil {
+			return err
+		}
+		if err := mailer.Rewind(ctx, since); err != nil {
+			return err
+		}
+		return mail()
+	})
+	// Output:
+	// mail: CardIssued 1
+	// mail: CardRedeemed 2
+	// mail: CardRedeemed 3
+	// mail: CardIssued 1
+	// mail: CardRedeemed 2
+	// mail: CardRedeemed 3
 }

@@ -22,6 +22,9 @@ type place struct {
 	// Newest is the newest commit of the event store that was delivered. Where the
 	// store has another one there, the place is not of its log.
 	Newest CommitRef `json:"newest,omitzero"`
+	// Rewound tells that Floor was set by [Subscription.Rewind]: keys that were parked by what
+	// comes after it are yet to be changed so that all of them waits that does. See [running.waitAgain].
+	Rewound bool `json:"rewound,omitzero"`
 }
 
 // check refuses a place that no progress has: with it commits would be left out.

@@ -264,7 +264,7 @@ func (l *lease) keep(stop, work context.Context, progress <-chan struct{}, curre
 		}
 		err := l.write(work, current(), l.token)
 		if errors.Is(err, errChanged) {
-			l.lost(errFenced)
+			l.lost(l.whyChanged(work))
 			return
 		}
 		if !sleep(stop, min(savePause, l.claim.length/16)) {
@@ -276,6 +276,16 @@ func (l *lease) keep(stop, work context.Context, progress <-chan struct{}, curre
 			renew.Reset(time.Until(l.renewAt()))
 		}
 	}
+}
+
+// whyChanged tells whether the entry is this owner's at another place, or another owner's.
+func (l *lease) whyChanged(ctx context.Context) error {
+	value, _, err := l.claim.bucket.get(ctx, leaseKey(l.claim.subscription))
+	var e leaseEntry
+	if err == nil && e.decode(value) == nil && e.Token == l.token {
+		return errRewound
+	}
+	return errFenced
 }
 
 // release stores the place and frees the lease: another instance takes it at

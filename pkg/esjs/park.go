@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -269,6 +270,13 @@ func (p *parking) get(key string) parkedKey {
 		return k
 	}
 	return parkedKey{gone: true}
+}
+
+// own returns the entries that are known.
+func (p *parking) own() []parkedKey {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.keys))
 }
 
 // crowded tells that no more keys are parked.

@@ -39,7 +39,7 @@ func (r *rig) waitForParked(t testing.TB, key string, count int) {
 
 func (r *rig) release(t testing.TB, key string) {
 	t.Helper()
-	if err := esjs.ReleaseParked(within(t), r.store, subscriptions, "test", key); err != nil {
+	if err := r.subscription().Release(within(t), key); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -117,7 +117,7 @@ func TestDropParkedGivesUpOneCommit(t *testing.T) {
 	got := newHandled(t, 10)
 	run := r.start(t, r.cfg, got.poison(2, &cured, esjs.Park(errors.New("no good"))))
 	drop := func(from esjs.Position) error {
-		return esjs.DropParked(within(t), r.store, subscriptions, "test", "clock/bad", from)
+		return r.subscription().DropParked(within(t), "clock/bad", from)
 	}
 	r.tick(t, "bad")
 	if err := drop(esjs.Position{}); !errors.Is(err, esjs.ErrNotFound) {
@@ -162,7 +162,7 @@ func TestDropParkedGivesUpOneCommit(t *testing.T) {
 
 func (r *rig) tryRelease(t testing.TB) error {
 	t.Helper()
-	return esjs.ReleaseParked(within(t), r.store, subscriptions, "test", "clock/bad")
+	return r.subscription().Release(within(t), "clock/bad")
 }
 
 func TestParkOfAnUnknownEvent(t *testing.T) {
@@ -369,7 +369,7 @@ func TestReleaseOfAllParkedKeys(t *testing.T) {
 	}
 	cured.Store(true)
 	for subscription, want := range map[string]int{"other": 0, "test": 3} {
-		if n, err := esjs.ReleaseAllParked(within(t), r.store, subscriptions, subscription); n != want || err != nil {
+		if n, err := (esjs.Subscription{Store: r.store, Bucket: subscriptions, Name: subscription}).ReleaseAll(within(t)); n != want || err != nil {
 			t.Errorf("%s: released %d, %v, want %d", subscription, n, err, want)
 		}
 	}

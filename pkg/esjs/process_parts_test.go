@@ -162,7 +162,7 @@ func TestDropOfAnInputLetsTheOtherPartitionsGoOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := esjs.DropParked(contextWithPatience(t), r.store, positions, "assembly", "ill", list[0].From); err != nil {
+		if err := r.subscription().DropParked(contextWithPatience(t), "ill", list[0].From); err != nil {
 			t.Fatal(err)
 		}
 		r.seen.await(t, "ill", "AssemblyStarted", "PartNoted")

@@ -107,7 +107,7 @@ func (p Process[S, In, Out]) isAggregate(key string) bool {
 // later. An input that fails again quarantines the instance again. It fails with [ErrNotFound]
 // when the instance is not in quarantine; releasing twice changes nothing.
 func (r *ProcessRunner[S, In, Out]) Release(ctx context.Context, key string) error {
-	return ReleaseParked(ctx, r.store, r.cfg.Bucket, r.process.Name, key)
+	return Subscription{Store: r.store, Bucket: r.cfg.Bucket, Name: r.process.Name}.Release(ctx, key)
 }
 
 // Quarantined lists the instances in quarantine, ordered by key, with the

@@ -244,7 +244,7 @@ func TestQuarantineAtAnyTimeLosesNothing(t *testing.T) {
 			}
 		}
 		for range 2 { // one call leaves out what is parked later
-			if _, err := esjs.ReleaseAllParked(contextWithPatience(t), r.store, positions, "assembly"); err != nil {
+			if _, err := r.subscription().ReleaseAll(contextWithPatience(t)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -325,7 +325,7 @@ func TestQuarantineOfInputsThatFailAtRandomLosesNothing(t *testing.T) {
 			}
 			blessed.Store(true)
 			eventually(t, "all come to their end", func() bool {
-				if _, err := esjs.ReleaseAllParked(contextWithPatience(t), r.store, positions, "assembly"); err != nil {
+				if _, err := r.subscription().ReleaseAll(contextWithPatience(t)); err != nil {
 					t.Fatal(err)
 				}
 				for i := range n {

@@ -44,6 +44,11 @@ func newAssemblyRig(t *testing.T, d *esjstest.Deployment) *assemblyRig {
 	return r
 }
 
+// subscription is the process's, as an operator has it.
+func (r *assemblyRig) subscription() esjs.Subscription {
+	return esjs.Subscription{Store: r.store, Bucket: positions, Name: "assembly"}
+}
+
 // options of one run of the process.
 type options struct {
 	process func(*esjs.Process[assembly, esjs.Event, esjs.Event])

@@ -194,7 +194,7 @@ func TestQuarantinedInstanceWaitsAloneAndGoesOnInOrder(t *testing.T) {
 		}, func(ill string) {
 			blessed.Store(true)
 			defer blessed.Store(false)
-			if err := esjs.ReleaseParked(contextWithPatience(t), r.store, positions, "assembly", ill); err != nil {
+			if err := r.subscription().Release(contextWithPatience(t), ill); err != nil {
 				t.Fatal(err)
 			}
 			s.await(t, "the instance goes on", func() bool { return s.parked["assembly"] == 0 })
@@ -206,7 +206,7 @@ func TestQuarantinedInstanceWaitsAloneAndGoesOnInOrder(t *testing.T) {
 		r.check(t, ill, "AssemblyStarted")
 
 		blessed.Store(true)
-		if err := esjs.ReleaseParked(contextWithPatience(t), r.store, positions, "assembly", ill); err != nil {
+		if err := r.subscription().Release(contextWithPatience(t), ill); err != nil {
 			t.Fatal(err)
 		}
 		records := r.seen.await(t, ill, "AssemblyStarted", "PartNoted", "PartNoted", "Assembled")

@@ -6,6 +6,9 @@ import (
 	"sync"
 )
 
+// projectionEntry begins the names of projections among those of subscriptions.
+const projectionEntry = "projection "
+
 // turns takes a turn whenever this instance has the lease. The lease shows the
 // position among those of subscriptions; where a turn begins is the sink's
 // word alone.
@@ -13,7 +16,7 @@ func (p *Projector[T, E]) turns(ctx context.Context) error {
 	name := p.projection.FullName()
 	c := claim{
 		bucket:       bucket{store: p.store, name: p.cfg.Bucket},
-		subscription: "projection " + name,
+		subscription: projectionEntry + name,
 		stream:       p.store.cfg.Stream,
 		owner:        ownerOr(p.cfg.Owner),
 		length:       p.cfg.Lease,

@@ -9,16 +9,15 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// ReleaseParked lets a parked key of a subscription go on where it stopped: the
-// active instance, at once or when there is one again, reads the commits that
-// wait from the stream and handles them in order, and then what came later. A
-// commit that fails again parks the key again. It fails with [ErrNotFound] when
-// the key is not parked; releasing a released key changes nothing.
-func ReleaseParked(ctx context.Context, store *Store, bucketName, subscription, key string) error {
-	b := bucket{store: store, name: bucketName}
+// Release lets a parked key go on where it stopped: the active instance, at once or
+// when there is one again, reads the commits that wait from the stream and handles
+// them in order, and then what came later. A commit that fails again parks the key
+// again. It fails with [ErrNotFound] when the key is not parked; releasing a released
+// key changes nothing.
+func (s Subscription) Release(ctx context.Context, key string) error {
 	parked := false
-	for _, entry := range store.entriesOf(subscription) {
-		err := changeParked(ctx, b, entry, key, func(e *parkedEntry, found bool) (bool, error) {
+	for _, entry := range s.Store.entriesOf(s.Name) {
+		err := changeParked(ctx, s.bucket(), entry, key, func(e *parkedEntry, found bool) (bool, error) {
 			changed := found && !e.Released
 			parked, e.Released = parked || found, true
 			return changed, nil
@@ -28,23 +27,23 @@ func ReleaseParked(ctx context.Context, store *Store, bucketName, subscription, 
 		}
 	}
 	if !parked {
-		return fmt.Errorf("%w: the key %q of subscription %s is not parked", ErrNotFound, key, subscription)
+		return fmt.Errorf("%w: the key %q of subscription %s is not parked", ErrNotFound, key, s.Name)
 	}
 	return nil
 }
 
-// ReleaseAllParked is [ReleaseParked] for every key that is parked when it is
+// ReleaseAll is [Subscription.Release] for every key that is parked when it is
 // called. It returns how many it has released; with an error the others wait, and
 // it may be called again.
-func ReleaseAllParked(ctx context.Context, store *Store, bucketName, subscription string) (int, error) {
-	_, parked, err := readEntries(ctx, bucket{store: store, name: bucketName})
+func (s Subscription) ReleaseAll(ctx context.Context) (int, error) {
+	_, parked, err := readEntries(ctx, s.bucket())
 	if err != nil {
 		return 0, err
 	}
-	keys := slices.CompactFunc(store.parkedOf(subscription, parked), func(a, b Parked) bool { return a.Key == b.Key })
+	keys := slices.CompactFunc(s.Store.parkedOf(s.Name, parked), func(a, b Parked) bool { return a.Key == b.Key })
 	n := 0
 	for _, p := range keys {
-		err := ReleaseParked(ctx, store, bucketName, subscription, p.Key)
+		err := s.Release(ctx, p.Key)
 		switch {
 		case err == nil:
 			n++
@@ -56,7 +55,7 @@ func ReleaseAllParked(ctx context.Context, store *Store, bucketName, subscriptio
 }
 
 // DropParked gives up the first commit of a parked key that waits, which is at from (see
-// [Parked]), and lets the key go on with what came after it, as [ReleaseParked] does. The commit
+// [Parked]), and lets the key go on with what came after it, as Release does. The commit
 // stays in the store; the subscription does not handle it, unless it reads it again after
 // a crash within a moment of the parking, and then the key is parked again. An instance of a process that
 // another partition holds, too, goes on when that lets it.
@@ -64,33 +63,32 @@ func ReleaseAllParked(ctx context.Context, store *Store, bucketName, subscriptio
 // It fails with [ErrNotFound] when the key is not parked, or goes on already, and with
 // [ErrInvalid] when another commit waits first, or more than 1,000 wait and those
 // that are listed are done: release the key then. An error changes nothing.
-func DropParked(ctx context.Context, store *Store, bucketName, subscription, key string, from Position) error {
-	if err := store.checkPosition(from); err != nil {
+func (s Subscription) DropParked(ctx context.Context, key string, from Position) error {
+	if err := s.Store.checkPosition(from); err != nil {
 		return err
 	}
-	b := bucket{store: store, name: bucketName}
-	entry := entryOf(subscription, from.Partition(), len(store.parts))
-	if entry != subscription {
-		switch e, _, err := readParked(ctx, b, entry, key); {
+	entry := entryOf(s.Name, from.Partition(), len(s.Store.parts))
+	if entry != s.Name {
+		switch e, _, err := readParked(ctx, s.bucket(), entry, key); {
 		case err != nil:
 			return err
 		case e == nil: // it may be one that does not read the partitions
-			entry = subscription
+			entry = s.Name
 		}
 	}
-	return changeParked(ctx, b, entry, key, func(e *parkedEntry, found bool) (bool, error) {
+	return changeParked(ctx, s.bucket(), entry, key, func(e *parkedEntry, found bool) (bool, error) {
 		switch {
 		case !found:
-			return false, fmt.Errorf("%w: the key %q of subscription %s is not parked", ErrNotFound, key, subscription)
+			return false, fmt.Errorf("%w: the key %q of subscription %s is not parked", ErrNotFound, key, s.Name)
 		case e.Released:
-			return false, fmt.Errorf("%w: the key %q of subscription %s is parked no more: it was released and goes on", ErrNotFound, key, subscription)
+			return false, fmt.Errorf("%w: the key %q of subscription %s is parked no more: it was released and goes on", ErrNotFound, key, s.Name)
 		case len(e.Sequences) == 0:
-			return false, fmt.Errorf("%w: of the key %q of subscription %s nothing that waits is listed", ErrInvalid, key, subscription)
+			return false, fmt.Errorf("%w: of the key %q of subscription %s nothing that waits is listed", ErrInvalid, key, s.Name)
 		case e.first() != from.sequence:
 			first := from
 			first.sequence = e.first()
 			return false, fmt.Errorf("%w: of the key %q of subscription %s the commit at %s waits first, not that at %s",
-				ErrInvalid, key, subscription, first, from)
+				ErrInvalid, key, s.Name, first, from)
 		}
 		e.Sequences, e.Released = e.Sequences[1:], true
 		return true, nil

@@ -110,7 +110,7 @@ type Backoff struct {
 //     while later commits of that key wait and other keys go on, except behind a commit
 //     that they share with it; see [SubscriptionConfig].Key. A panic is an error.
 //   - [Park], a *[DecodeError], or attempts used up: the key is set aside with
-//     all that comes later, until [ReleaseParked]. Other keys go on.
+//     all that comes later, until [Subscription.Release]. Other keys go on.
 //
 // Where a key cannot be parked, because the bucket is full or 1000 keys of the
 // subscription are parked already, it waits until it can: its events stay in the window,
@@ -181,7 +181,7 @@ type Delivery[E Event] struct {
 func RetryAfter(d time.Duration, err error) error { return &retryAfter{d, err} }
 
 // Park sets the key aside with the reason err; an operator releases it with
-// [ReleaseParked].
+// [Subscription.Release].
 func Park(err error) error { return &parkNow{err} }
 
 // newSubscriptions prepares an engine for each partition, for the commits that cfg selects.

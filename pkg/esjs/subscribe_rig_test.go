@@ -45,6 +45,11 @@ func newRig(t testing.TB, d *esjstest.Deployment) *rig {
 	}}
 }
 
+// subscription is that of the usual configuration, as an operator has it.
+func (r *rig) subscription() esjs.Subscription {
+	return esjs.Subscription{Store: r.store, Bucket: subscriptions, Name: "test"}
+}
+
 func clock(key string) esjs.StreamID { return esjs.StreamID{Category: "clock", Key: key} }
 
 // tick appends one commit.

@@ -173,6 +173,7 @@ func (s *subscription[T]) sessions(ctx context.Context) error {
 		switch {
 		case errors.Is(err, errFenced):
 			s.observer.Fenced(s.name)
+		case errors.Is(err, errRewound):
 		case !errors.Is(err, errGivenUp):
 			return err
 		case !sleep(ctx, givePause):

@@ -24,6 +24,7 @@ func TestSubscriptionsOfThreePartitions(t *testing.T) {
 		"TestParkWaitsForRoomInTheBucket", "TestParkSetsOneKeyAside", "TestDropParkedGivesUpOneCommit", "TestParkOfAnUnknownEvent",
 		"TestParkOfMoreThanAnEntryLists", "TestParkOneKeyOfACommit", "TestParkOfAnEventWithoutAKey",
 		"TestParkOfAnEventWhoseKeyIsNoKey", "TestReleaseOfAllParkedKeys",
+		"TestRewindOfASubscriptionThatIsStopped", "TestRewindUnderAnOwnerThatHandles", "TestRewindUnderAnOwnerThatIsGone", "TestRewindLeavesParkedKeysParked",
 		"TestSubscriptionsThatAreBusyAreShown", "TestSubscriptionsTellLagInSecondsAndRate",
 	)
 }

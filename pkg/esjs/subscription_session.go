@@ -3,6 +3,7 @@ package esjs
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type running[T any] struct {
 	fail     context.CancelCauseFunc
 	progress chan struct{} // something was finished and is not stored
 	rate     *meter        // of what was finished
+	rewound  atomic.Bool   // the parked keys do not follow the start yet
 
 	target  uint64 // where the stream ended at the start
 	mu      sync.Mutex
@@ -38,6 +40,7 @@ func (s *subscription[T]) session(ctx, work context.Context, l *lease, at place)
 		subscription: s, lease: l, start: at, handlers: handlers, fail: fail, progress: make(chan struct{}, 1),
 		rate: newMeter(time.Now()),
 	}
+	r.rewound.Store(at.Rewound)
 	r.queue = newQueue[T](at, s.window, s.bytes, func(full bool) { s.observer.WindowFull(s.name, full) }, r.moved)
 
 	var delivery, workers, keeper sync.WaitGroup
@@ -107,7 +110,7 @@ func (r *running[T]) prepare(ctx context.Context, delivery *sync.WaitGroup) bool
 	delivery.Go(func() { r.failed(ctx, r.parking.watch(ctx, r.taken, sync.OnceFunc(func() { close(known) }))) })
 	select {
 	case <-known:
-		return true
+		return !r.start.Rewound || r.waitAgain(ctx)
 	case <-ctx.Done():
 		return false
 	}
@@ -157,6 +160,7 @@ func (r *running[T]) place() place {
 func (r *running[T]) where() place {
 	at := r.queue.place()
 	at.Floor = r.store.at(at.Floor.sequence)
+	at.Rewound = r.rewound.Load()
 	return at
 }
 

@@ -55,7 +55,7 @@ func (r *lostTimers) subscribe(t *testing.T, handle func(context.Context, esjs.F
 
 func (r *lostTimers) releaseTimer(t *testing.T) {
 	t.Helper()
-	if err := esjs.ReleaseParked(within(t), r.store, subscriptions, "expiry", expiring.Key); err != nil {
+	if err := (esjs.Subscription{Store: r.store, Bucket: subscriptions, Name: "expiry"}).Release(within(t), expiring.Key); err != nil {
 		t.Fatal(err)
 	}
 }

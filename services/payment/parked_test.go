@@ -74,6 +74,10 @@ func TestAnOperatorDecidesAboutWhatIsParked(t *testing.T) {
 		{"drop", `{"key":"fulfilment/o","from":"somewhere","reason":"x"}`, "alice", "bad_request"},
 		{"drop", `{"key":"fulfilment/o","from":"0-1000","reason":"x"}`, "alice", "another_waits"},
 		{"drop", drop, "", "actor_required"},
+		{"rewind", `{"to":"0-0"}`, "alice", "field_required"},
+		{"rewind", `{"to":"the beginning","reason":"x"}`, "alice", "bad_request"},
+		{"rewind", `{"to":"0-1000","reason":"x"}`, "alice", "invalid"},
+		{"rewind", `{"to":"0-0","reason":"x"}`, "", "actor_required"},
 	} {
 		if code := decide(refused.verb, refused.body, refused.actor); code != refused.code {
 			t.Errorf("%s %s by %q is answered %q, not %s", refused.verb, refused.body, refused.actor, code, refused.code)
@@ -89,4 +93,11 @@ func TestAnOperatorDecidesAboutWhatIsParked(t *testing.T) {
 		t.Fatalf("the drop is refused with %s", code)
 	}
 	servicetest.As[events.PaymentAuthorized](t, w.await("a1"))
+	// From the beginning it comes to the same request again.
+	if code := decide("rewind", `{"to":"0-0","reason":"which were those?"}`, "alice"); code != "" {
+		t.Fatalf("the rewind is refused with %s", code)
+	}
+	if again := parked(first.Since, 2); again.From != first.From {
+		t.Errorf("rewound, it waits at %s, not at %s", again.From, first.From)
+	}
 }
