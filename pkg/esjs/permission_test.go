@@ -12,19 +12,16 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// startGuarded runs a server on which the user "limited" may append to accounts
-// only, and read no snapshots.
-func startGuarded(t *testing.T) (url func(user string) string) {
+// startGuarded runs a server with the user "admin", who may do everything, and others who may
+// publish and subscribe as they are given.
+func startGuarded(t *testing.T, users map[string]*server.Permissions) (url func(user string) string) {
 	t.Helper()
+	all := []*server.User{{Username: "admin", Password: "x"}}
+	for name, may := range users {
+		all = append(all, &server.User{Username: name, Password: "x", Permissions: may})
+	}
 	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
-		Users: []*server.User{
-			{Username: "admin", Password: "x"},
-			{Username: "limited", Password: "x", Permissions: &server.Permissions{
-				Publish:   &server.SubjectPermission{Allow: []string{"ev.account.*", "$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.DIRECT.GET.EVENTS.ev.account.>"}},
-				Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
-			}},
-		},
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true, Users: all,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +37,10 @@ func startGuarded(t *testing.T) (url func(user string) string) {
 // The server answers nothing to what a user may not ask. A caller is told at
 // once and does not wait until its context ends.
 func TestWhatIsNotPermittedIsRefused(t *testing.T) {
-	url := startGuarded(t)
+	url := startGuarded(t, map[string]*server.Permissions{"limited": { // to append to accounts only, and to read no snapshots
+		Publish:   &server.SubjectPermission{Allow: []string{"ev.account.*", "$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.DIRECT.GET.EVENTS.ev.account.>"}},
+		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
+	}})
 	if err := esjs.Provision(testContext(t), esjs.DialURL(url("admin")), esjs.Config{MaxBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
