@@ -29,15 +29,19 @@ no_auth_user: %[1]s
 `
 
 const (
-	// bucketsMax is room for snapshots, positions and timers beside the events;
-	// a stream's limit is reserved when it is created, so the server's must be
-	// above their sum.
+	// bucketsMax is room for positions, queued commands and timers, and for snapshots beside few events.
 	bucketsMax = int64(1) << 30
 	// recoveryTime bounds how long the server reads its streams before it
 	// accepts connections: 1 M aggregates take about two seconds after a kill.
 	recoveryTime = 10 * time.Minute
 	memoryMax    = int64(64) << 20 // nothing of ours is kept in memory
 )
+
+// storeMax is what the server may store so that the events may have so many bytes. A
+// stream's limit is reserved when it is created, so this must be above their sum.
+func storeMax(eventsMax int64) int64 {
+	return eventsMax + bucketsMax + int64(len(snapshotStreams()))*(snapshotsMax(eventsMax)-snapshotsMin)
+}
 
 // embedded is a nats-server inside this process.
 type embedded struct{ srv *server.Server }
@@ -59,7 +63,7 @@ func startServer(ctx context.Context, dir, addr string, eventsMax int64, log zer
 	opts.Host, opts.Port = host, port
 	opts.JetStream = true
 	opts.StoreDir = dir
-	opts.JetStreamMaxStore = eventsMax + bucketsMax
+	opts.JetStreamMaxStore = storeMax(eventsMax)
 	opts.JetStreamMaxMemory = memoryMax
 	opts.SyncAlways = true
 	opts.NoSigs = true

@@ -23,7 +23,9 @@ func newProvision() *cobra.Command {
 		Short: "Create or check the streams and buckets on a NATS server",
 		Long: `Create the streams and buckets that the services need on a NATS server, or
 check those that are there: what differs and cannot be changed without risk is
-refused and named, field by field. It may be run any number of times.`,
+refused and named, field by field. It may be run any number of times. Each
+service's bucket of snapshots is given a sixteenth of what the event stream may
+hold, at least 64 MiB; one that is larger stays as it is.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := s.checkStore(); err != nil {
@@ -58,6 +60,16 @@ refused and named, field by field. It may be run any number of times.`,
 	return cmd
 }
 
+const (
+	// snapshotsShare is a service's snapshots' part of the events, bytes of these for one of those: an order has
+	// 26 kB of events when it is completed, and its largest snapshot, of five services, 1.3 kB.
+	snapshotsShare = 16
+	snapshotsMin   = int64(64) << 20
+)
+
+// snapshotsMax is the limit of a service's bucket of snapshots beside so many bytes of events.
+func snapshotsMax(eventsMax int64) int64 { return max(snapshotsMin, eventsMax/snapshotsShare) }
+
 // provision creates or checks everything that the services need to exist.
 func provision(ctx context.Context, dial esjs.Dial, cfg esjs.Config) error {
 	if _, bounded := ctx.Deadline(); !bounded {
@@ -75,7 +87,11 @@ func provision(ctx context.Context, dial esjs.Dial, cfg esjs.Config) error {
 	for _, s := range services() {
 		takes = append(takes, s.takes...)
 		for _, bucket := range s.buckets {
-			if err := esjs.ProvisionBucket(ctx, dial, bucket, cfg.Replicas); err != nil {
+			var size []esjs.BucketOption
+			if isSnapshots("KV_" + bucket) {
+				size = append(size, esjs.MaxBytes(snapshotsMax(cfg.MaxBytes)))
+			}
+			if err := esjs.ProvisionBucket(ctx, dial, bucket, cfg.Replicas, size...); err != nil {
 				return err
 			}
 		}

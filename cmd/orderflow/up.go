@@ -229,7 +229,7 @@ func (f *upFlags) server(ctx context.Context, dir *directory, external bool, log
 	if external {
 		return f.dialExternal, func() {}, f.reach(ctx, f.dialExternal("check", log), 0, log)
 	}
-	if err := dir.requireSpace(f.eventsMax + bucketsMax); err != nil {
+	if err := dir.requireSpace(storeMax(f.eventsMax)); err != nil {
 		return nil, nil, err
 	}
 	store, err := dir.sub("nats")

@@ -103,7 +103,7 @@ func natsRules() []rule {
 					if p.String() == "Job/provision" {
 						a := p.spec.Containers[0]
 						check.unless(a.value("ORDERFLOW_REPLICAS") == itoa(replicas), "streams have %q copies on %d servers", a.value("ORDERFLOW_REPLICAS"), replicas)
-						check.unless(quantity(a.value("ORDERFLOW_EVENTS_MAX_BYTES")) < limit*3/4, "events may take all of the store")
+						check.unless(quantity(a.value("ORDERFLOW_EVENTS_MAX_BYTES")) < limit*2/3, "events may take all of the store, and snapshots, of five services a sixteenth of them each, have no room")
 					}
 				}
 				return c

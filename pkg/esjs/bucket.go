@@ -2,6 +2,7 @@ package esjs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,55 +13,78 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// bucketBytes is the limit of a new bucket; the server reserves it. An
-// operator may raise it, and provisioning again keeps what is larger.
+// bucketBytes is the limit of a new bucket, unless [MaxBytes] says another.
 const bucketBytes = 64 << 20
 
 // markerStays is how long a bucket remembers that an entry was purged, so that
 // it does not grow with what is gone.
 const markerStays = time.Minute
 
+// BucketOption changes one call of ProvisionBucket.
+type BucketOption func(*jetstream.KeyValueConfig)
+
+// MaxBytes limits what the bucket holds to n bytes, at least 1; the server reserves them,
+// in each replica. A bucket of less is enlarged. One of more is left as it is: what is above the
+// limit could be in use, and an operator may have raised it.
+//
+// A full bucket takes new values for the keys that it has, as long as they are not larger, and no new keys. Of snapshots it must have
+// room for one of each aggregate that ever had any, in JSON with its key and some 100 bytes around it: those of aggregates that
+// have none are loaded from their commits, and [Observer.SnapshotStored] is told.
+func MaxBytes(n int64) BucketOption { return func(c *jetstream.KeyValueConfig) { c.MaxBytes = n } }
+
 // ProvisionBucket creates a KV bucket for snapshots, subscriptions or
-// processes: on disk, without history, of 64 MiB. It may be called again: it
-// changes the number of replicas and nothing else. A name is made of
+// processes: on disk, without history, of 64 MiB unless [MaxBytes] says another size. It may be called again: it
+// changes the number of replicas, makes the bucket larger where [MaxBytes] says so, and nothing else. A name is made of
 // [A-Za-z0-9_-]; others are refused with [ErrConfig]. It needs the right to
 // create streams, which services do not need.
-func ProvisionBucket(ctx context.Context, dial Dial, bucket string, replicas int) error {
+func ProvisionBucket(ctx context.Context, dial Dial, bucket string, replicas int, opts ...BucketOption) error {
 	if err := checkBucketName(bucket); err != nil {
 		return err
 	}
-	return provision(ctx, dial, func(ctx context.Context, p provisioner) error {
-		return provisionBucket(ctx, p, bucket, replicas)
-	})
-}
-
-func provisionBucket(ctx context.Context, p provisioner, name string, replicas int) error {
 	want := jetstream.KeyValueConfig{
-		Bucket:   name,
+		Bucket:   bucket,
 		History:  1,
 		Storage:  jetstream.FileStorage,
 		Replicas: max(replicas, 1),
-		MaxBytes: bucketBytes,
 
 		LimitMarkerTTL: markerStays,
 	}
-	stream, err := p.findStream(ctx, bucket{name: name}.stream())
+	for _, opt := range opts {
+		opt(&want)
+		if want.MaxBytes < 1 {
+			return fmt.Errorf("%w: bucket %s: MaxBytes is %d; it must be at least 1", ErrConfig, bucket, want.MaxBytes)
+		}
+	}
+	return provision(ctx, dial, func(ctx context.Context, p provisioner) error {
+		return provisionBucket(ctx, p, want)
+	})
+}
+
+// provisionBucket creates a bucket, or changes the one that is there; a MaxBytes of 0 is the default of a
+// new one, and as it is otherwise.
+func provisionBucket(ctx context.Context, p provisioner, want jetstream.KeyValueConfig) error {
+	stream, err := p.findStream(ctx, bucket{name: want.Bucket}.stream())
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
+		want.MaxBytes = cmp.Or(want.MaxBytes, bucketBytes)
 		if _, err := p.js.CreateKeyValue(ctx, want); err != nil {
-			return fmt.Errorf("esjs: create bucket %s: %w", name, err)
+			return fmt.Errorf("esjs: create bucket %s of %d bytes: %w", want.Bucket, want.MaxBytes, err)
 		}
 		return nil
 	case err != nil:
 		return err
 	}
 	have := stream.Config
-	if have.Replicas == want.Replicas {
+	larger := have.MaxBytes > 0 && have.MaxBytes < want.MaxBytes // below 1 there is no limit
+	if have.Replicas == want.Replicas && !larger {
 		return nil
 	}
 	have.Replicas = want.Replicas
+	if larger {
+		have.MaxBytes = want.MaxBytes
+	}
 	if _, err := p.js.UpdateStream(ctx, have); err != nil {
-		return fmt.Errorf("esjs: change bucket %s to %d replicas: %w", name, want.Replicas, err)
+		return fmt.Errorf("esjs: change bucket %s to %d replicas and %d bytes: %w", want.Bucket, have.Replicas, have.MaxBytes, err)
 	}
 	return nil
 }

@@ -24,6 +24,23 @@ func TestProvisionBucket(t *testing.T) {
 	if cfg.MaxMsgsPerSubject != 1 || cfg.Storage != jetstream.FileStorage || cfg.MaxBytes != 64<<20 {
 		t.Errorf("history %d, storage %v, %d bytes", cfg.MaxMsgsPerSubject, cfg.Storage, cfg.MaxBytes)
 	}
+	for _, c := range []struct{ asked, want int64 }{{128 << 20, 128 << 20}, {1 << 20, 128 << 20}} {
+		if err := esjs.ProvisionBucket(within(t), d.Dial(), "SUBSCRIPTIONS_x", 1, esjs.MaxBytes(c.asked)); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := stream.Info(within(t)); err != nil || info.Config.MaxBytes != c.want {
+			t.Errorf("provisioned again with %d bytes it has %d, %v; want %d", c.asked, info.Config.MaxBytes, err, c.want)
+		}
+	}
+	if err := esjs.ProvisionBucket(within(t), d.Dial(), "SNAPSHOTS_x", 1, esjs.MaxBytes(1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if small, err := jetStream(t, d.Connect(t)).Stream(within(t), "KV_SNAPSHOTS_x"); err != nil || small.CachedInfo().Config.MaxBytes != 1<<20 {
+		t.Errorf("a new bucket of 1 MiB: %v", err)
+	}
+	if err := esjs.ProvisionBucket(within(t), d.Dial(), "SNAPSHOTS_x", 1, esjs.MaxBytes(0)); !errors.Is(err, esjs.ErrConfig) {
+		t.Errorf("no bytes: %v", err)
+	}
 	if err := esjs.ProvisionBucket(within(t), d.Dial(), "a.b", 1); !errors.Is(err, esjs.ErrConfig) {
 		t.Errorf("a bad name: %v", err)
 	}
