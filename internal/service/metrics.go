@@ -83,13 +83,24 @@ func NewMetrics() *Metrics {
 // Observer binds the service's store, and what is built on it, to the metrics,
 // what handlers fail with to the log, and leases to the health.
 func (e *Env) Observer() esjs.Observer {
-	return observer{Observer: e.Metrics.observer(e.Name), log: e.Log, health: e.Health}
+	return observer{
+		Observer: e.Metrics.observer(e.Name), log: e.Log, health: e.Health,
+		snapshots: e.Log.Sample(&zerolog.BurstSampler{Burst: 1, Period: time.Minute}),
+	}
 }
 
 type observer struct {
 	*esjsprom.Observer
-	log    zerolog.Logger
-	health *Health
+	log       zerolog.Logger
+	health    *Health
+	snapshots zerolog.Logger // one line a minute; the metrics count all
+}
+
+func (o observer) SnapshotStored(s esjs.SnapshotInfo) {
+	o.Observer.SnapshotStored(s)
+	if s.Err != nil && !isType[*esjs.ErasedError](s.Err) {
+		o.snapshots.Warn().Err(s.Err).Str("category", s.Stream.Category).Str("key", s.Stream.Key).Msg("a snapshot was not stored; loads take longer")
+	}
 }
 
 func (o observer) Handled(subscription string, took time.Duration, err error) {

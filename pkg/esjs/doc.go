@@ -142,7 +142,8 @@
 //     way; more wait.
 //   - Times are stored in UTC with nanoseconds.
 //   - A stream holds [Config].MaxBytes, 1 GiB unless configured, which the server
-//     reserves; when it is full, appends fail with [ErrStoreFull]. A bucket holds 64 MiB.
+//     reserves; when it is full, appends fail with [ErrStoreFull]. A bucket holds 64 MiB
+//     unless [MaxBytes] says more; [Observer.SnapshotStored] is told when one of snapshots is full.
 //   - A load takes one round trip when the snapshot is current, and one more for each 64
 //     commits after it, whatever the size of the stream.
 //   - A fired timer can be read for 7 days. A process that was stopped for longer sets it

@@ -11,8 +11,8 @@ var (
 	ErrConflict = errors.New("esjs: conflict")
 	// ErrNotFound: the aggregate has no events, or not the version asked for.
 	ErrNotFound = errors.New("esjs: not found")
-	// ErrTooLarge: the commit is larger than the server's max_payload; nothing was stored.
-	ErrTooLarge = errors.New("esjs: commit too large")
+	// ErrTooLarge: the commit, or the snapshot, is larger than the server's max_payload; nothing was stored.
+	ErrTooLarge = errors.New("esjs: too large")
 	// ErrStoreFull: the stream, its account or the server reached its limit; nothing was stored.
 	ErrStoreFull = errors.New("esjs: store full")
 	// ErrUnknownOutcome: the append may or may not be stored; repeat it with

@@ -4,19 +4,43 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 )
 
 // LogObserver returns an [Observer] that writes what somebody should look at to a log:
 // calls of handlers and transactions of projections that failed, keys that are parked,
-// appends and commands that failed, connections that were lost, windows that are full. What is
+// appends and commands that failed, snapshots that were not stored (one a minute, with how many
+// more there were before), connections that were lost, windows that are full. What is
 // part of normal work, a command that the domain refuses or another writer who was faster,
 // is written at the level of debugging.
-func LogObserver(logger *slog.Logger) Observer { return logObserver{log: logger} }
+func LogObserver(logger *slog.Logger) Observer {
+	return logObserver{log: logger, snapshots: &logPace{}}
+}
 
 type logObserver struct {
 	NopObserver
-	log *slog.Logger
+	log       *slog.Logger
+	snapshots *logPace
+}
+
+// logPace lets one line a minute be written.
+type logPace struct {
+	mu     sync.Mutex
+	last   time.Time
+	passed int
+}
+
+// next tells whether a line is due, and how many were not since the last one.
+func (p *logPace) next(now time.Time) (passed int, due bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.last) < time.Minute {
+		p.passed++
+		return 0, false
+	}
+	passed, p.last, p.passed = p.passed, now, 0
+	return passed, true
 }
 
 // failed writes an error at its level.
@@ -38,6 +62,19 @@ func (o logObserver) Appended(a AppendInfo) {
 func (o logObserver) Settled(id StreamID, found Settlement) {
 	if found == SettledUnknown {
 		o.log.Warn("the leader cannot be asked what became of a commit", "stream", id.String())
+	}
+}
+
+func (o logObserver) SnapshotStored(s SnapshotInfo) {
+	if errors.As(s.Err, new(*ErasedError)) {
+		o.log.Debug("a snapshot was not stored", "stream", s.Stream.String(), "error", s.Err)
+		return
+	}
+	if s.Err == nil {
+		return
+	}
+	if more, due := o.snapshots.next(time.Now()); due {
+		o.log.Warn("a snapshot was not stored", "stream", s.Stream.String(), "more", more, "error", s.Err)
 	}
 }
 

@@ -69,4 +69,13 @@ func TestLogObserverWritesWhatGoesWrong(t *testing.T) {
 	if len(log.all) != 3 || !log.has("ERROR a command failed : esjs: store full") {
 		t.Errorf("of the commands it has %q", log.all)
 	}
+	// Of snapshots that are not stored one is enough: they fail together.
+	cfg.Observer.SnapshotStored(esjs.SnapshotInfo{Stream: clock("a")})
+	cfg.Observer.SnapshotStored(esjs.SnapshotInfo{Stream: clock("a"), Err: &esjs.ErasedError{Person: "p-1"}})
+	for range 3 {
+		cfg.Observer.SnapshotStored(esjs.SnapshotInfo{Stream: clock("a"), Err: esjs.ErrStoreFull})
+	}
+	if len(log.all) != 4 || !log.has("WARN a snapshot was not stored : esjs: store full") {
+		t.Errorf("of the snapshots it has %q", log.all)
+	}
 }

@@ -22,6 +22,9 @@ type Observer interface {
 	Settled(id StreamID, found Settlement)
 	// Loaded is called after every load of an aggregate by a command handler.
 	Loaded(LoadInfo)
+	// SnapshotStored is called after every attempt of a command handler to store a snapshot of an
+	// aggregate, and for each that it has given up because too many wait.
+	SnapshotStored(SnapshotInfo)
 	// Decided is called after every call of [CommandHandler.Handle], also by a process.
 	Decided(DecisionInfo)
 	// Connected tells that one of the store's connections, named as in [Dial],
@@ -102,6 +105,20 @@ const (
 	LoadedFromPast     LoadSource = "past"     // the commits up to a version or a moment
 )
 
+// SnapshotInfo tells what became of a snapshot. One that was not stored only costs time: the
+// aggregate is loaded from an older one, or from all of its commits, until the next one is due.
+type SnapshotInfo struct {
+	Stream StreamID
+	Took   time.Duration // of encoding and storing it; not of waiting for those before it
+	// Err is nil when the snapshot, or a newer one, is stored. [ErrTooLarge]: the state is larger than the
+	// server's max_payload. [ErrStoreFull]: the bucket is at its limit, see [MaxBytes]. [ErrRefused]: the connection may
+	// not write there, or the bucket is not as it must be. [ErrUnavailable]: the bucket has not answered for
+	// 5 s, or 4096 snapshots wait for the bucket already. An *[ErasedError] is no fault: a person was erased whose values
+	// the state had. Any other says why the state cannot be encoded; one that was folded from
+	// values of more than 256 persons is not stored.
+	Err error
+}
+
 // DecisionInfo tells how a command ended.
 type DecisionInfo struct {
 	Stream   StreamID
@@ -169,6 +186,9 @@ func (NopObserver) Settled(StreamID, Settlement) {}
 
 // Loaded does nothing.
 func (NopObserver) Loaded(LoadInfo) {}
+
+// SnapshotStored does nothing.
+func (NopObserver) SnapshotStored(SnapshotInfo) {}
 
 // Decided does nothing.
 func (NopObserver) Decided(DecisionInfo) {}

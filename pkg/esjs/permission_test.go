@@ -34,13 +34,19 @@ func startGuarded(t *testing.T, users map[string]*server.Permissions) (url func(
 	return func(user string) string { return "nats://" + user + ":x@" + s.Addr().String() }
 }
 
+// limited is the user "limited", who may append to accounts only, and publish to what else is given; without more he
+// may read no snapshots.
+func limited(more ...string) map[string]*server.Permissions {
+	return map[string]*server.Permissions{"limited": {
+		Publish:   &server.SubjectPermission{Allow: append(more, "ev.account.*", "$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.DIRECT.GET.EVENTS.ev.account.>")},
+		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
+	}}
+}
+
 // The server answers nothing to what a user may not ask. A caller is told at
 // once and does not wait until its context ends.
 func TestWhatIsNotPermittedIsRefused(t *testing.T) {
-	url := startGuarded(t, map[string]*server.Permissions{"limited": { // to append to accounts only, and to read no snapshots
-		Publish:   &server.SubjectPermission{Allow: []string{"ev.account.*", "$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.DIRECT.GET.EVENTS.ev.account.>"}},
-		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
-	}})
+	url := startGuarded(t, limited())
 	if err := esjs.Provision(testContext(t), esjs.DialURL(url("admin")), esjs.Config{MaxBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package esjs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -127,8 +128,11 @@ func (s *snapshotter[S]) open(ctx context.Context, id StreamID, f *folded[S]) *f
 }
 
 func (s *snapshotter[S]) sealKey(ctx context.Context, by []string) (*seal.Key, error) {
-	if s.store.keys == nil || len(by) > maxSealedBy {
-		return nil, errors.New("esjs: the state cannot be sealed")
+	switch {
+	case s.store.keys == nil:
+		return nil, errors.New("esjs: the state has personal values, and the store no keys to seal them")
+	case len(by) > maxSealedBy:
+		return nil, fmt.Errorf("esjs: the state has values of %d persons, and at most %d can seal it", len(by), maxSealedBy)
 	}
 	keys := make([]*seal.Key, len(by))
 	for i, person := range by {

@@ -68,7 +68,8 @@ func TestSnapshotsOfPersonalStates(t *testing.T) {
 		t.Errorf("the snapshot without persons is %s", plain)
 	}
 
-	again, seen := observedKeyed(t, d)
+	seen := loads{from: make(chan esjs.LoadInfo, 100)}
+	again := observedKeyed(t, d, seen)
 	h = clubHandler(t, again, policy)
 	if c := loaded(t, h, "club"); c.Names["m-1"] != "Ada" || c.Names["m-2"] != "Ada" || c.Events != 2 {
 		t.Errorf("from the snapshot: %+v", c)
@@ -80,7 +81,7 @@ func TestSnapshotsOfPersonalStates(t *testing.T) {
 	if err := store.ErasePerson(testContext(t), "m-1"); err != nil {
 		t.Fatal(err)
 	}
-	third, seen := observedKeyed(t, d)
+	third := observedKeyed(t, d, seen)
 	h = clubHandler(t, third, policy)
 	want := club{Names: map[string]string{"m-1": "", "m-2": "Ada"}, Erased: []string{"m-1"}, Events: 2}
 	if c := loaded(t, h, "club"); !reflect.DeepEqual(c, want) {
@@ -98,18 +99,17 @@ func TestSnapshotsOfPersonalStates(t *testing.T) {
 	}
 }
 
-func observedKeyed(t *testing.T, d *esjstest.Deployment) (*esjs.Store, loads) {
+func observedKeyed(t *testing.T, d *esjstest.Deployment, observer esjs.Observer) *esjs.Store {
 	t.Helper()
-	seen := loads{from: make(chan esjs.LoadInfo, 100)}
 	cfg := d.Config()
 	cfg.Keys = &esjs.KeyConfig{Bucket: keyBucket, Master: master(1)}
-	cfg.Observer = seen
+	cfg.Observer = observer
 	store, err := esjs.Open(testContext(t), d.Dial(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	return store, seen
+	return store
 }
 
 // A state of very many persons is not stored, and is loaded from its events.
@@ -118,10 +118,12 @@ func TestAStateOfTooManyPersonsIsNotStored(t *testing.T) {
 	if err := esjs.ProvisionBucket(testContext(t), d.Dial(), snapshotBucket, 1); err != nil {
 		t.Fatal(err)
 	}
-	store := keyedStore(t, d, master(1))
+	keyedStore(t, d, master(1)) // provisions
+	seen := snapshotsTold{told: make(chan esjs.SnapshotInfo, 1000)}
+	store := observedKeyed(t, d, seen)
 	h := clubHandler(t, store, esjs.HandlerConfig[club]{Snapshots: &esjs.SnapshotPolicy[club]{Bucket: snapshotBucket, Every: 256}})
 	var events []esjs.Event
-	for i := range 257 {
+	for i := range 260 {
 		events = append(events, joined{Member: fmt.Sprint("m-", i), Name: esjs.PersonalOf("Ada")})
 	}
 	for i, e := range events {
@@ -132,14 +134,17 @@ func TestAStateOfTooManyPersonsIsNotStored(t *testing.T) {
 			eventually(t, "256 persons have no snapshot", func() bool { return clubSnapshot(t, d, "club") != nil })
 		}
 	}
-	h.Forget("club") // it leaves the cache with a commit that no snapshot has
+	h.Forget("club") // it leaves the cache with commits that no snapshot has
 	if err := h.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if body := clubSnapshot(t, d, "club"); bytes.Contains(body, []byte("m-256")) {
-		t.Error("257 persons have a snapshot")
+		t.Error("260 persons have a snapshot")
 	}
-	if c := loaded(t, clubHandler(t, store, esjs.HandlerConfig[club]{}), "club"); len(c.Names) != 257 {
+	if first, last := seen.next(t), seen.next(t); first.Err != nil || last.Stream != member("club") || last.Err == nil || !strings.Contains(last.Err.Error(), "260 persons") {
+		t.Errorf("told of the snapshots is %+v, %+v", first, last)
+	}
+	if c := loaded(t, clubHandler(t, store, esjs.HandlerConfig[club]{}), "club"); len(c.Names) != 260 {
 		t.Errorf("%d names", len(c.Names))
 	}
 }

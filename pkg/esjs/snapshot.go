@@ -1,6 +1,7 @@
 package esjs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,20 +148,29 @@ func (s *snapshotter[S]) leave(id StreamID, f *folded[S]) {
 	}
 }
 
+// queue hands f to the writer, or tells the observer that too many wait.
 func (s *snapshotter[S]) queue(id StreamID, f *folded[S]) {
+	if !s.enqueue(id, f) {
+		s.store.observer.SnapshotStored(SnapshotInfo{Stream: id, Err: errSnapshotDropped})
+	}
+}
+
+var errSnapshotDropped = fmt.Errorf("%w: %d aggregates wait for their snapshots to be stored, as many as may", ErrUnavailable, snapshotQueue)
+
+func (s *snapshotter[S]) enqueue(id StreamID, f *folded[S]) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return
+		return true
 	}
 	if waiting, ok := s.waiting[id]; ok {
 		if waiting.revision.sequence < f.revision.sequence {
 			s.waiting[id] = f
 		}
-		return
+		return true
 	}
 	if len(s.order) >= snapshotQueue {
-		return
+		return false
 	}
 	s.waiting[id] = f
 	s.order = append(s.order, id)
@@ -168,6 +178,7 @@ func (s *snapshotter[S]) queue(id StreamID, f *folded[S]) {
 	case s.wake <- struct{}{}:
 	default:
 	}
+	return true
 }
 
 func (s *snapshotter[S]) next() (StreamID, *folded[S], bool) {
@@ -193,46 +204,81 @@ func (s *snapshotter[S]) run() {
 		case f == nil:
 			<-s.wake
 		default:
-			s.write(id, f)
+			began := time.Now()
+			err := s.write(id, f)
+			s.store.observer.SnapshotStored(SnapshotInfo{Stream: id, Took: time.Since(began), Err: err})
 		}
 	}
 }
 
 // write stores one snapshot in the place of what it has read there, and tries
-// again while others write or the bucket has no leader. A failure is not
-// reported: a snapshot that is missing only costs time.
-func (s *snapshotter[S]) write(id StreamID, f *folded[S]) {
+// again for [answerTimeout] while others write or the bucket has no leader. What can
+// never be stored is given up at once, because others wait behind it. Errors: those of
+// [snapshotError], and why there is nothing to store.
+func (s *snapshotter[S]) write(id StreamID, f *folded[S]) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()
 	body, err := s.encode(ctx, id, f)
-	if err != nil {
-		return
+	switch {
+	case isContextError(err): // of asking for the keys of persons
+		return fmt.Errorf("%w: encode the state: %w", ErrUnavailable, err)
+	case err != nil:
+		return fmt.Errorf("esjs: encode the state: %w", err)
 	}
 	for wait := newPause(); ; {
-		if commit, sequence, err := s.stored(ctx, id); err == nil {
-			if commit >= f.revision.sequence || s.put(ctx, id, body, sequence) {
-				return
-			}
+		commit, sequence, err := s.stored(ctx, id)
+		switch {
+		case err != nil:
+		case commit >= f.revision.sequence:
+			return nil
+		default:
+			err = s.put(ctx, id, body, sequence)
 		}
-		if wait.sleep(ctx) != nil {
-			return
+		if err == nil {
+			return nil
+		}
+		if permanent(err) || isRefused(err) || wait.sleep(ctx) != nil {
+			return snapshotError(err, s.policy.Bucket, len(body))
 		}
 	}
 }
 
-// put stores a snapshot unless the bucket's entry is another one than the
-// expected; false when it may be tried again.
-func (s *snapshotter[S]) put(ctx context.Context, id StreamID, body []byte, expected uint64) bool {
+// isRefused tells that the server has said no, and would again.
+func isRefused(err error) bool {
+	return errors.Is(err, ErrStoreFull) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrRefused)
+}
+
+// snapshotError says why a snapshot was not stored: [ErrTooLarge], [ErrStoreFull], [ErrRefused],
+// or [ErrUnavailable] for what may pass.
+func snapshotError(err error, bucket string, size int) error {
+	kind := ErrUnavailable
+	switch {
+	case isRefused(err):
+		return fmt.Errorf("bucket %s: %w", bucket, err)
+	case errors.Is(err, nats.ErrMaxPayload):
+		kind = ErrTooLarge
+	case errors.As(err, new(*deniedError)):
+		kind = ErrRefused
+	}
+	return fmt.Errorf("%w: the snapshot has %d bytes, bucket %s: %w", kind, size, bucket, err)
+}
+
+// put stores a snapshot unless the bucket's entry is another one than the expected:
+// that is errChanged. Other errors are those of [finalError] and of [requester.do].
+func (s *snapshotter[S]) put(ctx context.Context, id StreamID, body []byte, expected uint64) error {
 	answer, err := s.store.general.do(ctx, &nats.Msg{
 		Subject: snapshotSubject(s.policy.Bucket, id),
 		Header:  nats.Header{headerExpectedLastSubjectSequence: []string{strconv.FormatUint(expected, 10)}},
 		Data:    body,
 	})
 	if err != nil {
-		return false
+		return err
 	}
 	ack, err := parseAck(answer.Data)
-	return err == nil && (ack.code == 0 || finalError(ack) != nil)
+	if err != nil || ack.code == 0 {
+		return err
+	}
+	return cmp.Or(finalError(ack), errChanged)
 }
 
 // stored returns the commit sequence of the stored snapshot and its sequence in

@@ -29,6 +29,7 @@ type Observer struct {
 	loads       *prometheus.CounterVec
 	loadSeconds *prometheus.HistogramVec
 	loadCommits *prometheus.HistogramVec
+	snapshots   *prometheus.CounterVec
 
 	commands       *prometheus.CounterVec
 	commandSeconds *prometheus.HistogramVec
@@ -72,6 +73,9 @@ func New(r prometheus.Registerer) (*Observer, error) {
 			"Loads that asked the server.", latency, "category", "source"),
 		loadCommits: m.histogram("esjs_load_commits",
 			"Commits that a load which asked the server has read and folded.", []float64{0, 1, 2, 5, 10, 20, 50, 64, 100, 200, 500, 1000, 5000}, "category", "source"),
+
+		snapshots: m.counter("esjs_snapshots_total",
+			"Snapshots that were stored, or were to be; outcome is ok or the kind of the error.", "category", "outcome"),
 
 		commands: m.counter("esjs_commands_total",
 			"Commands that were handled; outcome is ok, unchanged (nothing to do), repeated, or the kind of the error.", "category", "outcome"),
@@ -174,6 +178,11 @@ func (o *Observer) Loaded(l esjs.LoadInfo) {
 	}
 	o.loadSeconds.WithLabelValues(category, source).Observe(l.Took.Seconds())
 	o.loadCommits.WithLabelValues(category, source).Observe(float64(l.Commits))
+}
+
+// SnapshotStored counts a snapshot.
+func (o *Observer) SnapshotStored(s esjs.SnapshotInfo) {
+	o.snapshots.WithLabelValues(s.Stream.Category, esjs.Outcome(s.Err)).Inc()
 }
 
 // Decided counts a command.

@@ -65,6 +65,7 @@ func everything(o esjs.Observer) {
 	o.Appended(esjs.AppendInfo{Stream: jar, Events: []esjs.Event{opened{}, opened{}}, Batch: 1, Took: time.Second})
 	o.Settled(jar, esjs.SettledOpen)
 	o.Loaded(esjs.LoadInfo{Stream: jar, Source: esjs.LoadedFromSnapshot, Commits: 3, Took: time.Second})
+	o.SnapshotStored(esjs.SnapshotInfo{Stream: jar, Took: time.Second})
 	o.Decided(esjs.DecisionInfo{Stream: jar, Attempts: 3, Events: 2, Took: time.Second})
 	o.Connected("append", true)
 	o.Connected("append", false)
@@ -83,6 +84,7 @@ func TestWhatIsToldIsCounted(t *testing.T) {
 	o.Appended(esjs.AppendInfo{Stream: jar, Events: []esjs.Event{opened{}}, Err: &esjs.ConflictError{}})
 	o.Appended(esjs.AppendInfo{Stream: esjs.StreamID{Category: "\xff"}, Err: esjs.ErrInvalid})
 	o.Loaded(esjs.LoadInfo{Stream: jar, Source: esjs.LoadedFromCache})
+	o.SnapshotStored(esjs.SnapshotInfo{Stream: jar, Err: esjs.ErrStoreFull})
 	o.Decided(esjs.DecisionInfo{Stream: jar, Attempts: 1})
 	o.Decided(esjs.DecisionInfo{Stream: jar, Attempts: 1, Repeated: true})
 	o.Decided(esjs.DecisionInfo{Stream: jar, Attempts: 1, Err: esjs.Reject("no", "no")})
@@ -102,6 +104,8 @@ func TestWhatIsToldIsCounted(t *testing.T) {
 		"esjs_loads_total{category=jar,outcome=ok,source=cache}":                     1,
 		"esjs_load_duration_seconds{category=jar,source=snapshot}":                   1,
 		"esjs_load_commits{category=jar,source=snapshot}":                            1,
+		"esjs_snapshots_total{category=jar,outcome=ok}":                              1,
+		"esjs_snapshots_total{category=jar,outcome=full}":                            1,
 		"esjs_commands_total{category=jar,outcome=ok}":                               1,
 		"esjs_commands_total{category=jar,outcome=unchanged}":                        1,
 		"esjs_commands_total{category=jar,outcome=repeated}":                         1,
