@@ -33,6 +33,7 @@ type folded[S any] struct {
 	commit   string // id of the first event of the commit at revision; empty where it is not known
 	own      bool   // read from a snapshot that this store wrote
 	unsaved  int    // commits since the snapshot, or since one was last queued
+	wrote    bool   // one of those is this handler's own
 	persons  persons
 	sealed   []byte // of a snapshot whose state is yet to be opened
 }

@@ -36,6 +36,7 @@ func eventsOf[E Event](decided []E) []Event {
 // follow is known after its own commit.
 func (h *CommandHandler[S, C, E]) follow(known *folded[S], m Metadata, out Appended, decided []E) *folded[S] {
 	f := *known
+	f.wrote = true
 	for _, e := range decided {
 		f.state = h.agg.Apply(f.state, e)
 	}
@@ -53,7 +54,7 @@ func (h *CommandHandler[S, C, E]) remember(id StreamID, f *folded[S]) *folded[S]
 	if h.snapshots != nil && h.snapshots.due(f) {
 		h.snapshots.queue(id, f)
 		counted := *f
-		counted.unsaved = 0
+		counted.unsaved, counted.wrote = 0, false
 		f = &counted
 	}
 	h.cache.Add(id.Key, f)

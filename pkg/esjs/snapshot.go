@@ -14,12 +14,14 @@ import (
 )
 
 // SnapshotPolicy says where and when snapshots are stored. A snapshot is also
-// stored when an aggregate leaves the cache with commits that no snapshot has.
+// stored when an aggregate leaves the cache to which the handler has written, with 4
+// commits or more that no snapshot has. A handler that only reads stores none, unless a load
+// had to fold as many commits as Every says.
 type SnapshotPolicy[S any] struct {
 	Bucket       string // KV bucket; see [ProvisionBucket]
 	Every        int    // commits since the last snapshot; default 64; below 0 snapshots are read and never written
 	StateVersion int    // a snapshot of another version is ignored
-	// Terminal tells that an aggregate has ended: it is then stored at once.
+	// Terminal tells that an aggregate has ended: it is then stored at once by the handler that wrote that.
 	Terminal func(S) bool
 }
 
@@ -28,6 +30,10 @@ const (
 	// snapshotQueue bounds the aggregates whose snapshots wait; one more is
 	// dropped, which only costs time at a later load.
 	snapshotQueue = 4096
+	// leaveCommits is for how few commits no snapshot is stored of an aggregate that leaves the cache: it
+	// takes a read and a write, as much as an append, and saves a later load one round trip and the reading
+	// of as many commits less one, none at all of a single commit (docs/adr/0078).
+	leaveCommits = 4
 )
 
 // snapshotBody is a stored snapshot. Snapshots can be thrown away, so this form
@@ -133,17 +139,17 @@ func (s *snapshotter[S]) encode(ctx context.Context, id StreamID, f *folded[S]) 
 	return MarshalInClear(body)
 }
 
-// due tells that f has enough commits since its snapshot, or has ended.
+// due tells that f has enough commits since its snapshot, whoever wrote them, or was ended by the handler.
 func (s *snapshotter[S]) due(f *folded[S]) bool {
 	if f.unsaved == 0 || s.policy.Every < 0 {
 		return false
 	}
-	return f.unsaved >= s.policy.Every || (s.policy.Terminal != nil && s.policy.Terminal(f.state))
+	return f.unsaved >= s.policy.Every || f.wrote && s.policy.Terminal != nil && s.policy.Terminal(f.state)
 }
 
 // leave is told that f leaves the cache.
 func (s *snapshotter[S]) leave(id StreamID, f *folded[S]) {
-	if f.unsaved > 0 && s.policy.Every > 0 {
+	if f.wrote && f.unsaved >= leaveCommits && s.policy.Every > 0 {
 		s.queue(id, f)
 	}
 }

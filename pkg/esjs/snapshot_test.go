@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,5 +152,58 @@ func TestAFullBucketOfSnapshotsIsToldAndEnlarged(t *testing.T) {
 	inscribe(t, h, "k-3", "y")
 	if info := seen.next(t); info.Err != nil {
 		t.Errorf("in the larger bucket: %v", info.Err)
+	}
+}
+
+// Who only reads stores nothing, however often aggregates leave its cache, and also those that have ended. Who
+// writes stores an aggregate that leaves, when that saves a later load more than it costs.
+func TestSnapshotsOfAggregatesThatLeaveTheCache(t *testing.T) {
+	t.Parallel()
+	d := provisioned(t)
+	policy := esjs.SnapshotPolicy[scroll]{Every: 10, Terminal: func(s scroll) bool { return strings.HasSuffix(s.Text, ".") }}
+	writer, wrote := scrollHandler(t, d.Dial(), d.Config(), policy)
+	reader, read := scrollHandler(t, d.Dial(), d.Config(), policy)
+	for key, commits := range map[string]int{"one": 1, "three": 3, "four": 4, "nine": 9} {
+		for range commits {
+			inscribe(t, writer, key, "x")
+		}
+		for _, h := range []*scrolls{reader, writer} {
+			if _, err := h.Load(testContext(t), key); err != nil {
+				t.Fatal(err)
+			}
+			h.Forget(key)
+		}
+	}
+	inscribe(t, writer, "ended", "x")
+	inscribe(t, writer, "ended", ".")
+	if _, err := reader.Load(testContext(t), "ended"); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 { // a reader who has to read so many does not want to read them again
+		inscribe(t, writer, "long", "x")
+	}
+	if _, err := reader.Load(testContext(t), "long"); err != nil {
+		t.Fatal(err)
+	}
+	stored := func(h *scrolls, of snapshotsTold) []string {
+		if err := h.Close(testContext(t)); err != nil {
+			t.Fatal(err)
+		}
+		close(of.told)
+		var keys []string
+		for info := range of.told {
+			if info.Err != nil {
+				t.Errorf("%s: %v", info.Stream, info.Err)
+			}
+			keys = append(keys, info.Stream.Key)
+		}
+		slices.Sort(keys)
+		return keys
+	}
+	if keys, want := stored(writer, wrote), []string{"ended", "four", "long", "nine"}; !slices.Equal(keys, want) {
+		t.Errorf("the writer stored %q, want %q", keys, want)
+	}
+	if keys, want := stored(reader, read), []string{"long"}; !slices.Equal(keys, want) {
+		t.Errorf("the reader stored %q, want %q", keys, want)
 	}
 }
