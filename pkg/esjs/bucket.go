@@ -132,8 +132,8 @@ func (b bucket) get(ctx context.Context, key string) (value []byte, revision uin
 // put writes an entry that must be at revision, 0 for none, and returns its
 // new revision. A lost answer is settled by reading the entry back: values must
 // differ from write to write. It tries until ctx ends.
-// Errors: errChanged, which is final; [ErrStoreFull], [ErrRefused]; ctx's error,
-// and then nothing is known.
+// Errors: errChanged, which is final; [ErrStoreFull], [ErrTooLarge], [ErrRefused], also where the
+// right to write the entry is missing; ctx's error, and then nothing is known.
 func (b bucket) put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	return b.write(ctx, &nats.Msg{Subject: b.subject(key), Data: value, Header: nats.Header{}}, revision)
 }
@@ -152,8 +152,7 @@ func (b bucket) purgeMsg(key string) *nats.Msg {
 }
 
 // set writes an entry whatever it is at, or removes it where there is no value. It
-// tries until ctx ends. Errors: [ErrStoreFull], [ErrRefused]; ctx's error, and then
-// nothing is known.
+// tries until ctx ends. Errors: those of put but errChanged.
 func (b bucket) set(ctx context.Context, key string, value []byte) error {
 	msg := b.purgeMsg(key)
 	if len(value) > 0 {
@@ -161,16 +160,11 @@ func (b bucket) set(ctx context.Context, key string, value []byte) error {
 	}
 	for wait := followRetryFirst; ; wait = min(2*wait, followRetryMax) {
 		ack, err := b.publish(ctx, msg)
-		switch {
-		case err == nil && ack.code == 0:
+		if err == nil && ack.code == 0 {
 			return nil
-		case err == nil:
-			err = finalError(ack)
-		case !permanent(err):
-			err = nil
 		}
-		if err != nil {
-			return fmt.Errorf("esjs: write to bucket %s: %w", b.name, err)
+		if err := b.final(ack, err); err != nil {
+			return err
 		}
 		stored, _, err := b.get(ctx, key)
 		if err != nil || bytes.Equal(stored, value) {
@@ -189,12 +183,7 @@ func (b bucket) write(ctx context.Context, msg *nats.Msg, revision uint64) (uint
 		if err == nil && ack.code == 0 {
 			return ack.sequence, nil
 		}
-		if err == nil {
-			if err := finalError(ack); err != nil {
-				return 0, fmt.Errorf("esjs: write to bucket %s: %w", b.name, err)
-			}
-		}
-		if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubject) {
+		if err := b.final(ack, err); err != nil {
 			return 0, err
 		}
 		m, readErr := b.store.leaderLast(ctx, b.stream(), msg.Subject)
@@ -214,6 +203,22 @@ func (b bucket) write(ctx context.Context, msg *nats.Msg, revision uint64) (uint
 			return 0, ctx.Err()
 		}
 	}
+}
+
+// final is why a write that got no ack, or got err instead, need not be tried again; nil where it may be.
+func (b bucket) final(ack pubAck, err error) error {
+	switch {
+	case err == nil:
+		err = finalError(ack)
+	case errors.Is(err, nats.ErrMaxPayload):
+		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
+	case isContextError(err) || !permanent(err):
+		return nil
+	}
+	if err == nil {
+		return nil
+	}
+	return refused(fmt.Errorf("esjs: write to bucket %s: %w", b.name, err))
 }
 
 func (b bucket) publish(ctx context.Context, msg *nats.Msg) (pubAck, error) {

@@ -46,7 +46,7 @@ var (
 	// see [TimerSubscriptionConfig].Lost.
 	ErrTimersLost = errors.New("esjs: fired timers are lost")
 	// ErrRefused: the server refused before storing anything, or the connection
-	// may not publish what was to be stored.
+	// may not publish what was to be stored, or what a subscription, projection or process asks with.
 	ErrRefused = errors.New("esjs: refused by the server")
 	// ErrMoved is the [ErrRefused] of a store that takes no more appends, because it has moved
 	// to other streams; see [Repartition].

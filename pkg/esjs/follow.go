@@ -115,7 +115,8 @@ var errConsumerLost = errors.New("esjs: consumer lost")
 // follow reads src from the sequence that follows after: what is stored and
 // then, without an end, what comes. It survives lost connections, consumers and
 // leaders. It returns ctx's error when ctx ends, what deliver and reached
-// returned, a *[CorruptError], or why the server refuses for good.
+// returned, a *[CorruptError], or why the server refuses for good: [ErrRefused] at once
+// where a right is missing or was taken away.
 func (s *Store) follow(ctx context.Context, src source, after uint64, f follower) error {
 	js, err := jetstream.New(s.Conn())
 	if err != nil {
@@ -137,8 +138,8 @@ func (s *Store) follow(ctx context.Context, src source, after uint64, f follower
 			return ctx.Err()
 		case r.final:
 			return err
-		case errors.Is(err, nats.ErrConnectionClosed):
-			return fmt.Errorf("esjs: follow %s: %w", src.stream, err)
+		case errors.Is(err, nats.ErrConnectionClosed), errors.As(err, new(*deniedError)):
+			return refused(fmt.Errorf("esjs: follow %s: %w", src.stream, err))
 		case !isRefusal(err):
 			refusedSince = time.Time{}
 		case refusedSince.IsZero():

@@ -12,17 +12,17 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// startGuarded runs a server with the user "admin", who may do everything, and others who may
-// publish and subscribe as they are given.
-func startGuarded(t *testing.T, users map[string]*server.Permissions) (url func(user string) string) {
+// guarded is a server with the user "admin", who may do everything, and others who may publish and subscribe as they
+// are given.
+type guarded struct {
+	*server.Server
+	users map[string]*server.Permissions
+}
+
+func startGuarded(t *testing.T, users map[string]*server.Permissions) guarded {
 	t.Helper()
-	all := []*server.User{{Username: "admin", Password: "x"}}
-	for name, may := range users {
-		all = append(all, &server.User{Username: name, Password: "x", Permissions: may})
-	}
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true, Users: all,
-	})
+	g := guarded{users: users}
+	s, err := server.NewServer(g.options(t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,32 @@ func startGuarded(t *testing.T, users map[string]*server.Permissions) (url func(
 	if !s.ReadyForConnections(30 * time.Second) {
 		t.Fatal("the server does not start")
 	}
-	return func(user string) string { return "nats://" + user + ":x@" + s.Addr().String() }
+	g.Server = s
+	return g
+}
+
+func (g guarded) options(dir string) *server.Options {
+	all := []*server.User{{Username: "admin", Password: "x"}}
+	for name, may := range g.users {
+		all = append(all, &server.User{Username: name, Password: "x", Permissions: may})
+	}
+	return &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true, Users: all}
+}
+
+func (g guarded) url(user string) string { return "nats://" + user + ":x@" + g.Addr().String() }
+
+// deny takes rights of the user "denied" away, also on connections that are there, and gives others back.
+func (g guarded) deny(t *testing.T, subjects ...string) {
+	t.Helper()
+	g.users = denied(subjects...)
+	if err := g.ReloadOptions(g.options(g.StoreDir())); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// denied is the user "denied", who may do everything but publish to what is given.
+func denied(subjects ...string) map[string]*server.Permissions {
+	return map[string]*server.Permissions{"denied": {Publish: &server.SubjectPermission{Deny: subjects}}}
 }
 
 // limited is the user "limited", who may append to accounts only, and publish to what else is given; without more he
@@ -46,7 +71,7 @@ func limited(more ...string) map[string]*server.Permissions {
 // The server answers nothing to what a user may not ask. A caller is told at
 // once and does not wait until its context ends.
 func TestWhatIsNotPermittedIsRefused(t *testing.T) {
-	url := startGuarded(t, limited())
+	url := startGuarded(t, limited()).url
 	if err := esjs.Provision(testContext(t), esjs.DialURL(url("admin")), esjs.Config{MaxBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}

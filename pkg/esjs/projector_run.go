@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 )
@@ -22,9 +21,9 @@ func (p *Projector[T, E]) turn(ctx context.Context) error {
 		return err
 	}
 	end, err := p.store.ends(ctx, func(ctx context.Context, part *Store) (Position, error) {
-		last, err := p.end(ctx, part)
-		p.knownLast(last)
-		return last, err
+		last, err := part.lastSequence(ctx, part.cfg.Stream)
+		p.knownLast(part.at(last))
+		return part.at(last), err
 	})
 	if err != nil {
 		return err
@@ -62,19 +61,6 @@ func (p *Projector[T, E]) checkLog(ctx context.Context, c Checkpoint) error {
 		return p.store.checkCommit(ctx, c.Newest)
 	}
 	return p.store.each(func(part *Store) error { return part.checkCommit(ctx, c.NewestIn[int(part.partition)]) })
-}
-
-// end asks where a partition ends, until a leader answers.
-func (p *Projector[T, E]) end(ctx context.Context, part *Store) (Position, error) {
-	for {
-		last, err := part.lastSequence(ctx, part.cfg.Stream)
-		if err == nil || isRefusal(err) || errors.Is(err, nats.ErrConnectionClosed) {
-			return part.at(last), err
-		}
-		if !sleep(ctx, followRetryFirst) {
-			return Position{}, ctx.Err()
-		}
-	}
 }
 
 // open loads the checkpoint; it waits for a sink that is unavailable.

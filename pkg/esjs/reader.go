@@ -47,7 +47,7 @@ func (r *reader) checkStart(ctx context.Context, after uint64) error {
 			return &CorruptError{Position: r.store.at(after), Reason: fmt.Sprintf(
 				"the position is beyond the end of the stream %s, %d: the stream was restored or replaced", r.src.stream, last)}
 		}
-		if err != nil && time.Now().After(end) && isRefusal(err) {
+		if err != nil && (permanent(err) || time.Now().After(end) && isRefusal(err)) {
 			return fmt.Errorf("esjs: follow %s: %w", r.src.stream, err)
 		}
 		if !sleep(ctx, 100*time.Millisecond) {
@@ -56,13 +56,36 @@ func (r *reader) checkStart(ctx context.Context, after uint64) error {
 	}
 }
 
-// session reads through one consumer until it is lost.
+// session reads through one consumer until it is lost, or the connection turns out not to have
+// the right to make it or to ask it for messages: a *deniedError.
 func (r *reader) session(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	r.inbox = r.store.Conn().NewInbox()
+	r.name = r.inbox[strings.LastIndexByte(r.inbox, '.')+1:]
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer r.store.general.whenDenied(end, r.subjectOf("CREATE"), r.subjectOf("MSG.NEXT"))()
+	err := r.read(ctx)
+	if denied := (*deniedError)(nil); errors.As(context.Cause(ctx), &denied) {
+		return denied
+	}
+	return err
+}
+
+// subjectOf is that of a request that concerns the consumer. The server wants to see in it what a
+// new one filters by.
+func (r *reader) subjectOf(request string) string {
+	subject := "$JS.API.CONSUMER." + request + "." + r.src.stream + "." + r.name
+	if filter := r.src.filter(); request == "CREATE" && filter != "" {
+		subject += "." + filter
+	}
+	return subject
+}
+
+func (r *reader) read(ctx context.Context) error {
 	nc := r.store.Conn()
-	r.inbox = nc.NewInbox()
 	r.incoming = make(chan *nats.Msg, 2*followBatch)
 	r.delivered, r.open = 0, 0
 	r.maxBytes = max(followBytes, int(2*nc.MaxPayload()))
@@ -88,13 +111,12 @@ func (r *reader) session(ctx context.Context) error {
 // no answer comes, and the answer is waited for a little when ctx ends: a
 // request to remove it could overtake the one to create it.
 func (r *reader) create(ctx context.Context) (jetstream.Consumer, error) {
-	r.name = r.inbox[strings.LastIndexByte(r.inbox, '.')+1:]
 	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), consumerAPIWait)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(consumerEndWait, cancel) })()
 	consumer, err := r.js.CreateConsumer(patient, r.src.stream, r.consumerConfig())
 	if err != nil && !isRefusal(err) {
-		_ = r.store.Conn().Publish("$JS.API.CONSUMER.DELETE."+r.src.stream+"."+r.name, nil)
+		_ = r.store.Conn().Publish(r.subjectOf("DELETE"), nil)
 	}
 	return consumer, err
 }
@@ -127,7 +149,7 @@ func (r *reader) removeLater(name string) {
 func (r *reader) pull(n int, expires, beat time.Duration) error {
 	r.open += n
 	request := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}`, n, r.maxBytes, expires, beat)
-	return r.store.Conn().PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+r.src.stream+"."+r.name, r.inbox, request)
+	return r.store.Conn().PublishRequest(r.subjectOf("MSG.NEXT"), r.inbox, request)
 }
 
 func (r *reader) receive(ctx context.Context) error {

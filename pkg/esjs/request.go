@@ -27,6 +27,14 @@ func (e *deniedError) Error() string {
 	return "esjs: no permission to publish to " + e.subject
 }
 
+// refused makes what the server has not taken an [ErrRefused].
+func refused(err error) error {
+	if errors.As(err, new(*deniedError)) && !errors.Is(err, ErrRefused) {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return err
+}
+
 // unsentError is a request that never left this process, and cannot.
 type unsentError struct{ err error }
 
@@ -51,6 +59,7 @@ type requester struct {
 		err  *deniedError
 		at   time.Time
 	}
+	whoNeeds map[string]func(error) // by subject; see whenDenied
 }
 
 // call is one or more requests in flight and their answers. Its inbox is its
@@ -78,7 +87,7 @@ const maxInFlight = 128
 // newRequester makes the request path of a connection; connected is told when
 // that is there, lost, or there again, but not when it is closed.
 func newRequester(nc *nats.Conn, connected func(bool)) *requester {
-	r := &requester{nc: nc, down: make(chan struct{})}
+	r := &requester{nc: nc, down: make(chan struct{}), whoNeeds: map[string]func(error){}}
 	changes := nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
 	if nc.IsConnected() {
 		connected(true)
@@ -110,6 +119,27 @@ func (r *requester) deny(err error) {
 	r.denied.down, r.denied.err, r.denied.at = r.down, &deniedError{subject}, time.Now()
 	close(r.down)
 	r.down = make(chan struct{})
+	if end := r.whoNeeds[subject]; end != nil {
+		end(r.denied.err)
+	}
+}
+
+// whenDenied calls end, until forget is called, when the server does not take what is
+// published to one of the subjects: it is for requests that no call waits for. Nobody else
+// names these subjects meanwhile.
+func (r *requester) whenDenied(end func(error), subjects ...string) (forget func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, subject := range subjects {
+		r.whoNeeds[subject] = end
+	}
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, subject := range subjects {
+			delete(r.whoNeeds, subject)
+		}
+	}
 }
 
 // deniedSince returns what the server said last since a time that it did not

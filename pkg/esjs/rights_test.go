@@ -61,7 +61,7 @@ func TestTheRightsOnThePageAreEnough(t *testing.T) {
 		}
 		users[name] = may
 	}
-	url := startGuarded(t, users)
+	url := startGuarded(t, users).url
 	cfg := esjs.Config{MaxBytes: 16 << 20}
 	dial := esjs.DialURL(url("admin"))
 	err := errors.Join(esjs.Provision(testContext(t), dial, cfg), esjs.ProvisionTimers(testContext(t), dial, 1))

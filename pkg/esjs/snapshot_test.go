@@ -122,7 +122,7 @@ func TestAStateThatIsTooLargeHoldsUpNoOtherSnapshot(t *testing.T) {
 
 func TestSnapshotsThatMayNotBeStoredAreRefused(t *testing.T) {
 	t.Parallel()
-	url := startGuarded(t, limited("$JS.API.STREAM.INFO.KV_"+snapshotBucket, "$JS.API.DIRECT.GET.KV_"+snapshotBucket, "$JS.API.DIRECT.GET.KV_"+snapshotBucket+".>"))
+	url := startGuarded(t, limited("$JS.API.STREAM.INFO.KV_"+snapshotBucket, "$JS.API.DIRECT.GET.KV_"+snapshotBucket, "$JS.API.DIRECT.GET.KV_"+snapshotBucket+".>")).url
 	admin, cfg := esjs.DialURL(url("admin")), esjs.Config{MaxBytes: 1 << 20}
 	if err := errors.Join(esjs.Provision(testContext(t), admin, cfg), esjs.ProvisionBucket(testContext(t), admin, snapshotBucket, 1)); err != nil {
 		t.Fatal(err)

@@ -94,6 +94,9 @@ type Backoff struct {
 // handle. It blocks until ctx ends (and then returns nil after a drain) or
 // until it cannot go on, and says why: [ErrConfig], *[CorruptError], the server
 // refuses, the connection is closed for good, or a key had to be parked with EveryInstance.
+// A right that the connection does not have is an [ErrRefused] that names the subject, at once. One
+// that is taken away while it runs ends it in the same way when it is next needed; the right to write the Bucket,
+// when the lease has run out. Start it again: it resumes when the right is there.
 //
 // Events of one key are handled in order, always: also after a retry, a crash
 // or a takeover. Events of different keys are handled concurrently, at most

@@ -138,7 +138,7 @@ func (s *subscription[T]) goOn(ctx context.Context) error {
 	if ctx.Err() != nil && (isContextError(err) || errors.Is(err, context.Cause(ctx))) {
 		return nil
 	}
-	return err
+	return refused(err)
 }
 
 // sessions handles whenever this instance has the lease.
@@ -191,17 +191,4 @@ func (s *subscription[T]) checkBucket(ctx context.Context) error {
 		return fmt.Errorf("%w: subscription %s: there is no bucket %s: provision it first", ErrConfig, s.name, s.bucket)
 	}
 	return nil
-}
-
-// end asks where the stream ends, until a leader answers or it is refused.
-func (s *subscription[T]) end(ctx context.Context) (uint64, error) {
-	for {
-		last, err := s.store.lastSequence(ctx, s.stream)
-		if err == nil || isRefusal(err) {
-			return last, err
-		}
-		if !sleep(ctx, followRetryFirst) {
-			return 0, ctx.Err()
-		}
-	}
 }

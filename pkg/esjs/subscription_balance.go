@@ -35,9 +35,6 @@ func (all subscriptions[T]) balance(ctx context.Context) error {
 	s, shared := all[0], all[0].shared
 	b := bucket{store: s.store, name: s.bucket}
 	start, err := s.store.lastSequence(ctx, b.stream())
-	for err != nil && !isRefusal(err) && sleep(ctx, followRetryFirst) {
-		start, err = s.store.lastSequence(ctx, b.stream())
-	}
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (all subscriptions[T]) run(ctx context.Context) error {
 	if all[0].bucket != "" {
 		group.Go(func() error {
 			if err := all.balance(ctx); ctx.Err() == nil {
-				return fmt.Errorf("subscription %s: %w", all[0].name, err)
+				return refused(fmt.Errorf("subscription %s: %w", all[0].name, err))
 			}
 			return nil
 		})
@@ -231,7 +231,7 @@ func (o *partObserver) WindowFull(name string, full bool) {
 // standingBy takes note of the instance that has the partition's lease: who it is, and when it
 // has handled what is stored now.
 func (s *subscription[T]) standingBy(ctx context.Context) (func(leaseEntry), error) {
-	end, err := s.end(ctx)
+	end, err := s.store.lastSequence(ctx, s.stream)
 	return func(e leaseEntry) {
 		s.shared.ownedBy(int(s.store.partition), e.Owner)
 		if s.caughtUp != nil && e.Floor.sequence >= end {

@@ -84,7 +84,7 @@ func (r *running[T]) failed(ctx context.Context, err error) {
 // handling ended meanwhile.
 func (r *running[T]) prepare(ctx context.Context, delivery *sync.WaitGroup) bool {
 	var err error
-	if r.target, err = r.end(ctx); err != nil {
+	if r.target, err = r.store.lastSequence(ctx, r.stream); err != nil {
 		r.failed(ctx, err)
 		return false
 	}

@@ -44,6 +44,7 @@ type Observer struct {
 	lagSeconds      *prometheus.GaugeVec
 	parked          *prometheus.GaugeVec
 	active          *prometheus.GaugeVec
+	fenced          *prometheus.CounterVec
 	windowFull      *prometheus.GaugeVec
 	timerLate       *prometheus.HistogramVec
 	unexpected      *prometheus.CounterVec
@@ -101,6 +102,8 @@ func New(r prometheus.Registerer) (*Observer, error) {
 			"Keys that are set aside until somebody releases them.", "subscription"),
 		active: m.gauge("esjs_subscription_active",
 			"1 where this instance handles a leased subscription, or a partition of it.", "subscription"),
+		fenced: m.counter("esjs_subscription_fenced_total",
+			"How often this instance stopped handling a leased subscription, or a partition of it, because its lease was not renewed in time.", "subscription"),
 		windowFull: m.gauge("esjs_subscription_window_full",
 			"1 while delivery waits because too many commits are not finished.", "subscription"),
 		timerLate: m.histogram("esjs_timer_lateness_seconds",
@@ -231,6 +234,12 @@ func (o *Observer) ParkedKeys(subscription string, n int) {
 // Active notes who handles a subscription.
 func (o *Observer) Active(subscription string, active bool) {
 	o.active.WithLabelValues(subscription).Set(gauge(active))
+	o.fenced.WithLabelValues(subscription) // shown from the start, as 0
+}
+
+// Fenced counts a lease that was lost.
+func (o *Observer) Fenced(subscription string) {
+	o.fenced.WithLabelValues(subscription).Inc()
 }
 
 // WindowFull notes that delivery waits.

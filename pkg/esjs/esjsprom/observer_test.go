@@ -73,6 +73,7 @@ func everything(o esjs.Observer) {
 	o.Lag("copy", 7, 2*time.Second)
 	o.ParkedKeys("copy", 4)
 	o.Active("copy", true)
+	o.Fenced("copy")
 	o.WindowFull("copy", true)
 	o.TimerLate("copy", time.Second)
 	o.Unexpected("saga", "open", "Closed")
@@ -91,6 +92,7 @@ func TestWhatIsToldIsCounted(t *testing.T) {
 	o.Connected("append", true)
 	o.Handled("copy", time.Second, errors.New("broken"))
 	o.Active("copy", false)
+	o.Active("other", true)
 
 	want := map[string]float64{
 		"esjs_appends_total{category=jar,outcome=ok}":                                1,
@@ -121,6 +123,9 @@ func TestWhatIsToldIsCounted(t *testing.T) {
 		"esjs_subscription_lag_seconds{subscription=copy}":                           2,
 		"esjs_subscription_parked_keys{subscription=copy}":                           4,
 		"esjs_subscription_active{subscription=copy}":                                0,
+		"esjs_subscription_active{subscription=other}":                               1,
+		"esjs_subscription_fenced_total{subscription=copy}":                          1,
+		"esjs_subscription_fenced_total{subscription=other}":                         0,
 		"esjs_subscription_window_full{subscription=copy}":                           1,
 		"esjs_timer_lateness_seconds{subscription=copy}":                             1,
 		"esjs_process_unexpected_inputs_total{input=Closed,process=saga,state=open}": 1,
