@@ -14,9 +14,9 @@ import (
 // a restart of each, the orders that are under way complete, and each is paid once.
 func TestAnyContainerMayDie(t *testing.T) {
 	s := cloned(t, "orderflow-test")
-	s.stocked(t)
-	s.place(t, "o-0")
-	s.completed(t, "o-0")
+	s.Stock(t)
+	s.Place(t, "o-0")
+	s.Completed(t, "o-0")
 	orders := 1
 	services := slices.Sorted(maps.Keys(s.containers(t)))
 	if len(services) != 9 {
@@ -27,11 +27,11 @@ func TestAnyContainerMayDie(t *testing.T) {
 			t.Run(service+" is "+way, func(t *testing.T) {
 				const load = 5
 				id := func(n int) string { return fmt.Sprintf("o-%s-%s-%d", service, way, n) }
-				s.place(t, id(0)) // whose process is under way, while others are placed
+				s.Place(t, id(0)) // whose process is under way, while others are placed
 				var placed sync.WaitGroup
 				placed.Go(func() {
 					for n := range load - 1 {
-						s.place(t, id(n+1))
+						s.Place(t, id(n+1))
 					}
 				})
 				if way == "killed" {
@@ -41,7 +41,7 @@ func TestAnyContainerMayDie(t *testing.T) {
 				}
 				placed.Wait()
 				for n := range load {
-					s.completed(t, id(n))
+					s.Completed(t, id(n))
 				}
 				orders += load
 			})
@@ -54,7 +54,7 @@ func TestAnyContainerMayDie(t *testing.T) {
 // Of three NATS servers any one may die, or stay away, while orders are placed.
 func TestAnyServerOfTheClusterMayBeLost(t *testing.T) {
 	s := cloned(t, "orderflow-test-cluster", "--env-file", "deploy/cluster.env")
-	s.stocked(t)
+	s.Stock(t)
 	orders := 0
 	for _, server := range []string{"nats", "nats-2", "nats-3"} {
 		for _, way := range []string{"killed", "away"} {
@@ -65,7 +65,7 @@ func TestAnyServerOfTheClusterMayBeLost(t *testing.T) {
 				for lane := range lanes {
 					placed.Go(func() {
 						for n := range load {
-							s.place(t, id(lane, n))
+							s.Place(t, id(lane, n))
 						}
 					})
 				}
@@ -77,7 +77,7 @@ func TestAnyServerOfTheClusterMayBeLost(t *testing.T) {
 				placed.Wait()
 				for lane := range lanes {
 					for n := range load {
-						s.completed(t, id(lane, n))
+						s.Completed(t, id(lane, n))
 					}
 				}
 				orders += lanes * load

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/b144f99b/orderflow/test/program"
+	"github.com/b144f99b/orderflow/test/shop"
 )
 
 // Compose takes the file, with each environment file and with every profile, and warns of nothing.
@@ -49,9 +50,9 @@ func TestPrometheusSeesEverything(t *testing.T) {
 	s := clonedOnly(t, "orderflow-test-obs", []string{
 		"order", "inventory", "payment", "shipping", "saga", "projector", "gateway", "partners", "monitor", "prometheus",
 	}, "--profile", "obs")
-	s.stocked(t)
-	s.place(t, "o-1")
-	s.completed(t, "o-1")
+	s.Stock(t)
+	s.Place(t, "o-1")
+	s.Completed(t, "o-1")
 	s.seen(t)
 	for _, service := range []string{"monitor", "prometheus"} {
 		kill(t, s.containers(t)[service])
@@ -128,7 +129,7 @@ func (s *system) seen(t *testing.T) {
 // prometheusSays asks its API. It may not be there yet.
 func (s *system) prometheusSays(t *testing.T, what string, to any) {
 	t.Helper()
-	status, body := ask(http.MethodGet, s.prometheus+"/api/v1/"+what, "")
+	status, body := shop.Ask(http.MethodGet, s.prometheus+"/api/v1/"+what, "")
 	if status != http.StatusOK {
 		return
 	}
@@ -162,9 +163,9 @@ func TestViewsInPostgreSQLUnderLoad(t *testing.T) {
 	s.compose(t, "stop", "load")
 	program.Until(t, patience, "each payment that is captured is of a completed order", func() bool {
 		declined := func(captured string) bool { return captured == "" }
-		return completed() == len(slices.DeleteFunc(s.captured(t), declined))
+		return completed() == len(slices.DeleteFunc(s.partners.Captured(t), declined))
 	})
-	status, body := ask(http.MethodGet, s.http+"/v1/orders?state=Completed&limit=100", "")
+	status, body := shop.Ask(http.MethodGet, string(s.Gateway)+"/v1/orders?state=Completed&limit=100", "")
 	var page struct {
 		Orders []struct{} `json:"orders"`
 	}

@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +17,7 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/test/program"
+	"github.com/b144f99b/orderflow/test/shop"
 )
 
 // patience bounds every wait: much longer than anything takes on a loaded machine.
@@ -26,11 +25,12 @@ const patience = 3 * time.Minute
 
 // system is the containers of one project, made of a copy of the repository.
 type system struct {
-	dir, project   string
-	args           []string // of Compose, before its command
-	http, partners string   // URLs
-	env            []string
-	prometheus     string // URL
+	dir, project string
+	args         []string // of Compose, before its command
+	shop.Gateway          // of the project
+	partners     shop.Partners
+	env          []string
+	prometheus   string // URL
 }
 
 // cloned copies what a clone would have, creates the keys, and builds and starts the project
@@ -50,7 +50,7 @@ func clonedOnly(t *testing.T, project string, services []string, args ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.http, s.partners, s.prometheus = "http://"+at[1], "http://"+at[2], "http://"+at[3]
+	s.Gateway, s.partners, s.prometheus = shop.Gateway("http://"+at[1]), shop.Partners("http://"+at[2]), "http://"+at[3]
 	s.env = append(os.Environ(), "NATS_PORT="+program.Port(at[0]), "HTTP_PORT="+program.Port(at[1]), "PARTNERS_PORT="+program.Port(at[2]),
 		"PROMETHEUS_PORT="+program.Port(at[3]), "COMPOSE_PROJECT_NAME="+project)
 	if _, set := os.LookupEnv("DOCKER_BUILDKIT"); !set {
@@ -184,90 +184,6 @@ func kill(t *testing.T, id string) {
 	program.Until(t, patience, "it runs again", func() bool { s := inspect(t, id); return s.Status == "running" && s.Pid != before })
 }
 
-// ask sends a request and returns the answer's status and body; status 0 when there was none.
-func ask(method, url, body string, header ...string) (int, []byte) {
-	req, err := http.NewRequest(method, url, strings.NewReader(body))
-	if err != nil {
-		return 0, nil
-	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	resp, err := (&http.Client{Timeout: 15 * time.Second}).Do(req)
-	if err != nil {
-		return 0, nil
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, nil
-	}
-	return resp.StatusCode, data
-}
-
-// carryOut sends a command until it is carried out, always with the same id: while a container is away nobody
-// answers, or the gateway says so.
-func (s *system) carryOut(t *testing.T, path, body string) {
-	t.Helper()
-	program.Until(t, patience, path, func() bool {
-		header := []string{"Content-Type", "application/json", "Idempotency-Key", path}
-		if !strings.HasSuffix(path, "/create") {
-			header = append(header, "If-Match", "*") // the tests are the only ones who write
-		}
-		status, answer := ask(http.MethodPost, s.http+"/v1/"+path, body, header...)
-		if status >= 400 && status < 500 {
-			t.Fatalf("%s: %d %s", path, status, answer)
-		}
-		return status == http.StatusOK
-	})
-}
-
-// place places an order of two bags.
-func (s *system) place(t *testing.T, id string) {
-	t.Helper()
-	for _, step := range [][2]string{
-		{"create", `{"customer_id":"c-1","currency":"EUR"}`},
-		{"add-item", `{"sku":"beans-1kg","quantity":2}`},
-		{"set-shipping", `{"address_ref":"addr-1","country":"DE"}`},
-		{"set-payment-method", `{"method_ref":"card-ok"}`},
-		{"submit", `{}`},
-	} {
-		s.carryOut(t, "orders/"+id+"/"+step[0], step[1])
-	}
-}
-
-func (s *system) completed(t *testing.T, id string) {
-	t.Helper()
-	program.Until(t, patience, "order "+id+" is completed", func() bool {
-		var o struct {
-			State string `json:"state"`
-		}
-		status, answer := ask(http.MethodGet, s.http+"/v1/orders/"+id, "")
-		return status == http.StatusOK && json.Unmarshal(answer, &o) == nil && o.State == "Completed"
-	})
-}
-
-// captured is what the provider's own ledger has captured of each payment; "": nothing.
-func (s *system) captured(t *testing.T) []string {
-	t.Helper()
-	var page struct {
-		Payments []struct {
-			Captured struct {
-				Amount string `json:"amount"`
-			} `json:"captured"`
-		} `json:"payments"`
-	}
-	status, answer := ask(http.MethodGet, s.partners+"/psp/v1/payments?limit=1000", "")
-	if status != http.StatusOK || json.Unmarshal(answer, &page) != nil {
-		t.Fatalf("the provider's ledger: %d %s", status, answer)
-	}
-	var amounts []string
-	for _, p := range page.Payments {
-		amounts = append(amounts, p.Captured.Amount)
-	}
-	return amounts
-}
-
 // verified checks that each replica of the store is as it was written.
 func (s *system) verified(t *testing.T, replicas int) {
 	t.Helper()
@@ -279,24 +195,6 @@ func (s *system) verified(t *testing.T, replicas int) {
 // sound checks what is left of so many completed orders of two bags: each paid once, the stock, and every replica.
 func (s *system) sound(t *testing.T, orders, replicas int) {
 	t.Helper()
-	amounts := s.captured(t)
-	if len(amounts) != orders || slices.ContainsFunc(amounts, func(a string) bool { return a != "49.80" }) {
-		t.Errorf("the provider captured %q, want %d times 49.80", amounts, orders)
-	}
+	s.Sound(t, s.partners, orders)
 	s.verified(t, replicas)
-	var level struct {
-		OnHand   int `json:"on_hand"`
-		Reserved int `json:"reserved"`
-	}
-	status, answer := ask(http.MethodGet, s.http+"/v1/stock/beans-1kg", "")
-	if status != http.StatusOK || json.Unmarshal(answer, &level) != nil || level.OnHand != 1000-2*orders || level.Reserved != 0 {
-		t.Errorf("the stock after %d orders of 2 from 1000: %d %s", orders, status, answer)
-	}
-}
-
-// stocked opens the shop.
-func (s *system) stocked(t *testing.T) {
-	t.Helper()
-	s.carryOut(t, "products/beans-1kg/list", `{"name":"Espresso beans 1 kg","price":"24.90","currency":"EUR"}`)
-	s.carryOut(t, "stock/beans-1kg/receive", `{"quantity":1000,"reference":"PO-1"}`)
 }
