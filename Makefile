@@ -37,7 +37,7 @@ MINUTES ?= 1
 FAULTS  ?=
 SYNC    ?= always
 
-.PHONY: help build run demo keys test crash load simulation chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-apiserver test-alerts test-browser test-plots lint bench bench-json plots fmt clean
+.PHONY: help build run demo keys test crash load simulation chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-apiserver test-kubelet test-alerts test-browser test-plots lint bench bench-json plots fmt clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,10 @@ test-k8s: ## check what deploy/k8s renders to by Kubernetes' own validation (com
 
 test-apiserver: ## apply deploy/k8s to a real API server, and roll out releases with its controllers; no container runs (ten minutes, and half an hour to compile it)
 	$(GO) test -tags apiserver -timeout 60m -count 1 -v ./deploy/k8s
+
+test-kubelet: ## run deploy/k8s as pods of a real kubelet, as root, with Docker, containerd and runc: processes are killed, a backup is brought back (twelve minutes, and half an hour to compile it)
+	deploy/local/images go nats
+	$(GO) test -tags apiserver,kubelet -run '^TestPodsRun$$' -timeout 60m -count 1 -v ./deploy/k8s
 
 test-browser: ## test the web console in headless Chromium; needs an installed Chromium
 	$(call go-test,./test/browser,-timeout $(TEST_TIMEOUT) -tags browser)

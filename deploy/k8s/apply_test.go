@@ -5,14 +5,10 @@ package k8s
 import (
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 )
-
-// readme tells how it is deployed. What it says is what is run here.
-var readme = filepath.Join("..", "README.md")
 
 // namespaced makes the namespace and the Secret that are there before the overlay, as the page says.
 func (c *cluster) namespaced(t *testing.T) {

@@ -26,6 +26,9 @@ var programs = map[string][]string{
 	"kube-apiserver":          {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/", "k8s.io/kubernetes/cmd/kube-apiserver"},
 	"kube-controller-manager": {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/", "k8s.io/kubernetes/cmd/kube-controller-manager"},
 	"kube-scheduler":          {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/", "k8s.io/kubernetes/cmd/kube-scheduler"},
+	"kubelet":                 {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/", "k8s.io/kubernetes/cmd/kubelet"},
+	"kube-proxy":              {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/", "k8s.io/kubernetes/cmd/kube-proxy"},
+	"dns":                     {"build", "-C", "deploy/k8s/dns", "-o", "../../../bin/apiserver/", "."},
 	"kubectl":                 {"build", "-modfile=deploy/k8s/apiserver.mod", "-o", "bin/apiserver/", "k8s.io/kubernetes/cmd/kubectl"},
 	"kwok":                    {"install", strings.Replace(kwok, "@", "/cmd/kwok@", 1)},
 }
@@ -56,14 +59,20 @@ type cluster struct {
 	logs     string
 }
 
-// newCluster starts an API server that has the definitions of what is others', and nothing that acts.
-func newCluster(t *testing.T) *cluster {
+// installed is where programs stay.
+func installed(t *testing.T) (dir string) {
 	t.Helper()
-	installed, err := filepath.Abs(filepath.Join("..", "..", "bin", "apiserver"))
+	dir, err := filepath.Abs(filepath.Join("..", "..", "bin", "apiserver"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{dir: t.TempDir(), programs: installed, logs: t.TempDir()}
+	return dir
+}
+
+// newCluster starts an API server that has the definitions of what is others', and nothing that acts.
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := &cluster{dir: t.TempDir(), programs: installed(t), logs: t.TempDir()}
 	c.program(t, "kubectl")
 	if err := os.CopyFS(filepath.Join(c.dir, "deploy"), os.DirFS(tree)); err != nil {
 		t.Fatal(err)
@@ -81,12 +90,16 @@ func newCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	c.write(t, "accounts.key", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
-	c.write(t, "tokens.csv", "admin,admin,1,system:masters\n")
+	c.write(t, "tokens.csv", "admin,admin,1,system:masters\nkubelet,system:node:machine,2,system:nodes\nkube-proxy,system:kube-proxy,3\n")
+	for name, content := range newAuthority(t).issue(t, []string{"kube-apiserver"}) { // by which kubelets know it
+		c.write(t, "kubelets-"+name, content)
+	}
 	c.start(t, "kube-apiserver", "--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1", "--secure-port", program.Port(c.server),
 		"--endpoint-reconciler-type", "none", "--cert-dir", c.dir, // where it puts the certificate that it makes
 		"--authorization-mode", "Node,RBAC", "--token-auth-file", filepath.Join(c.dir, "tokens.csv"), "--service-cluster-ip-range", "10.96.0.0/16",
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", filepath.Join(c.dir, "accounts.key"),
-		"--service-account-signing-key-file", filepath.Join(c.dir, "accounts.key"))
+		"--service-account-signing-key-file", filepath.Join(c.dir, "accounts.key"),
+		"--kubelet-client-certificate", filepath.Join(c.dir, "kubelets-tls.crt"), "--kubelet-client-key", filepath.Join(c.dir, "kubelets-tls.key"), "--kubelet-preferred-address-types", "InternalIP")
 	c.kubeconfig(t, "admin")
 	program.Until(t, patience, "the API server is ready", func() bool { _, err := c.try("kubectl get --raw /readyz"); return err == nil })
 	definitions, err := schema.Definitions(t.Context())
@@ -98,13 +111,13 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
-// kubeconfig writes how a user, whose token is his name, reaches the API server.
-func (c *cluster) kubeconfig(t *testing.T, user string) (path string) {
+// kubeconfig writes how a user, by his token, reaches the API server.
+func (c *cluster) kubeconfig(t *testing.T, token string) (path string) {
 	t.Helper()
-	return c.write(t, user+".json", fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "test",
+	return c.write(t, token+".json", fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "test",
 		"contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
 		"clusters": [{"name": "test", "cluster": {"server": "https://%s", "certificate-authority": %q}}],
-		"users": [{"name": "test", "user": {"token": %q}}]}`, c.server, filepath.Join(c.dir, "apiserver.crt"), user))
+		"users": [{"name": "test", "user": {"token": %q}}]}`, c.server, filepath.Join(c.dir, "apiserver.crt"), token))
 }
 
 func (c *cluster) write(t *testing.T, name, content string) (path string) {

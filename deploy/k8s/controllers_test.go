@@ -24,15 +24,19 @@ const kwok = "sigs.k8s.io/kwok@v0.8.0"
 // stages are the files of kwok's module that say so.
 var stages = []string{"node/fast/node-initialize.yaml", "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml", "pod/fast/pod-*.yaml"}
 
-// controlled starts Kubernetes' controllers and scheduler, three machines in three zones, and volumes that are claimed, but not made,
-// by a class that is the default one.
+// controlled starts Kubernetes' controllers and scheduler.
 func (c *cluster) controlled(t *testing.T) {
 	t.Helper()
 	admin := filepath.Join(c.dir, "admin.json")
 	c.start(t, "kube-controller-manager", "--kubeconfig", admin, "--leader-elect=false", "--secure-port", "0",
 		"--service-account-private-key-file", filepath.Join(c.dir, "accounts.key"), "--root-ca-file", filepath.Join(c.dir, "apiserver.crt"))
 	c.start(t, "kube-scheduler", "--kubeconfig", admin, "--leader-elect=false", "--secure-port", "0")
-	c.start(t, "kwok", "--kubeconfig", admin, "--config", c.write(t, "kwok.yaml", kwokStages(t)), "--manage-all-nodes", "--node-lease-duration-seconds", "40")
+}
+
+// imagined makes three machines in three zones, and volumes that are claimed, but not made, by a class that is the default one.
+func (c *cluster) imagined(t *testing.T) {
+	t.Helper()
+	c.start(t, "kwok", "--kubeconfig", filepath.Join(c.dir, "admin.json"), "--config", c.write(t, "kwok.yaml", kwokStages(t)), "--manage-all-nodes", "--node-lease-duration-seconds", "40")
 
 	objects := `{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "disks", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
 		"provisioner": "kubernetes.io/no-provisioner", "allowVolumeExpansion": false}`

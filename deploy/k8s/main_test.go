@@ -1,5 +1,5 @@
-// Package k8s holds the manifests, and checks of what they render to that need no cluster; apiserver has those with a
-// real API server.
+// Package k8s holds the manifests, and checks of what they render to that need no cluster; the tag apiserver has those with a
+// real API server, and with the tag kubelet as well pods run.
 package k8s
 
 import (
@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 		return m.Run()
 	}, program.Orderflow().Raced(), program.NATSServer(), program.Kustomize()))
 }
+
+// readme tells how it is deployed. What it says is what tests run.
+var readme = filepath.Join("..", "README.md")
 
 // plant makes tree.
 func plant() error {

@@ -27,6 +27,7 @@ const (
 func TestReleasesRollOut(t *testing.T) {
 	c := newCluster(t)
 	c.controlled(t)
+	c.imagined(t)
 	c.namespaced(t)
 	pods := c.watch(t)
 	for _, line := range documented(t, readme, applyProd) {
