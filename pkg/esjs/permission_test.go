@@ -16,13 +16,14 @@ import (
 // are given.
 type guarded struct {
 	*server.Server
+	dir   string
 	users map[string]*server.Permissions
 }
 
 func startGuarded(t *testing.T, users map[string]*server.Permissions) guarded {
 	t.Helper()
-	g := guarded{users: users}
-	s, err := server.NewServer(g.options(t.TempDir()))
+	g := guarded{dir: t.TempDir(), users: users}
+	s, err := server.NewServer(g.options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,12 +36,12 @@ func startGuarded(t *testing.T, users map[string]*server.Permissions) guarded {
 	return g
 }
 
-func (g guarded) options(dir string) *server.Options {
+func (g guarded) options() *server.Options {
 	all := []*server.User{{Username: "admin", Password: "x"}}
 	for name, may := range g.users {
 		all = append(all, &server.User{Username: name, Password: "x", Permissions: may})
 	}
-	return &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true, Users: all}
+	return &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: g.dir, NoLog: true, NoSigs: true, Users: all}
 }
 
 func (g guarded) url(user string) string { return "nats://" + user + ":x@" + g.Addr().String() }
@@ -49,7 +50,7 @@ func (g guarded) url(user string) string { return "nats://" + user + ":x@" + g.A
 func (g guarded) deny(t *testing.T, subjects ...string) {
 	t.Helper()
 	g.users = denied(subjects...)
-	if err := g.ReloadOptions(g.options(g.StoreDir())); err != nil {
+	if err := g.ReloadOptions(g.options()); err != nil {
 		t.Fatal(err)
 	}
 }
