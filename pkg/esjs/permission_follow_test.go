@@ -76,7 +76,7 @@ func TestARightThatIsMissingEndsWhoNeedsIt(t *testing.T) {
 			[]string{create + "EVENTS", next + "EVENTS", create + "KV_" + subscriptions, next + "KV_" + subscriptions, put + subscriptions}},
 		"subscription of every instance": {func(ctx context.Context) error {
 			cfg := r.cfg
-			cfg.Bucket = ""
+			cfg.Bucket, cfg.EveryInstance = "", true
 			return r.subscribe(ctx, cfg)
 		}, []string{create + "EVENTS", next + "EVENTS"}},
 		"projection": {func(ctx context.Context) error { return r.project(ctx, t, esjs.ProjectionConfig{}) },
