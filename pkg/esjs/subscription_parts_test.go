@@ -221,7 +221,7 @@ func TestWorkersAreThoseOfAllPartitions(t *testing.T) {
 	for _, workers := range []int{1, 2} {
 		for _, bucket := range []string{"", subscriptions} {
 			cfg := r.cfg
-			cfg.Name, cfg.Bucket, cfg.Workers = fmt.Sprint("w", workers), bucket, workers
+			cfg.Name, cfg.Bucket, cfg.EveryInstance, cfg.Workers = fmt.Sprint("w", workers), bucket, bucket == "", workers
 			got := newHandled(t, keys*commits)
 			var now, most atomic.Int64
 			run := r.start(t, cfg, func(ctx context.Context, e esjs.Recorded[esjs.Event]) error {
