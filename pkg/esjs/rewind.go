@@ -9,23 +9,25 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Rewind lets the subscription go on after to, forward as well as back: what comes after it is
-// handled, again where it was before, and what is up to it is not, unless it waits for a parked
-// key. In a store of several partitions to is a place in each, and in one that it does not name
-// the beginning, as in [SubscriptionConfig].From.
+// Rewind moves the subscription to a position, back or forward. Everything after it is handled,
+// also what was handled before. What is up to it is not handled any more, except what waits
+// for a parked key. In a store of several partitions, to is a place in each of them, and the
+// beginning of one that it does not name, as [SubscriptionConfig].From is.
 //
-// The active instance goes on there within a quarter of its lease, and sooner when it finishes
-// something; it ends the calls of its handlers first, so that events of one key stay in order. Where no
-// instance is active the next one begins there. A process gives its instances such inputs again,
-// and those that have caused a commit of theirs change nothing.
+// If an instance is active, it goes on from there within a quarter of its lease, or as soon as it
+// finishes something. It first cancels the calls of its handlers and waits for them, so that the
+// events of a key stay in order. If none is active, the next one begins there. A process
+// gives its instances their inputs again; an input that has caused a commit of its instance
+// changes nothing.
 //
-// Keys that are parked stay parked, with their reasons: of one whose first commit that waits is after to
-// all waits that comes after to, until [Subscription.Release].
+// Parked keys stay parked, until [Subscription.Release], with the reasons that they have. If the first commit
+// that waits for a key is after to, all that the key has after to waits then.
 //
-// It fails with [ErrNotFound] when no instance of the subscription has ever been active (it starts at its
-// From), and with [ErrInvalid] when to is beyond the store's end, and for what has its position
-// elsewhere: projections, whose sinks have it, and fired timers. In a store of several
-// partitions an error may come after some were rewound; call it again.
+// It fails with [ErrNotFound] if no instance of the subscription was ever active: it begins at
+// its From. It fails with [ErrInvalid] if to is beyond the end of the store, or if the
+// subscription has its position elsewhere: that of a projection is in its sink, and that of fired timers
+// is in another stream. In a store of several partitions, an error may come after some were
+// rewound; call it again.
 func (s Subscription) Rewind(ctx context.Context, to Position) error {
 	if err := s.Store.checkPosition(to); err != nil {
 		return err
@@ -81,9 +83,10 @@ func (s Subscription) rewind(ctx context.Context, part *Store, to Position) erro
 // errRewound ends the work of an owner whose subscription is to go on elsewhere.
 var errRewound = errors.New("esjs: the subscription was rewound")
 
-// waitAgain lets a parked key whose first commit that waits is after the start wait for all that comes after the start:
-// it is delivered again, to be added to the entry. Of a key that is being released what is
-// stored so far is read again instead. It returns false when the handling ended meanwhile.
+// waitAgain changes the parked keys for which the first commit that waits is after the start: all that
+// they have after the start waits then. It is delivered again, and added to the empty list of the
+// entry. Of a key that is being released, what is stored so far is read again instead, as what
+// its list had would have been. It returns false if the handling ended meanwhile.
 func (r *running[T]) waitAgain(ctx context.Context) bool {
 	floor := r.start.Floor.sequence
 	for _, k := range r.parking.own() {

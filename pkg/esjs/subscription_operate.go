@@ -6,9 +6,8 @@ import (
 	"slices"
 )
 
-// Subscription is a leased subscription, or that of a process, as an operator has it: what its
-// bucket keeps of it. It may be used by any program that may write to the bucket, also while the
-// subscription runs.
+// Subscription names a subscription that has a bucket, or that of a process, for what operators do with it.
+// Any program may do so that may write to the bucket, also while the subscription runs.
 type Subscription struct {
 	Store  *Store
 	Bucket string // that the subscription's configuration names
