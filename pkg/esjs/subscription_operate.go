@@ -17,7 +17,7 @@ type Subscription struct {
 func (s Subscription) bucket() bucket { return bucket{store: s.Store, name: s.Bucket} }
 
 func (s Subscription) notFound() error {
-	return fmt.Errorf("%w: the bucket %s has no subscription %s", ErrNotFound, s.Bucket, s.Name)
+	return fmt.Errorf("%w: the bucket %s has no subscription %q", ErrNotFound, s.Bucket, s.Name)
 }
 
 // Status is that of the subscription among all of its bucket, see [Subscriptions]. It fails with
