@@ -113,7 +113,7 @@ func ExampleCommandHandler_Load() {
 // behind the callers' backs, and losing all of them only costs time.
 func ExampleSnapshotPolicy() {
 	withStore(func(ctx context.Context, dial esjs.Dial, store *esjs.Store) error {
-		if err := esjs.ProvisionBucket(ctx, dial, "SNAPSHOTS_shop", 1); err != nil {
+		if err := esjs.ProvisionBucket(ctx, dial, "SNAPSHOTS_shop", 1, esjs.MaxBytes(128<<20)); err != nil {
 			return err
 		}
 		card, err := giftCard()

@@ -102,6 +102,12 @@ func (commands) Settled(id esjs.StreamID, found esjs.Settlement) {
 	fmt.Println("no ack about", id, "which is", found)
 }
 
+func (commands) SnapshotStored(s esjs.SnapshotInfo) {
+	if s.Err != nil {
+		fmt.Println("no snapshot of", s.Stream, s.Err)
+	}
+}
+
 func (commands) Decided(d esjs.DecisionInfo) {
 	fmt.Println("decided", d.Attempts, "time,", d.Events, "event stored,", esjs.Outcome(d.Err))
 }
