@@ -27,7 +27,8 @@ type BucketOption func(*jetstream.KeyValueConfig)
 // in each replica. A bucket of less is enlarged. One of more is left as it is: what is above the
 // limit could be in use, and an operator may have raised it.
 //
-// A full bucket takes new values for the keys that it has, as long as they are not larger, and no new keys. Of snapshots it must have
+// A full bucket takes no new keys. New values of keys that it has it takes on one server, as long as they are not larger; on a
+// cluster it refuses them, too (docs/adr/0078). Of snapshots it must have
 // room for one of each aggregate that ever had any, in JSON with its key and some 100 bytes around it: those of aggregates that
 // have none are loaded from their commits, and [Observer.SnapshotStored] is told.
 func MaxBytes(n int64) BucketOption { return func(c *jetstream.KeyValueConfig) { c.MaxBytes = n } }
