@@ -10,6 +10,9 @@ import (
 // replaySave is after how many replayed commits the parked entry is stored.
 const replaySave = 100
 
+// deliveryPause is how long a released key waits for the delivery at a time.
+const deliveryPause = 20 * time.Millisecond
+
 // parkPause is how long a lane waits when its parked entry could not be written.
 const parkPause = time.Second
 
@@ -216,6 +219,12 @@ func (r *running[T]) replay(l *lane[T], k parkedKey) {
 		}
 		return
 	}
+	if e.last() > r.queue.delivered() {
+		// After a takeover or a rewind what the entry covers is delivered once more, and is
+		// passed over only as long as there is an entry.
+		r.queue.again(l, deliveryPause)
+		return
+	}
 	m, err := r.parkedMessage(l, e)
 	switch {
 	case errors.Is(err, errNoMessage):
@@ -282,6 +291,14 @@ func (e parkedEntry) first() uint64 {
 		return e.Sequences[0]
 	}
 	return e.MoreFrom
+}
+
+// last is the last commit that waits, 0 when none does.
+func (e parkedEntry) last() uint64 {
+	if e.MoreTo > 0 || len(e.Sequences) == 0 {
+		return e.MoreTo
+	}
+	return e.Sequences[len(e.Sequences)-1]
 }
 
 // after is the entry when sequence was replayed; 0 means that there was nothing left.
