@@ -14,8 +14,8 @@ import (
 type commitFollower struct {
 	// deliver gets every selected commit once, in the store's order. err tells
 	// that the message is not a commit: then c names the aggregate and the
-	// position only. A commit that the server's consumer had left out comes
-	// late, before the next one of its aggregate.
+	// position only. Where the server filters, a commit that its consumer had left
+	// out comes late, before the next one of its aggregate.
 	deliver func(m message, c Commit, err error) error
 	reached func(Position) error // may be nil
 	// filtered lets the server leave out what one category or stream does not

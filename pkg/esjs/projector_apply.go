@@ -21,7 +21,6 @@ const (
 type selected[E Event] struct {
 	key      string // of what is parked: the aggregate
 	position Position
-	own      Position // where it is stored: before position when it comes late
 	commit   CommitRef
 	time     time.Time // of the commit's last event
 	size     int64     // bytes that it takes of the feed
@@ -102,7 +101,7 @@ func (a *applying[T, E]) park(ctx context.Context, c selected[E], reason error) 
 			to.Parked = make(map[string]Parked)
 		}
 		to.Parked[c.key] = Parked{
-			Key: c.key, Reason: fmt.Sprintf("%.*s", maxReason, reason), Since: time.Now().UTC(), Count: 1, From: c.own,
+			Key: c.key, Reason: fmt.Sprintf("%.*s", maxReason, reason), Since: time.Now().UTC(), Count: 1, From: c.position,
 		}
 		return to, nil
 	})
@@ -135,7 +134,7 @@ func (a *applying[T, E]) passed(now Checkpoint, position Position, commits []sel
 		}
 	}
 	for _, c := range commits {
-		if p := c.own.Partition(); len(a.store.parts) > 1 && c.commit.Sequence > to.NewestIn[p].Sequence {
+		if p := c.position.Partition(); len(a.store.parts) > 1 && c.commit.Sequence > to.NewestIn[p].Sequence {
 			to.NewestIn[p] = c.commit
 		} else if len(a.store.parts) == 1 && c.commit.Sequence > to.Newest.Sequence {
 			to.Newest = c.commit
@@ -239,7 +238,7 @@ func (a *applying[T, E]) rows(ctx context.Context, tx T, now Checkpoint, c *sele
 		ctx, end = a.store.spanOf(ctx, OperationProject, a.name, cause)
 		a.spans = append(a.spans, end)
 	}
-	return a.projection.applyAll(ctx, tx, now, c.own, c.events)
+	return a.projection.applyAll(ctx, tx, now, c.position, c.events)
 }
 
 // applyAll applies the events of one commit, with their effects where they are

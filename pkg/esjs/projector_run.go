@@ -199,11 +199,9 @@ type reading[T any, E Event] struct {
 	part *Store
 	out  chan<- selected[E]
 	room *semaphore.Weighted // for the stored size of commits
-	head Position
 }
 
 func (r *reading[T, E]) follow(ctx context.Context, after Position) error {
-	r.head = after
 	return r.part.followCommits(ctx, r.projection.Query, after, commitFollower{
 		deliver: func(m message, c Commit, err error) error {
 			r.knownLast(r.part.at(m.sequence + m.pending))
@@ -219,13 +217,9 @@ func (r *reading[T, E]) follow(ctx context.Context, after Position) error {
 	})
 }
 
-// send waits for room. A commit that the server had left out comes late, but
-// the position never goes back.
+// send waits for room.
 func (r *reading[T, E]) send(ctx context.Context, position Position, c selected[E]) error {
-	if r.head.Before(position) {
-		r.head = position
-	}
-	c.position, c.own = r.head, position
+	c.position = position
 	if err := r.room.Acquire(ctx, c.size); err != nil {
 		return err
 	}

@@ -32,10 +32,10 @@
 //
 // What Update does to a row depends on the row and the event alone, not on other
 // rows. A row of events of one aggregate is what this is made for. A row of
-// events of several aggregates is exact as well, with two exceptions where the row has
-// later events of other aggregates: an event that a damaged replica had withheld, and
-// that comes late for that reason, is passed over; and [esjs.Projector.Release] of a key
-// whose events would be is refused with [esjs.ErrInvalid]. A new version of the projection has both.
+// events of several aggregates is exact as well; but [esjs.Projector.Release] of a
+// key is refused with [esjs.ErrInvalid] where the row has later events of other
+// aggregates, behind which its own would be passed over. A new version of the
+// projection has them.
 //
 // # What is stored
 //
