@@ -25,6 +25,7 @@ type loadOptions struct {
 	version uint64
 	asOf    time.Time
 	fresh   bool
+	cached  bool
 }
 
 // AtVersion loads the aggregate as it was after event n; [ErrNotFound] when it
@@ -34,17 +35,22 @@ func AtVersion(n uint64) LoadOption { return func(o *loadOptions) { o.version = 
 // AsOf loads the aggregate as it was at t.
 func AsOf(t time.Time) LoadOption { return func(o *loadOptions) { o.asOf = t } }
 
-// Fresh asks the leader instead of the cache or a replica.
+// Fresh asks the leader instead of a replica.
 func Fresh() LoadOption { return func(o *loadOptions) { o.fresh = true } }
+
+// Cached answers from the handler's cache, however old, and asks nobody; what is
+// not in it is loaded. With [Fresh] it is ignored.
+func Cached() LoadOption { return func(o *loadOptions) { o.cached = true } }
 
 // Load returns the aggregate's state: what a fold of all its events gives,
 // wherever its snapshot stands. It is the zero state and revision when there are
 // no events. A snapshot that cannot be used only costs time, and one of more than
 // the leader has is a *[CorruptError].
 //
-// Without options it may be as old as the cache or a lagging replica. [Fresh] is
-// as new as the leader. [AtVersion] and [AsOf] are the aggregate as it was. It
-// leaves nothing behind on the server.
+// Without options it asks any replica for what is new: the state is as old as a
+// replica lags, and never older than what this store has seen. [Fresh] is as new as
+// the leader; [Cached] as old as the cache. [AtVersion] and [AsOf] are the aggregate
+// as it was. It leaves nothing behind on the server.
 //
 // Errors: [ErrNotFound] for a version that is not there, *[CorruptError],
 // *[DecodeError], and what the connection says.
@@ -65,8 +71,10 @@ func (h *CommandHandler[S, C, E]) Load(ctx context.Context, key string, opts ...
 		})
 	case o.fresh:
 		f, err = h.refresh(ctx, id)
-	default:
+	case o.cached:
 		f, err = h.current(ctx, id)
+	default:
+		f, err = h.renewed(ctx, id)
 	}
 	if err != nil {
 		return Loaded[S]{}, err
@@ -88,6 +96,26 @@ func (h *CommandHandler[S, C, E]) current(ctx context.Context, id StreamID) (*fo
 		return nil, err
 	}
 	return h.remember(id, f), nil
+}
+
+// renewed brings the cached aggregate to what a replica has, or loads it.
+func (h *CommandHandler[S, C, E]) renewed(ctx context.Context, id StreamID) (*folded[S], error) {
+	known, err := h.cached(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if known == nil {
+		return h.current(ctx, id)
+	}
+	return h.observed(ctx, id, LoadedFromReplica, func(ctx context.Context, info *LoadInfo) (*folded[S], error) {
+		part := h.store.of(id)
+		part.sawSequence(id, known.revision.sequence)
+		tail, err := part.tail(ctx, id, 0)
+		if err != nil {
+			return nil, err
+		}
+		return h.upTo(ctx, id, known, tail, info)
+	})
 }
 
 // observed loads inside a span and tells the observer how that ended.
@@ -251,6 +279,11 @@ func (h *CommandHandler[S, C, E]) fromLeader(ctx context.Context, id StreamID, k
 	if err != nil {
 		return nil, err
 	}
+	return h.upTo(ctx, id, known, tail, info)
+}
+
+// upTo brings known to tail; known itself when nothing is new.
+func (h *CommandHandler[S, C, E]) upTo(ctx context.Context, id StreamID, known *folded[S], tail Commit, info *LoadInfo) (*folded[S], error) {
 	if tail.Position.sequence == known.revision.sequence {
 		h.remember(id, known)
 		return known, nil

@@ -101,6 +101,7 @@ const (
 	LoadedFromCache    LoadSource = "cache"    // the handler's, without asking the server
 	LoadedFromSnapshot LoadSource = "snapshot" // a stored snapshot, and the commits after it
 	LoadedFromLog      LoadSource = "log"      // all of the aggregate's commits
+	LoadedFromReplica  LoadSource = "replica"  // what was cached, brought up to what a replica has
 	LoadedFromLeader   LoadSource = "leader"   // what was known, brought up to what the leader has
 	LoadedFromPast     LoadSource = "past"     // the commits up to a version or a moment
 )

@@ -69,7 +69,7 @@ func New(r prometheus.Registerer) (*Observer, error) {
 			"Publishes without an ack, by what the leader said: stored, conflict, open (published again), unknown.", "category", "found"),
 
 		loads: m.counter("esjs_loads_total",
-			"Loads of aggregates; source is cache, snapshot, log, leader or past.", "category", "source", "outcome"),
+			"Loads of aggregates; source is cache, replica, snapshot, log, leader or past.", "category", "source", "outcome"),
 		loadSeconds: m.histogram("esjs_load_duration_seconds",
 			"Loads that asked the server.", latency, "category", "source"),
 		loadCommits: m.histogram("esjs_load_commits",
