@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,4 +125,35 @@ func TestARightThatIsTakenAwayEndsWhoNeedsIt(t *testing.T) {
 			t.Errorf("without the right to publish to %s it ended with %v", right, err)
 		}
 	}
+}
+
+// A key that is released and cannot be read is told of while it waits, and goes on when it can.
+func TestAReleasedKeyThatCannotBeReadIsTold(t *testing.T) {
+	r := newDeniedRig(t)
+	ctx, told := testContext(t), newSignals()
+	cfg := r.cfg
+	cfg.Observer = told
+	var cured atomic.Bool
+	go func() {
+		_ = esjs.Subscribe(ctx, r.store, cfg, func(context.Context, esjs.Recorded[esjs.Event]) error {
+			if cured.Load() {
+				return nil
+			}
+			return esjs.Park(errors.New("no good"))
+		})
+	}()
+	if _, err := r.store.Append(ctx, account("a"), esjs.NoStream(), deposited{Amount: 1}); err != nil {
+		t.Fatal(err)
+	}
+	told.await(t, "it is parked", func() bool { return told.parked["test"] == 1 })
+	cured.Store(true)
+	r.deny(t, "$JS.API.STREAM.MSG.GET.EVENTS")
+	if err := (esjs.Subscription{Store: r.store, Bucket: subscriptions, Name: "test"}).Release(ctx, "account/a"); err != nil {
+		t.Fatal(err)
+	}
+	told.await(t, "it is told", func() bool {
+		return strings.Contains(told.lastError["test"], `"account/a" cannot be read`) && strings.Contains(told.lastError["test"], "$JS.API.STREAM.MSG.GET.EVENTS")
+	})
+	r.deny(t)
+	told.await(t, "it is handled", func() bool { return told.handled["test"] == 1 && told.parked["test"] == 0 })
 }

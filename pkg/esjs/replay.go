@@ -89,8 +89,13 @@ func (r *running[T]) tellParks(l *lane[T]) bool {
 
 // notParked tells why a key is not parked, although it is to be, and waits.
 func (r *running[T]) notParked(l *lane[T], err error) {
+	r.waitBecause(l, fmt.Errorf("esjs: the key %q waits and is not parked: %w; it is to be, because: %w", l.key, err, l.decided.reason))
+}
+
+// waitBecause tells why nothing of a lane is handled, and looks at it again.
+func (r *running[T]) waitBecause(l *lane[T], err error) {
 	if r.handlers.Err() == nil {
-		r.observer.Handled(r.name, 0, fmt.Errorf("esjs: the key %q waits and is not parked: %w; it is to be, because: %w", l.key, err, l.decided.reason))
+		r.observer.Handled(r.name, 0, err)
 	}
 	r.lookAgain(l)
 }
@@ -145,10 +150,7 @@ func (r *running[T]) keepEntry(l *lane[T], e parkedEntry, revision uint64) bool 
 	case l.decided != nil:
 		r.notParked(l, err)
 	default:
-		if r.handlers.Err() == nil {
-			r.observer.Handled(r.name, 0, fmt.Errorf("esjs: what waits of the parked key %q is not stored: %w", l.key, err))
-		}
-		r.lookAgain(l)
+		r.waitBecause(l, fmt.Errorf("esjs: what waits of the parked key %q is not stored: %w", l.key, err))
 	}
 	return false
 }
@@ -230,7 +232,7 @@ func (r *running[T]) replay(l *lane[T], k parkedKey) {
 	case errors.Is(err, errNoMessage):
 		err = r.missing(l.key, e.Sequences[0])
 	case err != nil:
-		r.lookAgain(l)
+		r.waitBecause(l, fmt.Errorf("esjs: what waits of the released key %q cannot be read: %w", l.key, err))
 		return
 	case m.sequence > 0:
 		err = r.callFor(l.key, m)
