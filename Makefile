@@ -61,10 +61,10 @@ crash: ## kill the services at every point of an order's lives (a quarter of an 
 	$(GO) test ./test/crash -count 1 -timeout 60m -every $(EVERY) -v
 
 load: ## place many orders at once while partners fail, and read what was written while views are rebuilt (ORDERS=1000 PAIRS=10000; "make test" does less, with the race detector)
-	$(GO) test ./test/e2e -count 1 -v -run 'TestOrdersUnderLoad|TestWritersSeeTheirOwnWrites' $(if $(ORDERS),-load-orders $(ORDERS)) $(if $(PAIRS),-pairs $(PAIRS))
+	$(GO) test ./test/e2e -count 1 -timeout $(TEST_TIMEOUT) -v -run 'TestOrdersUnderLoad|TestWritersSeeTheirOwnWrites' $(if $(ORDERS),-load-orders $(ORDERS)) $(if $(PAIRS),-pairs $(PAIRS))
 
 simulation: ## run ten thousand generated orders in simulated time (ORDERS=100000 SEED=of the first shop; "make test" runs a tenth, with the race detector)
-	$(GO) test ./test/simulation -count 1 -v -run TestProperties $(if $(ORDERS),-orders $(ORDERS)) $(if $(filter-out 0,$(SEED)),-seed $(SEED))
+	$(GO) test ./test/simulation -count 1 -timeout $(TEST_TIMEOUT) -v -run TestProperties $(if $(ORDERS),-orders $(ORDERS)) $(if $(filter-out 0,$(SEED)),-seed $(SEED))
 
 chaos: ## put a cluster, and the system on it, through faults, as root (SEED=1 MINUTES=5 FAULTS=kill-one,slow SYNC=always)
 	$(GO) build -o bin/chaos ./test/chaos
@@ -109,7 +109,7 @@ test-browser: ## test the web console in headless Chromium; needs an installed C
 	$(call go-test,./test/browser,-timeout $(TEST_TIMEOUT) -tags browser)
 
 test-plots: ## test that docs/benchmarks.md shows what was recorded in docs/benchmarks
-	$(GO) test -modfile=plots.mod -tags plots -count 1 ./docs/benchmarks/plots
+	$(GO) test -modfile=plots.mod -tags plots -count 1 -timeout $(TEST_TIMEOUT) ./docs/benchmarks/plots
 
 lint: ## check the code's rules, which are go vet's and more, and its format
 	$(GO) vet ./pkg/esjs/sqlsink ./services/projector/... # have files for builds without the tags that .golangci.yml sets

@@ -47,10 +47,10 @@ func Cached() LoadOption { return func(o *loadOptions) { o.cached = true } }
 // no events. A snapshot that cannot be used only costs time, and one of more than
 // the leader has is a *[CorruptError].
 //
-// Without options it asks any replica for what is new: the state is as old as a
-// replica lags, and never older than what this store has seen. [Fresh] is as new as
-// the leader; [Cached] as old as the cache. [AtVersion] and [AsOf] are the aggregate
-// as it was. It leaves nothing behind on the server.
+// Without options it asks any replica for what is new: it may lack what that has not
+// received yet, but nothing that this store has appended or seen. [Fresh] is as new as
+// the leader; [Cached] may be of any age. [AtVersion] and [AsOf] are the aggregate as
+// it was. It leaves nothing behind on the server.
 //
 // Errors: [ErrNotFound] for a version that is not there, *[CorruptError],
 // *[DecodeError], and what the connection says.
@@ -105,14 +105,20 @@ func (h *CommandHandler[S, C, E]) renewed(ctx context.Context, id StreamID) (*fo
 		return nil, err
 	}
 	if known == nil {
-		return h.current(ctx, id)
+		if known, err = h.load(ctx, id); err != nil {
+			return nil, err
+		}
+		return h.remember(id, known), nil
 	}
 	return h.observed(ctx, id, LoadedFromReplica, func(ctx context.Context, info *LoadInfo) (*folded[S], error) {
 		part := h.store.of(id)
-		part.sawSequence(id, known.revision.sequence)
-		tail, err := part.tail(ctx, id, 0)
-		if err != nil {
+		seen := max(known.revision.sequence, part.lastSeen(id)) // before the replica is asked
+		tail, err := part.replicaTail(ctx, id)
+		if tail, err = part.orLeader(ctx, id, seen, tail, err); err != nil {
 			return nil, err
+		}
+		if tail.Position.sequence == known.revision.sequence {
+			return known, nil // and not back into the cache, from which an erasure may have removed it
 		}
 		return h.upTo(ctx, id, known, tail, info)
 	})
@@ -145,9 +151,6 @@ func (h *CommandHandler[S, C, E]) load(ctx context.Context, id StreamID) (*folde
 func (h *CommandHandler[S, C, E]) loadCold(ctx context.Context, id StreamID, info *LoadInfo) (*folded[S], error) {
 	part := h.store.of(id)
 	tail, snapshot, err := h.read(ctx, part, id)
-	if err != nil && (permanent(err) || ctx.Err() != nil) {
-		return nil, err
-	}
 	seen := part.lastSeen(id)
 	if snapshot != nil && snapshot.sealed != nil {
 		snapshot = h.snapshots.open(ctx, id, snapshot)
@@ -156,13 +159,25 @@ func (h *CommandHandler[S, C, E]) loadCold(ctx context.Context, id StreamID, inf
 		info.Source = LoadedFromSnapshot
 		seen = max(seen, snapshot.revision.sequence)
 	}
+	if tail, err = part.orLeader(ctx, id, seen, tail, err); err != nil {
+		return nil, err
+	}
+	return h.catchUp(ctx, id, snapshot, tail, info)
+}
+
+// orLeader is what a replica has answered, or the leader's tail where that failed or is
+// behind the sequence that was seen.
+func (s *Store) orLeader(ctx context.Context, id StreamID, seen uint64, tail Commit, err error) (Commit, error) {
+	if err != nil && (permanent(err) || ctx.Err() != nil) {
+		return Commit{}, err
+	}
 	if err != nil || tail.Position.sequence < seen {
-		if tail, err = part.leaderTailFrom(ctx, id, seen); err != nil {
-			return nil, err
+		if tail, err = s.leaderTailFrom(ctx, id, seen); err != nil {
+			return Commit{}, err
 		}
 	}
-	part.sawSequence(id, tail.Position.sequence)
-	return h.catchUp(ctx, id, snapshot, tail, info)
+	s.sawSequence(id, tail.Position.sequence)
+	return tail, nil
 }
 
 // read asks for the last commit and the snapshot at the same time. A snapshot

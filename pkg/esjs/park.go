@@ -123,6 +123,7 @@ type parking struct {
 	mu        sync.Mutex
 	keys      map[string]parkedKey // by KV key
 	elsewhere map[string]parkedKey // those of others
+	replayed  map[string]uint64    // by key: up to where it was released in this session
 	parked    int                  // those that are not gone, and follow no other
 	// counted tells that count was told once.
 	counted bool
@@ -277,6 +278,23 @@ func (p *parking) own() []parkedKey {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Collect(maps.Values(p.keys))
+}
+
+// replays notes that all that waits of a key, up to a sequence, is replayed, or waits again.
+func (p *parking) replays(key string, until uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.replayed[key] = max(p.replayed[key], until)
+}
+
+// replayedUntil is up to where a key was replayed; 0 when it was not.
+func (p *parking) replayedUntil(key string) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.replayed) == 0 {
+		return 0
+	}
+	return p.replayed[key]
 }
 
 // crowded tells that no more keys are parked.

@@ -10,9 +10,6 @@ import (
 // replaySave is after how many replayed commits the parked entry is stored.
 const replaySave = 100
 
-// deliveryPause is how long a released key waits for the delivery at a time.
-const deliveryPause = 20 * time.Millisecond
-
 // parkPause is how long a lane waits when its parked entry could not be written.
 const parkPause = time.Second
 
@@ -92,7 +89,7 @@ func (r *running[T]) notParked(l *lane[T], err error) {
 	r.waitBecause(l, fmt.Errorf("esjs: the key %q waits and is not parked: %w; it is to be, because: %w", l.key, err, l.decided.reason))
 }
 
-// waitBecause tells why nothing of a lane is handled, and looks at it again.
+// waitBecause tells why a lane waits, and looks at it again.
 func (r *running[T]) waitBecause(l *lane[T], err error) {
 	if r.handlers.Err() == nil {
 		r.observer.Handled(r.name, 0, err)
@@ -161,6 +158,7 @@ func (r *running[T]) workParked(l *lane[T]) bool {
 	if r.parking == nil {
 		return false
 	}
+	r.passReplayed(l)
 	k := r.parking.get(l.key)
 	held := r.parking.heldElsewhere(l.key)
 	if d := l.decided; d != nil && d.follows && (!held || !k.gone) {
@@ -203,6 +201,23 @@ func (r *running[T]) workParked(l *lane[T]) bool {
 	return true
 }
 
+// passReplayed finishes what was replayed before it was delivered, as after a takeover or a rewind:
+// the entry that covered it may be gone.
+func (r *running[T]) passReplayed(l *lane[T]) {
+	until := r.parking.replayedUntil(l.key)
+	if until == 0 {
+		return
+	}
+	n := 0
+	for _, t := range r.queue.tasks(l) {
+		if t.entry.sequence > until {
+			break
+		}
+		n++
+	}
+	r.queue.absorb(l, n)
+}
+
 // replay handles the next commit of a released key.
 func (r *running[T]) replay(l *lane[T], k parkedKey) {
 	e := k.entry
@@ -221,12 +236,7 @@ func (r *running[T]) replay(l *lane[T], k parkedKey) {
 		}
 		return
 	}
-	if e.last() > r.queue.delivered() {
-		// After a takeover or a rewind what the entry covers is delivered once more, and is
-		// passed over only as long as there is an entry.
-		r.queue.again(l, deliveryPause)
-		return
-	}
+	r.parking.replays(l.key, e.last())
 	m, err := r.parkedMessage(l, e)
 	switch {
 	case errors.Is(err, errNoMessage):

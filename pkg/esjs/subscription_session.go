@@ -102,7 +102,7 @@ func (r *running[T]) prepare(ctx context.Context, delivery *sync.WaitGroup) bool
 	known := make(chan struct{})
 	r.parking = &parking{
 		bucket: r.lease.claim.bucket, subscription: r.entry, most: r.parkedMost, others: r.together,
-		keys: map[string]parkedKey{}, elsewhere: map[string]parkedKey{},
+		keys: map[string]parkedKey{}, elsewhere: map[string]parkedKey{}, replayed: map[string]uint64{},
 		count: func(n int) { r.observer.ParkedKeys(r.name, n) },
 		wake:  r.queue.wake,
 	}

@@ -41,7 +41,7 @@ type Operation string
 // The operations that have spans.
 const (
 	OperationAppend  Operation = "append"  // until the outcome is known
-	OperationLoad    Operation = "load"    // of an aggregate, the handler's cache excepted
+	OperationLoad    Operation = "load"    // of an aggregate, unless the cache answers
 	OperationHandle  Operation = "handle"  // of a command: load, decide, append
 	OperationDeliver Operation = "deliver" // one call of a subscription's handler
 	OperationReact   Operation = "react"   // of a process to an event or a timer

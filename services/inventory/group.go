@@ -164,26 +164,26 @@ func (g group) load(ctx context.Context, requests []request, d *desk, fresh bool
 	for _, r := range requests {
 		d.reservations[r.order] = &work[Reservation]{}
 	}
-	loadAll(ctx, g.reservations, d.reservations)
+	loadAll(ctx, g.reservations, d.reservations, esjs.Cached()) // what is appended expects what was loaded
 	for _, r := range requests {
 		for _, sku := range d.reservations[r.order].state.skus(r.event.Event) {
 			d.stocks[sku] = &work[Stock]{}
 		}
 	}
+	how := esjs.Cached()
 	if fresh {
-		loadAll(ctx, g.stocks, d.stocks, esjs.Fresh())
-		return
+		how = esjs.Fresh()
 	}
-	loadAll(ctx, g.stocks, d.stocks)
+	loadAll(ctx, g.stocks, d.stocks, how)
 }
 
 // loadAll loads every aggregate, whatever becomes of the others.
-func loadAll[S, C any](ctx context.Context, handler *esjs.CommandHandler[S, C, events.Event], into map[string]*work[S], opts ...esjs.LoadOption) {
+func loadAll[S, C any](ctx context.Context, handler *esjs.CommandHandler[S, C, events.Event], into map[string]*work[S], how esjs.LoadOption) {
 	var loads errgroup.Group
 	loads.SetLimit(loadsAtOnce)
 	for key, w := range into {
 		loads.Go(func() error {
-			w.loaded, w.err = handler.Load(ctx, key, opts...)
+			w.loaded, w.err = handler.Load(ctx, key, how)
 			w.state = w.loaded.State
 			return nil
 		})

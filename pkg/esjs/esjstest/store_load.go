@@ -189,7 +189,7 @@ var loadClauses = []clause{
 		}
 	}},
 
-	{"Without options it asks any replica for what is new: the state is as old as a replica lags, and never older than what this store has seen", func(t *testing.T, s *storeSuite) {
+	{"Without options it asks any replica for what is new: it may lack what that has not received yet, but nothing that this store has appended or seen", func(t *testing.T, s *storeSuite) {
 		store, f := s.faulty(t)
 		beside := s.open(t)
 		h, cold := s.handler(t, store, esjs.HandlerConfig[total]{}), s.handler(t, store, esjs.HandlerConfig[total]{})
@@ -208,7 +208,7 @@ var loadClauses = []clause{
 		}
 	}},
 
-	{"Cached as old as the cache", func(t *testing.T, s *storeSuite) {
+	{"Cached may be of any age", func(t *testing.T, s *storeSuite) {
 		store := s.open(t)
 		h := s.handler(t, store, esjs.HandlerConfig[total]{})
 		add(t, store, counterA, esjs.NoStream(), 1)

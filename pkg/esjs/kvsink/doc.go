@@ -33,9 +33,9 @@
 // What Update does to a row depends on the row and the event alone, not on other
 // rows. A row of events of one aggregate is what this is made for. A row of
 // events of several aggregates is exact as well; but [esjs.Projector.Release] of a
-// key is refused with [esjs.ErrInvalid] where the row has later events of other
-// aggregates, behind which its own would be passed over. A new version of the
-// projection has them.
+// key is refused with [esjs.ErrInvalid] where the row has had later events of other
+// aggregates, because the released ones would be ignored. A new version of the
+// projection includes them.
 //
 // # What is stored
 //
