@@ -85,8 +85,8 @@ var errRewound = errors.New("esjs: the subscription was rewound")
 
 // waitAgain changes the parked keys for which the first commit that waits is after the start: all that
 // they have after the start waits then. It is delivered again, and added to the empty list of the
-// entry. Of a key that is being released, what is stored so far is read again instead, and passed over when it is delivered, as what
-// its list had would have been. It returns false if the handling ended meanwhile.
+// entry. Of a key that is being released, what is stored so far is read again instead, and passed
+// over when it is delivered. It returns false if the handling ended meanwhile.
 func (r *running[T]) waitAgain(ctx context.Context) bool {
 	floor := r.start.Floor.sequence
 	for _, k := range r.parking.own() {
