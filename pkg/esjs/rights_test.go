@@ -155,15 +155,11 @@ func subscribes(t *testing.T, own, admin *esjs.Store) {
 	subscription := esjs.Subscription{Store: own, Bucket: "SUBSCRIPTIONS_a", Name: "a"}
 	ctx, stop := context.WithCancel(testContext(t))
 	defer stop()
-	parks := true
+	parks, released := true, make(chan error, 1)
 	err := esjs.Subscribe(ctx, own, esjs.SubscriptionConfig[esjs.Event]{
 		Name: "a", Codec: accountAggregate(t).Codec, Bucket: "SUBSCRIPTIONS_a",
-		Query: esjs.Query{Streams: []esjs.StreamID{account("subscribed")}},
-		OnCaughtUp: func() {
-			if err := subscription.Release(ctx, account("subscribed").String()); err != nil {
-				t.Error(err)
-			}
-		},
+		Query:      esjs.Query{Streams: []esjs.StreamID{account("subscribed")}},
+		OnCaughtUp: func() { released <- subscription.Release(testContext(t), account("subscribed").String()) }, // not ctx: the key may be handled before it returns
 	}, func(context.Context, esjs.Recorded[esjs.Event]) error {
 		if parks {
 			parks = false
@@ -172,7 +168,10 @@ func subscribes(t *testing.T, own, admin *esjs.Store) {
 		stop()
 		return nil
 	})
-	if err := errors.Join(err, subscription.Rewind(testContext(t), esjs.Position{})); err != nil {
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-released, subscription.Rewind(testContext(t), esjs.Position{})); err != nil {
 		t.Error(err)
 	}
 }
