@@ -294,15 +294,15 @@ func (h *CommandHandler[S, C, E]) fromLeader(ctx context.Context, id StreamID, k
 	if err != nil {
 		return nil, err
 	}
-	return h.upTo(ctx, id, known, tail, info)
-}
-
-// upTo brings known to tail; known itself when nothing is new.
-func (h *CommandHandler[S, C, E]) upTo(ctx context.Context, id StreamID, known *folded[S], tail Commit, info *LoadInfo) (*folded[S], error) {
 	if tail.Position.sequence == known.revision.sequence {
 		h.remember(id, known)
 		return known, nil
 	}
+	return h.upTo(ctx, id, known, tail, info)
+}
+
+// upTo brings known to a tail of which it has less, and remembers it.
+func (h *CommandHandler[S, C, E]) upTo(ctx context.Context, id StreamID, known *folded[S], tail Commit, info *LoadInfo) (*folded[S], error) {
 	f, err := h.catchUp(ctx, id, known, tail, info)
 	if err != nil {
 		return nil, err
@@ -316,12 +316,8 @@ func (h *CommandHandler[S, C, E]) upTo(ctx context.Context, id StreamID, known *
 func (s *Store) tail(ctx context.Context, id StreamID, version uint64) (Commit, error) {
 	seen := s.lastSeen(id) // before anybody is asked: what is stored meanwhile is not missing there
 	tail, err := s.replicaTail(ctx, id)
-	if err == nil && tail.Position.sequence >= seen && tail.revision.version >= max(version, 1) {
-		s.sawSequence(id, tail.Position.sequence)
-		return tail, nil
+	if err == nil && tail.revision.version < max(version, 1) {
+		return s.leaderTailFrom(ctx, id, seen)
 	}
-	if err != nil && permanent(err) {
-		return Commit{}, err
-	}
-	return s.leaderTailFrom(ctx, id, seen)
+	return s.orLeader(ctx, id, seen, tail, err)
 }

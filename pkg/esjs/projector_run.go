@@ -208,18 +208,18 @@ func (r *reading[T, E]) follow(ctx context.Context, after Position) error {
 			s := r.decode(m, c, err)
 			s.commit = c.ref()
 			s.size = min(int64(len(m.data)), batchBytes)
-			return r.send(ctx, c.Position, s)
+			s.position = c.Position
+			return r.send(ctx, s)
 		},
 		reached: func(position Position) error {
 			r.knownLast(position)
-			return r.send(ctx, position, selected[E]{})
+			return r.send(ctx, selected[E]{position: position})
 		},
 	})
 }
 
 // send waits for room.
-func (r *reading[T, E]) send(ctx context.Context, position Position, c selected[E]) error {
-	c.position = position
+func (r *reading[T, E]) send(ctx context.Context, c selected[E]) error {
 	if err := r.room.Acquire(ctx, c.size); err != nil {
 		return err
 	}

@@ -182,18 +182,13 @@ func (r *running[T]) workParked(l *lane[T]) bool {
 	if !k.entry.Released {
 		l.decided = nil // another has parked it
 	}
-	tasks := r.queue.tasks(l)
-	covered := 0
-	for covered < len(tasks) && k.entry.covers(tasks[covered].entry.sequence) {
-		covered++
-	}
-	r.queue.absorb(l, covered)
+	more := r.absorb(l, k.entry.covers)
 	switch {
 	case k.entry.Released && l.isDecided(k.entry.first()):
 		r.parkReleased(l, k.entry, k.revision)
 	case k.entry.Released:
 		r.replay(l, k)
-	case covered < len(tasks):
+	case more:
 		r.parkMore(l, k.entry, k.revision)
 	default:
 		r.queue.release(l)
@@ -204,18 +199,20 @@ func (r *running[T]) workParked(l *lane[T]) bool {
 // passReplayed finishes what was replayed before it was delivered, as after a takeover or a rewind:
 // the entry that covered it may be gone.
 func (r *running[T]) passReplayed(l *lane[T]) {
-	until := r.parking.replayedUntil(l.key)
-	if until == 0 {
-		return
+	if until := r.parking.replayedUntil(l.key); until > 0 {
+		r.absorb(l, func(sequence uint64) bool { return sequence <= until })
 	}
+}
+
+// absorb finishes the first tasks of a lane that are safe elsewhere, and tells whether there are more.
+func (r *running[T]) absorb(l *lane[T], safe func(sequence uint64) bool) (more bool) {
+	tasks := r.queue.tasks(l)
 	n := 0
-	for _, t := range r.queue.tasks(l) {
-		if t.entry.sequence > until {
-			break
-		}
+	for n < len(tasks) && safe(tasks[n].entry.sequence) {
 		n++
 	}
 	r.queue.absorb(l, n)
+	return n < len(tasks)
 }
 
 // replay handles the next commit of a released key.
