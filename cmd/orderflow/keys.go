@@ -57,10 +57,10 @@ them by another way, as a container does whose user is another one.`,
 
 // keyUsers are the names of all users who have a key.
 func keyUsers() (names []string) {
-	for _, u := range users() {
+	for _, u := range slices.Concat(users(), systemUsers()) {
 		names = append(names, u.name)
 	}
-	return append(names, userMonitor)
+	return names
 }
 
 // passwordFiles are the secrets that are no keys.
@@ -170,7 +170,7 @@ secretGenerator:
     files: [secret=%s]
 `, keysFile, webhookSecretFile)
 	for _, name := range keyUsers() {
-		if name != userOperator && name != userRestore {
+		if !slices.Contains([]string{userOperator, userRestore, userSysadmin}, name) {
 			fmt.Fprintf(&b, "  - name: %s-key\n    files: [seed=%s%s]\n", name, name, seedSuffix)
 		}
 	}

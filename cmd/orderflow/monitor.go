@@ -21,6 +21,8 @@ const (
 	lastAnswer   = 2 * time.Second
 	// monitored is what the monitor's readiness depends on.
 	monitored = "answers of NATS servers"
+	// jetstreamRequest asks every server for its streams.
+	jetstreamRequest = "$SYS.REQ.SERVER.PING.JSZ"
 )
 
 func newMonitor() *cobra.Command {
@@ -136,7 +138,7 @@ func askServers(ctx context.Context, nc *nats.Conn) ([]serverReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := nc.PublishRequest("$SYS.REQ.SERVER.PING.JSZ", inbox, body); err != nil {
+	if err := nc.PublishRequest(jetstreamRequest, inbox, body); err != nil {
 		return nil, err
 	}
 	var (

@@ -8,7 +8,7 @@ import (
 	"github.com/b144f99b/orderflow/internal/service"
 )
 
-// natsUser is one user of the account APP on a NATS server, and what it may do there. Each service
+// natsUser is one user of a NATS server, and what it may do there. Each service
 // connects as its own. What is not listed is refused by the server, which logs the attempt.
 type natsUser struct {
 	name      string
@@ -23,8 +23,8 @@ const (
 	userProvision = "provision"
 	userBackup    = "backup"
 	userRestore   = "restore"
-	// userMonitor is the one user of the account SYS.
-	userMonitor = "monitor"
+	userMonitor   = "monitor"
+	userSysadmin  = "sysadmin"
 )
 
 // notedStream is that of the bucket in which the last complete backup is noted. A backup does not have it: on another
@@ -34,7 +34,7 @@ const notedStream = "KV_" + bucketBackups
 // parkedStream keeps the queued commands that were not carried out.
 const parkedStream = "KV_COMMANDS_PARKED"
 
-// users are all users of APP. The list of services says what each of them needs; everything
+// users are all users of the account APP. The list of services says what each of them needs; everything
 // else about permissions is here. docs/adr/0051 says what a server cannot restrict.
 func users() (all []natsUser) {
 	for _, s := range services() {
@@ -43,6 +43,19 @@ func users() (all []natsUser) {
 		}
 	}
 	return append(all, operatorUser(), provisionUser(), backupUser(), restoreUser())
+}
+
+// systemUsers are those of the account SYS, which sees the servers themselves, and can take all streams of APP away
+// with one request. What runs may only ask.
+func systemUsers() []natsUser {
+	monitor := newUser(userMonitor, "Asks every server for its streams: orderflow monitor")
+	monitor.publish = []string{jetstreamRequest}
+	return []natsUser{monitor, {
+		name:      userSysadmin,
+		does:      "People who look after the servers: nats server. It may do everything to them, and to what they store: keep its key away from what runs",
+		publish:   []string{">"},
+		subscribe: []string{">"},
+	}}
 }
 
 func newUser(name, does string) natsUser {
@@ -220,17 +233,19 @@ accounts {
 	for _, u := range users() {
 		u.write(&b)
 	}
-	fmt.Fprintf(&b, `    ]
+	b.WriteString(`    ]
   }
   SYS {
     users: [
-      # Looks at the servers themselves: nats server report.
-      { nkey: $%s }
-    ]
+`)
+	for _, u := range systemUsers() {
+		u.write(&b)
+	}
+	b.WriteString(`    ]
   }
 }
 system_account: SYS
-`, keyVariable(userMonitor))
+`)
 	return b.String()
 }
 

@@ -281,7 +281,13 @@ func (g *guarded) trespass(t *testing.T) {
 		}
 		g.refused(t, user, publish, subscribe)
 	}
-	g.unheard(t, "monitor", "ev.order.o-1", "cmd.order.o-1.cancel", "query.orders.get", "$KV.SUBSCRIPTIONS_order.x")
+	g.refused(t, "monitor",
+		[]string{
+			"$JS.API.ACCOUNT.PURGE.APP", "$JS.API.META.LEADER.STEPDOWN", "$JS.API.SERVER.REMOVE", "$JS.API.ACCOUNT.STREAM.MOVE.APP.EVENTS",
+			"$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.CONNZ", "$SYS.REQ.SERVER.x.RELOAD", "$SYS.REQ.SERVER.x.KICK", "$SYS.REQ.ACCOUNT.APP.CONNZ",
+		},
+		[]string{">", "$SYS.>", "_INBOX.>", "_INBOX.sysadmin.>", "$SYS.ACCOUNT.APP.CONNECT"})
+	g.unheard(t, "sysadmin", "ev.order.o-1", "cmd.order.o-1.cancel", "query.orders.get", "$KV.SUBSCRIPTIONS_order.x")
 	if after := g.stored(t); after != before {
 		t.Errorf("what was refused has changed the streams from\n%s to\n%s", before, after)
 	}
