@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,7 +22,7 @@ const bucketBytes = 64 << 20
 const markerStays = time.Minute
 
 // BucketOption changes one call of ProvisionBucket.
-type BucketOption func(*jetstream.KeyValueConfig)
+type BucketOption func(*jetstream.StreamConfig)
 
 // MaxBytes limits what the bucket holds to n bytes, at least 1; the server reserves them,
 // in each replica. A bucket of less is enlarged. One of more is left as it is: what is above the
@@ -31,61 +32,88 @@ type BucketOption func(*jetstream.KeyValueConfig)
 // cluster it refuses them, too (docs/adr/0078). Of snapshots it must have
 // room for one of each aggregate that ever had any, in JSON with its key and some 100 bytes around it: those of aggregates that
 // have none are loaded from their commits, and [Observer.SnapshotStored] is told.
-func MaxBytes(n int64) BucketOption { return func(c *jetstream.KeyValueConfig) { c.MaxBytes = n } }
+func MaxBytes(n int64) BucketOption { return func(c *jetstream.StreamConfig) { c.MaxBytes = n } }
+
+// bucketConfig is what a bucket for snapshots, subscriptions or processes must be.
+func bucketConfig(name string, replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:                   bucket{name: name}.stream(),
+		Subjects:               []string{bucket{name: name}.subject(">")},
+		Storage:                jetstream.FileStorage,
+		Retention:              jetstream.LimitsPolicy,
+		Discard:                jetstream.DiscardNew,
+		Replicas:               max(replicas, 1),
+		MaxMsgs:                -1,
+		MaxMsgSize:             -1,
+		MaxMsgsPerSubject:      1,
+		AllowDirect:            true,
+		AllowRollup:            true,
+		DenyDelete:             true,
+		AllowMsgTTL:            true,
+		SubjectDeleteMarkerTTL: markerStays,
+	}
+}
+
+// bucketDifference lists why a bucket cannot be one of [bucketConfig]: it would forget what it is given, or
+// refuse it. History, and a limit of one entry's size, are the operator's.
+func bucketDifference(have jetstream.StreamConfig) []string {
+	want := bucketConfig(strings.TrimPrefix(have.Name, bucket{}.stream()), have.Replicas)
+	want.MaxMsgsPerSubject, want.MaxMsgSize = have.MaxMsgsPerSubject, have.MaxMsgSize
+	return difference(have, want)
+}
 
 // ProvisionBucket creates a KV bucket for snapshots, subscriptions or
 // processes: on disk, without history, of 64 MiB unless [MaxBytes] says another size. It may be called again: it
-// changes the number of replicas, makes the bucket larger where [MaxBytes] says so, and nothing else. A name is made of
-// [A-Za-z0-9_-]; others are refused with [ErrConfig]. It needs the right to
-// create streams, which services do not need.
+// changes the number of replicas, makes the bucket larger where [MaxBytes] says so, lets it remember deletions for a
+// limited time where somebody else made it, and changes nothing else. One that would forget what it is given, because its entries
+// expire or are in memory, is refused with [ErrConfig], and so is a name that is not made of
+// [A-Za-z0-9_-]. It needs the right to create streams, which services do not need.
 func ProvisionBucket(ctx context.Context, dial Dial, bucket string, replicas int, opts ...BucketOption) error {
 	if err := checkBucketName(bucket); err != nil {
 		return err
 	}
-	want := jetstream.KeyValueConfig{
-		Bucket:   bucket,
-		History:  1,
-		Storage:  jetstream.FileStorage,
-		Replicas: max(replicas, 1),
-
-		LimitMarkerTTL: markerStays,
-	}
+	want := bucketConfig(bucket, replicas)
 	for _, opt := range opts {
-		opt(&want)
-		if want.MaxBytes < 1 {
+		if opt(&want); want.MaxBytes < 1 {
 			return fmt.Errorf("%w: bucket %s: MaxBytes is %d; it must be at least 1", ErrConfig, bucket, want.MaxBytes)
 		}
 	}
 	return provision(ctx, dial, func(ctx context.Context, p provisioner) error {
-		return provisionBucket(ctx, p, want)
+		return provisionBucket(ctx, p, bucket, want)
 	})
 }
 
 // provisionBucket creates a bucket, or changes the one that is there; a MaxBytes of 0 is the default of a
 // new one, and as it is otherwise.
-func provisionBucket(ctx context.Context, p provisioner, want jetstream.KeyValueConfig) error {
-	stream, err := p.findStream(ctx, bucket{name: want.Bucket}.stream())
+func provisionBucket(ctx context.Context, p provisioner, name string, want jetstream.StreamConfig) error {
+	stream, err := p.findStream(ctx, want.Name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		want.MaxBytes = cmp.Or(want.MaxBytes, bucketBytes)
-		if _, err := p.js.CreateKeyValue(ctx, want); err != nil {
-			return fmt.Errorf("esjs: create bucket %s of %d bytes: %w", want.Bucket, want.MaxBytes, err)
+		if _, err := p.js.CreateStream(ctx, want); err != nil {
+			return fmt.Errorf("esjs: create bucket %s of %d bytes: %w", name, want.MaxBytes, err)
 		}
 		return nil
 	case err != nil:
 		return err
 	}
 	have := stream.Config
-	larger := have.MaxBytes > 0 && have.MaxBytes < want.MaxBytes // below 1 there is no limit
-	if have.Replicas == want.Replicas && !larger {
+	now := have
+	now.Replicas = want.Replicas
+	if !have.AllowMsgTTL {
+		now.AllowMsgTTL, now.SubjectDeleteMarkerTTL = true, markerStays
+	}
+	if have.MaxBytes > 0 && have.MaxBytes < want.MaxBytes { // below 1 there is no limit
+		now.MaxBytes = want.MaxBytes
+	}
+	if diff := bucketDifference(now); len(diff) > 0 {
+		return configError(want.Name, diff)
+	}
+	if now.Replicas == have.Replicas && now.AllowMsgTTL == have.AllowMsgTTL && now.MaxBytes == have.MaxBytes {
 		return nil
 	}
-	have.Replicas = want.Replicas
-	if larger {
-		have.MaxBytes = want.MaxBytes
-	}
-	if _, err := p.js.UpdateStream(ctx, have); err != nil {
-		return fmt.Errorf("esjs: change bucket %s to %d replicas and %d bytes: %w", want.Bucket, have.Replicas, have.MaxBytes, err)
+	if _, err := p.js.UpdateStream(ctx, now); err != nil {
+		return fmt.Errorf("esjs: change bucket %s to %d replicas and %d bytes: %w", name, now.Replicas, now.MaxBytes, err)
 	}
 	return nil
 }
@@ -197,9 +225,10 @@ func (b bucket) write(ctx context.Context, msg *nats.Msg, revision uint64) (uint
 		switch {
 		case m.sequence > revision && bytes.Equal(m.data, msg.Data) && isDeleted(m) == (len(msg.Data) == 0):
 			return m.sequence, nil
-		case m.sequence != revision:
+		case m.sequence > revision, m.sequence == 0 && revision > 0: // or it was deleted, and that is forgotten
 			return 0, errChanged
 		}
+		// At the revision, or behind it where a leader that is cut off answers: not decided yet.
 		if !sleep(ctx, wait) {
 			return 0, ctx.Err()
 		}

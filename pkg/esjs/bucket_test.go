@@ -2,7 +2,9 @@ package esjs_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
@@ -44,4 +46,37 @@ func TestProvisionBucket(t *testing.T) {
 	if err := esjs.ProvisionBucket(within(t), d.Dial(), "a.b", 1); !errors.Is(err, esjs.ErrConfig) {
 		t.Errorf("a bad name: %v", err)
 	}
+}
+
+// A bucket that somebody else has made is used where it keeps what it is given.
+func TestABucketThatWouldForgetIsRefused(t *testing.T) {
+	r := newRig(t, esjstest.Server(t))
+	js := jetStream(t, r.Connect(t))
+	for field, cfg := range map[string]jetstream.KeyValueConfig{
+		"max_age":       {Bucket: "EXPIRES", TTL: time.Hour, LimitMarkerTTL: time.Minute},
+		"storage":       {Bucket: "MEMORY", Storage: jetstream.MemoryStorage, LimitMarkerTTL: time.Minute},
+		"allow_msg_ttl": {Bucket: "PLAIN", History: 5, MaxValueSize: 1 << 16},
+	} {
+		if _, err := js.CreateKeyValue(within(t), cfg); err != nil {
+			t.Fatal(err)
+		}
+		r.cfg.Bucket = cfg.Bucket
+		subscribed := esjs.Subscribe(within(t), r.store, r.cfg, newHandled(t, 0).handle)
+		if !errors.Is(subscribed, esjs.ErrConfig) || !strings.Contains(subscribed.Error(), field+" is ") {
+			t.Errorf("a subscription with the bucket %s: %v", cfg.Bucket, subscribed)
+		}
+		provisioned := esjs.ProvisionBucket(within(t), r.Dial(), cfg.Bucket, 1)
+		switch {
+		case field != "allow_msg_ttl" && (!errors.Is(provisioned, esjs.ErrConfig) || !strings.Contains(provisioned.Error(), field+" is ")):
+			t.Errorf("provisioning the bucket %s: %v", cfg.Bucket, provisioned)
+		case field == "allow_msg_ttl" && provisioned != nil:
+			t.Errorf("a bucket that can be made a good one: %v", provisioned)
+		}
+	}
+	r.cfg.Bucket = "PLAIN"
+	r.tick(t, "a")
+	h := newHandled(t, 1)
+	run := r.start(t, r.cfg, h.handle)
+	h.wait()
+	run.stopped(t)
 }

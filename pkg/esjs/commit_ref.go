@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // CommitRef names a commit of the event store by its sequence and by the id of its
@@ -31,25 +30,19 @@ func (s *Store) checkCommit(ctx context.Context, known CommitRef) error {
 		return nil
 	}
 	at := s.at(known.Sequence)
-	for end := time.Now().Add(followPatience / 3); ; {
-		m, err := s.leaderMessage(ctx, s.cfg.Stream, known.Sequence)
-		switch {
-		case err == nil:
-			if c, err := s.decodeMessage(m.subject, m.sequence, m.data); err == nil && c.Records[0].ID != known.ID {
-				return &CorruptError{Stream: c.Stream, Position: at, Reason: fmt.Sprintf(
-					"the commit was %s and is %s: the stream %s was restored or replaced", known.ID, c.Records[0].ID, s.cfg.Stream)}
-			}
-			return nil // what is not a commit is parked by who comes to it
-		case isRefusal(err):
-			return nil // the follow that comes next has patience with it
-		case !errors.Is(err, errNoMessage):
-			return err
-		case time.Now().After(end):
-			return &CorruptError{Position: at, Reason: fmt.Sprintf(
-				"the commit %s is not in the stream %s: it was restored or replaced", known.ID, s.cfg.Stream)}
-		}
-		if !sleep(ctx, 100*time.Millisecond) {
-			return ctx.Err()
-		}
+	m, err := s.knownMessage(ctx, s.cfg.Stream, known.Sequence, followPatience/3)
+	switch {
+	case errors.Is(err, errNoMessage):
+		return &CorruptError{Position: at, Reason: fmt.Sprintf(
+			"the commit %s is not in the stream %s: it was restored or replaced", known.ID, s.cfg.Stream)}
+	case err != nil && isRefusal(err):
+		return nil // the follow that comes next has patience with it
+	case err != nil:
+		return err
 	}
+	if c, err := s.decodeMessage(m.subject, m.sequence, m.data); err == nil && c.Records[0].ID != known.ID {
+		return &CorruptError{Stream: c.Stream, Position: at, Reason: fmt.Sprintf(
+			"the commit was %s and is %s: the stream %s was restored or replaced", known.ID, c.Records[0].ID, s.cfg.Stream)}
+	}
+	return nil // what is not a commit is parked by who comes to it
 }

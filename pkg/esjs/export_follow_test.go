@@ -12,7 +12,7 @@ type FollowedMessage struct {
 
 // FollowStream opens the reader below subscriptions to tests.
 func FollowStream(ctx context.Context, s *Store, stream string, subjects []string, gapless bool, after uint64,
-	deliver func(FollowedMessage) error, reached func(uint64) error) error {
+	deliver func(FollowedMessage) error, reached func(sequence, pending uint64) error) error {
 	return s.follow(ctx, source{stream: stream, subjects: subjects, gapless: gapless}, after, follower{
 		deliver: func(m message) error {
 			return deliver(FollowedMessage{m.subject, m.sequence, m.pending, m.data})

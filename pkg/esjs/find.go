@@ -72,16 +72,22 @@ func isNoJetStream(err error) bool {
 		errors.Is(err, nats.ErrNoResponders)
 }
 
-// findBucket is findStream for a KV bucket. It is an [ErrConfig] when there is none.
-func (r *requester) findBucket(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
+// checkBucket asks for a KV bucket like findStream. It is an [ErrConfig] when there is none, and when it is not as [ProvisionBucket] makes it.
+func (r *requester) checkBucket(ctx context.Context, name string) error {
 	if err := checkBucketName(name); err != nil {
-		return nil, err
+		return err
 	}
 	found, err := r.findStream(ctx, bucket{name: name}.stream())
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("%w: there is no bucket %q: provision it first", ErrConfig, name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return fmt.Errorf("%w: there is no bucket %q: provision it first", ErrConfig, name)
+	case err != nil:
+		return err
 	}
-	return found, err
+	if diff := bucketDifference(found.Config); len(diff) > 0 {
+		return fmt.Errorf("%w; see ProvisionBucket", configError(found.Config.Name, diff))
+	}
+	return nil
 }
 
 var bucketName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)

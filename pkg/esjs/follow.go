@@ -75,9 +75,9 @@ type follower struct {
 	// sequences. It may block: no more than followBatch messages are then held
 	// in memory. An error ends the follow and is returned as it is.
 	deliver func(message) error
-	// reached tells that everything of the source up to sequence was delivered:
-	// it follows the end of the stream also where nothing matches. May be nil.
-	reached func(sequence uint64) error
+	// reached tells that everything of the source up to sequence was delivered, and how many
+	// messages the server had behind it: it follows the end of the stream also where nothing matches. May be nil.
+	reached func(sequence, pending uint64) error
 	// leftOut is told where a filter was in use and the server had more to
 	// deliver after the sequence after and up to until than it delivered. What was
 	// left out is delivered before it returns. May be nil.

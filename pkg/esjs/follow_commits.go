@@ -17,7 +17,7 @@ type commitFollower struct {
 	// position only. Where the server filters, a commit that its consumer had left
 	// out comes late, before the next one of its aggregate.
 	deliver func(m message, c Commit, err error) error
-	reached func(Position) error // may be nil
+	reached func(at Position, pending uint64) error // see [follower]; may be nil
 	// filtered lets the server leave out what one category or stream does not
 	// want. That is fast where they are rare; but of what a damaged replica leaves out,
 	// the last commits of an aggregate are noticed only when another one follows,
@@ -60,11 +60,11 @@ func (s *Store) followCommits(ctx context.Context, q Query, after Position, f co
 		}
 		return reveal(m, c, err)
 	}
-	reached := func(sequence uint64) error {
+	reached := func(sequence, pending uint64) error {
 		if f.reached == nil {
 			return nil
 		}
-		return f.reached(s.at(sequence))
+		return f.reached(s.at(sequence), pending)
 	}
 	leftOut := func(ctx context.Context, after, until uint64) error {
 		all := source{stream: s.cfg.Stream, gapless: true} // what is missing there is read from the leader
@@ -183,7 +183,7 @@ func (c *continuity) deliverMissing(ctx context.Context, commit Commit, last uin
 		if len(window) == 0 || window[0] <= last {
 			break
 		}
-		m, err := c.store.leaderMessage(ctx, c.store.cfg.Stream, window[0])
+		m, err := c.store.knownMessage(ctx, c.store.cfg.Stream, window[0], leaderPatience)
 		if errors.Is(err, errNoMessage) {
 			return &CorruptError{Stream: commit.Stream, Position: c.store.at(window[0]), Reason: "the commit is missing"}
 		}

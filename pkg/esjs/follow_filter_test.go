@@ -51,8 +51,11 @@ func TestFollowSelectsSeveralSubjects(t *testing.T) {
 				got = append(got, fmt.Sprintf("%d %s", m.Sequence, m.Subject))
 				return nil
 			},
-			func(sequence uint64) error {
+			func(sequence, pending uint64) error {
 				told++
+				if len(c.filters) > 1 && sequence+pending != messages { // the server leaves out nothing
+					t.Errorf("%v: at %d of %d it is told that %d are behind", c.filters, sequence, messages, pending)
+				}
 				if sequence == messages {
 					return errEnough
 				}

@@ -78,7 +78,7 @@ func TestFollow(t *testing.T) {
 				return errEnough
 			}
 			return nil
-		}, func(sequence uint64) error {
+		}, func(sequence, _ uint64) error {
 			if !live && sequence == 1500 {
 				live = true
 				numbered(t, js, 1501, 10)
@@ -96,7 +96,7 @@ func TestFollow(t *testing.T) {
 		var got []uint64
 		err := esjs.FollowStream(within(t), store, "RAW", []string{"raw.1.>", "raw.7.>"}, false, 1500,
 			func(m esjs.FollowedMessage) error { got = append(got, m.Sequence); return nil },
-			func(sequence uint64) error {
+			func(sequence, _ uint64) error {
 				if sequence == 1510 {
 					return errEnough
 				}

@@ -97,7 +97,7 @@ func (s *Store) leaderTailFrom(ctx context.Context, id StreamID, seen uint64) (C
 		switch {
 		case err != nil || tail.Position.sequence >= seen:
 			return tail, err
-		case time.Now().After(end) && s.surely(ctx, lastOf(s.subjectOf(id)), behind):
+		case time.Now().After(end) && s.surely(ctx, s.cfg.Stream, lastOf(s.subjectOf(id)), behind):
 			return Commit{}, &CorruptError{
 				Stream:   id,
 				Position: s.at(seen),
@@ -113,29 +113,21 @@ func (s *Store) leaderTailFrom(ctx context.Context, id StreamID, seen uint64) (C
 // leaderCommit returns the commit at a sequence, where one is known to be, as the
 // leader has it. A missing one is a *[CorruptError]: nothing is ever deleted.
 func (s *Store) leaderCommit(ctx context.Context, id StreamID, sequence uint64) (Commit, error) {
-	end := time.Now().Add(leaderPatience)
-	missing := func(_ message, err error) bool { return errors.Is(err, errNoMessage) }
-	for wait := newPause(); ; {
-		m, err := s.leaderMessage(ctx, s.cfg.Stream, sequence)
-		switch {
-		case err == nil:
-			return decodeCommit(id, s.at(sequence), m.data)
-		case !errors.Is(err, errNoMessage):
-			return Commit{}, err
-		case time.Now().After(end) && s.surely(ctx, bySequence(sequence), missing):
-			return Commit{}, &CorruptError{Stream: id, Position: s.at(sequence), Reason: "the commit is missing"}
-		}
-		if err := wait.sleep(ctx); err != nil {
-			return Commit{}, err
-		}
+	m, err := s.knownMessage(ctx, s.cfg.Stream, sequence, leaderPatience)
+	switch {
+	case errors.Is(err, errNoMessage):
+		return Commit{}, &CorruptError{Stream: id, Position: s.at(sequence), Reason: "the commit is missing"}
+	case err != nil:
+		return Commit{}, err
 	}
+	return decodeCommit(id, s.at(sequence), m.data)
 }
 
 // surestTail is leaderTail of a leader that leads indeed, which costs two more requests; it asks
 // until ctx ends. One that is cut off from the others would not know the newest commits.
 func (s *Store) surestTail(ctx context.Context, id StreamID) (tail Commit, err error) {
 	for wait := newPause(); ; {
-		if s.led(ctx, func() { tail, err = s.leaderTail(ctx, id) }) || err != nil {
+		if s.led(ctx, s.cfg.Stream, func() { tail, err = s.leaderTail(ctx, id) }) || err != nil {
 			return tail, err
 		}
 		if err := wait.sleep(ctx); err != nil {

@@ -48,7 +48,7 @@ type listedInstance struct {
 const listedStays = time.Hour
 
 func openInstances(ctx context.Context, store *Store, name, category string) (*instances, error) {
-	if _, err := store.general.findBucket(ctx, name); err != nil {
+	if err := store.general.checkBucket(ctx, name); err != nil {
 		return nil, fmt.Errorf("instances of %s: %w", category, err)
 	}
 	return &instances{bucket: bucket{store: store, name: name}, category: category, stays: listedStays}, nil

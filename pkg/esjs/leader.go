@@ -2,6 +2,7 @@ package esjs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -120,10 +121,10 @@ type streamInfo struct {
 // notAsked stands for a leader that may not be asked who it is: it is believed.
 const notAsked = "a leader that may not be asked"
 
-// leading names who answers as the event stream's leader, if it has lately heard of most of
+// leading names who answers as a stream's leader, if it has lately heard of most of
 // its replicas: what one says that has not may be old. Otherwise "".
-func (s *Store) leading(ctx context.Context) string {
-	info, err := s.streamInfoOnce(ctx, s.cfg.Stream, nil, answerTimeout)
+func (s *Store) leading(ctx context.Context, stream string) string {
+	info, err := s.streamInfoOnce(ctx, stream, nil, answerTimeout)
 	if err != nil {
 		if permanent(err) && ctx.Err() == nil || isRefusal(err) {
 			return notAsked
@@ -144,19 +145,35 @@ func (s *Store) leading(ctx context.Context) string {
 
 // led tells that one leader, which leads indeed, was there before and after what was asked on
 // the general connection: then it is who answered.
-func (s *Store) led(ctx context.Context, ask func()) bool {
-	leader := s.leading(ctx)
+func (s *Store) led(ctx context.Context, stream string, ask func()) bool {
+	leader := s.leading(ctx, stream)
 	ask()
-	return leader != "" && s.leading(ctx) == leader
+	return leader != "" && s.leading(ctx, stream) == leader
 }
 
 // surely tells that the leader's newest word on a request is as before, and that it
 // leads: it is asked all on one connection, so that the answers come from the same
 // side of a network that is cut.
-func (s *Store) surely(ctx context.Context, request []byte, before func(message, error) bool) bool {
+func (s *Store) surely(ctx context.Context, stream string, request []byte, before func(message, error) bool) bool {
 	as := false
-	led := s.led(ctx, func() { as = before(s.askLeaderOn(ctx, s.general, s.cfg.Stream, request)) })
+	led := s.led(ctx, stream, func() { as = before(s.askLeaderOn(ctx, s.general, stream, request)) })
 	return led && as
+}
+
+// knownMessage is leaderMessage for one that is known to be there: errNoMessage is the
+// word of a leader that leads indeed, and that did not have it for so long.
+func (s *Store) knownMessage(ctx context.Context, stream string, sequence uint64, patience time.Duration) (message, error) {
+	end := time.Now().Add(patience)
+	missing := func(_ message, err error) bool { return errors.Is(err, errNoMessage) }
+	for wait := newPause(); ; {
+		m, err := s.leaderMessage(ctx, stream, sequence)
+		if !errors.Is(err, errNoMessage) || time.Now().After(end) && s.surely(ctx, stream, bySequence(sequence), missing) {
+			return m, err
+		}
+		if err := wait.sleep(ctx); err != nil {
+			return message{}, err
+		}
+	}
 }
 
 // listTimeout bounds one attempt to ask for a stream's state together with a

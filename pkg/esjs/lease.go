@@ -187,7 +187,7 @@ func (c claim) observe(ctx context.Context, seen chan<- observed) error {
 			}
 			return report(o)
 		},
-		reached: func(uint64) error {
+		reached: func(uint64, uint64) error {
 			if !none {
 				return nil
 			}

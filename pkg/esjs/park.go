@@ -163,7 +163,7 @@ func (p *parking) watch(ctx context.Context, revision uint64, ready func()) erro
 			}
 			return err
 		},
-		reached: func(sequence uint64) error {
+		reached: func(sequence, _ uint64) error {
 			if sequence >= revision {
 				ready()
 			}

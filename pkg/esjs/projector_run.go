@@ -211,8 +211,8 @@ func (r *reading[T, E]) follow(ctx context.Context, after Position) error {
 			s.position = c.Position
 			return r.send(ctx, s)
 		},
-		reached: func(position Position) error {
-			r.knownLast(position)
+		reached: func(position Position, pending uint64) error {
+			r.knownLast(r.part.at(position.sequence + pending))
 			return r.send(ctx, selected[E]{position: position})
 		},
 	})

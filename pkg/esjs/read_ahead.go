@@ -46,7 +46,7 @@ func (a *readAhead) read(ctx context.Context, s *Store) error {
 			}
 			return nil
 		},
-		reached: func(p Position) error {
+		reached: func(p Position, _ uint64) error {
 			if !p.Before(until) {
 				return errStopped
 			}

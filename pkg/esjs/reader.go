@@ -43,7 +43,7 @@ func (r *reader) checkStart(ctx context.Context, after uint64) error {
 		if err == nil && last >= after {
 			return nil
 		}
-		if err == nil && time.Now().After(end) {
+		if err == nil && time.Now().After(end) && r.surelyEnds(ctx, after) {
 			return &CorruptError{Position: r.store.at(after), Reason: fmt.Sprintf(
 				"the position is beyond the end of the stream %s, %d: the stream was restored or replaced", r.src.stream, last)}
 		}
@@ -54,6 +54,15 @@ func (r *reader) checkStart(ctx context.Context, after uint64) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// surelyEnds tells that the stream ends before after, by the word of a leader that leads indeed.
+func (r *reader) surelyEnds(ctx context.Context, after uint64) (ends bool) {
+	led := r.store.led(ctx, r.src.stream, func() {
+		last, err := r.store.lastSequence(ctx, r.src.stream)
+		ends = err == nil && last < after
+	})
+	return led && ends
 }
 
 // session reads through one consumer until it is lost, or the connection turns out not to have
@@ -215,7 +224,7 @@ func (r *reader) take(ctx context.Context, m *nats.Msg) error {
 		pending: d.pending, header: m.Header, data: m.Data,
 	})
 	if err == nil && d.pending == 0 {
-		err = r.reached(sequence)
+		err = r.reached(sequence, 0)
 	}
 	return err
 }
@@ -253,7 +262,7 @@ func (r *reader) heartbeat(ctx context.Context, m *nats.Msg) error {
 		return err
 	}
 	r.next = looked + 1
-	return r.reached(looked)
+	return r.reached(looked, 0)
 }
 
 // checkLeft looks for what a filter has left out, once the server has looked at
@@ -288,6 +297,9 @@ func (r *reader) fill(ctx context.Context, sequence uint64) error {
 				r.next = min(first, sequence)
 				continue
 			}
+			m, err = r.store.knownMessage(ctx, r.src.stream, r.next, leaderPatience)
+		}
+		if errors.Is(err, errNoMessage) {
 			r.final = true
 			return &CorruptError{Position: r.store.at(r.next), Reason: "a commit is missing in the stream " + r.src.stream}
 		}
@@ -305,7 +317,7 @@ func (r *reader) fill(ctx context.Context, sequence uint64) error {
 func (r *reader) deliver(m message) error {
 	if !r.src.selects(m.subject) {
 		if r.skipped++; r.skipped%skippedTold == 0 {
-			return r.reached(m.sequence)
+			return r.reached(m.sequence, m.pending)
 		}
 		return nil
 	}
@@ -314,11 +326,11 @@ func (r *reader) deliver(m message) error {
 	return err
 }
 
-func (r *reader) reached(sequence uint64) error {
+func (r *reader) reached(sequence, pending uint64) error {
 	if r.f.reached == nil {
 		return nil
 	}
-	err := r.f.reached(sequence)
+	err := r.f.reached(sequence, pending)
 	r.final = err != nil
 	return err
 }

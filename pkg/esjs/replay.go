@@ -404,7 +404,7 @@ func (s *Store) scan(ctx context.Context, src source, after, until uint64, deliv
 			}
 			return nil
 		},
-		reached: func(sequence uint64) error {
+		reached: func(sequence, _ uint64) error {
 			if sequence >= until {
 				return errStopScan
 			}

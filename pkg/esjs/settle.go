@@ -165,6 +165,8 @@ const (
 	codeStreamNotFound        = 10059
 	codeExpectedStream        = 10060
 	codeStreamSealed          = 10109
+	codeRollup                = 10111
+	codeTTLDisabled           = 10166
 	codeInsufficientResources = 10023
 	codeStoreFailed           = 10077
 	codeBatchDisabled         = 10174
@@ -198,7 +200,7 @@ func finalError(ack pubAck) error {
 		return fmt.Errorf("%w: server code %d: %s", ErrStoreFull, ack.code, ack.description)
 	case codeMessageTooLarge, codeBatchTooLarge:
 		return fmt.Errorf("%w: server code %d: %s", ErrTooLarge, ack.code, ack.description)
-	case codeBadRequest, codeStreamNotFound, codeExpectedStream, codeStreamSealed,
+	case codeBadRequest, codeStreamNotFound, codeExpectedStream, codeStreamSealed, codeRollup, codeTTLDisabled,
 		codeBatchDisabled, codeBatchMissingSequence, codeBatchHeader, codeBatchID, codeBatchCommit:
 		return fmt.Errorf("%w: server code %d: %s", ErrRefused, ack.code, ack.description)
 	}

@@ -73,7 +73,7 @@ type snapshotter[S any] struct {
 }
 
 func newSnapshotter[S any](ctx context.Context, store *Store, policy SnapshotPolicy[S]) (*snapshotter[S], error) {
-	if _, err := store.general.findBucket(ctx, policy.Bucket); err != nil {
+	if err := store.general.checkBucket(ctx, policy.Bucket); err != nil {
 		return nil, fmt.Errorf("snapshots: %w", err)
 	}
 	if policy.Every == 0 {

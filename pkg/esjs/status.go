@@ -184,7 +184,7 @@ func readEntries(ctx context.Context, b bucket) (leases map[string]leaseEntry, p
 		},
 		// What is written meanwhile moves behind what was last: all is read when
 		// nothing was written since.
-		reached: func(sequence uint64) error {
+		reached: func(sequence, _ uint64) error {
 			if sequence < last {
 				return nil
 			}

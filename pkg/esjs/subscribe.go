@@ -231,10 +231,10 @@ func newSubscription[E Event](store *Store, cfg SubscriptionConfig[E]) *subscrip
 		workers: cfg.Workers, window: cfg.Window, timeout: cfg.HandlerTimeout, retry: cfg.Retry, lease: cfg.Lease,
 		caughtUp: cfg.OnCaughtUp, observer: cfg.Observer, operation: OperationDeliver, cause: causeOf[E],
 	}
-	s.follow = func(ctx context.Context, after uint64, deliver func(message, []part[[]Recorded[E]]) error, reached func(uint64) error) error {
+	s.follow = func(ctx context.Context, after uint64, deliver func(message, []part[[]Recorded[E]]) error, reached func(sequence, pending uint64) error) error {
 		return store.followCommits(ctx, cfg.Query, store.at(after), commitFollower{
 			deliver: func(m message, c Commit, err error) error { return deliver(m, cfg.parts(c, err)) },
-			reached: func(p Position) error { return reached(p.sequence) },
+			reached: func(p Position, pending uint64) error { return reached(p.sequence, pending) },
 			// Where one instance handles for all, nothing may be left out.
 			filtered: cfg.EveryInstance && len(cfg.Query.Categories) == 0,
 		})

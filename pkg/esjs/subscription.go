@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // subscription is the engine below [Subscribe]: keys with their queues, a
@@ -44,7 +43,7 @@ type subscription[T any] struct {
 
 	// follow delivers each message after a sequence with what every key has of
 	// it, and tells how far it has read; see [follower].
-	follow func(ctx context.Context, after uint64, deliver func(message, []part[T]) error, reached func(uint64) error) error
+	follow func(ctx context.Context, after uint64, deliver func(message, []part[T]) error, reached func(sequence, pending uint64) error) error
 	// split tells what every key has of a message that is read again.
 	split func(context.Context, message) ([]part[T], error)
 	// waiting is where a key's messages are read again.
@@ -182,13 +181,13 @@ func (s *subscription[T]) sessions(ctx context.Context) error {
 	}
 }
 
-// checkBucket refuses a bucket that is wanted and not there.
+// checkBucket refuses a bucket that is wanted and not there, or would forget what it is given.
 func (s *subscription[T]) checkBucket(ctx context.Context) error {
 	if s.bucket == "" {
 		return nil
 	}
-	if _, err := s.store.streamState(ctx, bucket{name: s.bucket}.stream()); errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("%w: subscription %s: there is no bucket %s: provision it first", ErrConfig, s.name, s.bucket)
+	if err := s.store.general.checkBucket(ctx, s.bucket); errors.Is(err, ErrConfig) {
+		return fmt.Errorf("subscription %s: %w", s.name, err)
 	}
 	return nil
 }

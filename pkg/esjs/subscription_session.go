@@ -127,8 +127,8 @@ func (r *running[T]) deliver(ctx context.Context) error {
 		r.queue.add(m, parts)
 		return ctx.Err()
 	}
-	return r.follow(ctx, r.start.Floor.sequence, add, func(sequence uint64) error {
-		r.setPending(0)
+	return r.follow(ctx, r.start.Floor.sequence, add, func(sequence, pending uint64) error {
+		r.setPending(pending)
 		r.queue.pass(sequence)
 		return nil
 	})

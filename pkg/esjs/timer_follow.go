@@ -73,7 +73,7 @@ func (t *Timers) subscription(cfg TimerSubscriptionConfig, handle func(context.C
 		store: t.store, name: cfg.Name, entry: cfg.Name, stream: timerStream, bucket: cfg.Bucket,
 		owner: cfg.Owner, exclusive: cfg.ExclusiveOwner,
 		workers: cfg.Workers, timeout: cfg.HandlerTimeout, retry: cfg.Retry, lease: cfg.Lease, observer: observer,
-		follow: func(ctx context.Context, after uint64, deliver func(message, []part[Fired]) error, reached func(uint64) error) error {
+		follow: func(ctx context.Context, after uint64, deliver func(message, []part[Fired]) error, reached func(sequence, pending uint64) error) error {
 			return t.store.follow(ctx, src, after, follower{
 				deliver: func(m message) error { return deliver(m, firedParts(m)) },
 				reached: reached,
