@@ -42,7 +42,7 @@ func bucketConfig(name string, replicas int) jetstream.StreamConfig {
 		Storage:                jetstream.FileStorage,
 		Retention:              jetstream.LimitsPolicy,
 		Discard:                jetstream.DiscardNew,
-		Replicas:               max(replicas, 1),
+		Replicas:               replicas,
 		MaxMsgs:                -1,
 		MaxMsgSize:             -1,
 		MaxMsgsPerSubject:      1,
@@ -63,8 +63,8 @@ func bucketDifference(have jetstream.StreamConfig) []string {
 }
 
 // ProvisionBucket creates a KV bucket for snapshots, subscriptions or
-// processes: on disk, without history, of 64 MiB unless [MaxBytes] says another size. It may be called again: it
-// changes the number of replicas, makes the bucket larger where [MaxBytes] says so, lets it remember deletions for a
+// processes: on disk, without history, of 64 MiB unless [MaxBytes] says another size, and with one replica where replicas is 0. It may be called again: it
+// changes the number of replicas unless that is 0, makes the bucket larger where [MaxBytes] says so, lets it remember deletions for a
 // limited time where somebody else made it, and changes nothing else. One that would forget what it is given, because its entries
 // expire or are in memory, is refused with [ErrConfig], and so is a name that is not made of
 // [A-Za-z0-9_-]. It needs the right to create streams, which services do not need.
@@ -72,7 +72,7 @@ func ProvisionBucket(ctx context.Context, dial Dial, bucket string, replicas int
 	if err := checkBucketName(bucket); err != nil {
 		return err
 	}
-	want := bucketConfig(bucket, replicas)
+	want := bucketConfig(bucket, max(replicas, 0))
 	for _, opt := range opts {
 		if opt(&want); want.MaxBytes < 1 {
 			return fmt.Errorf("%w: bucket %s: MaxBytes is %d; it must be at least 1", ErrConfig, bucket, want.MaxBytes)
@@ -83,13 +83,13 @@ func ProvisionBucket(ctx context.Context, dial Dial, bucket string, replicas int
 	})
 }
 
-// provisionBucket creates a bucket, or changes the one that is there; a MaxBytes of 0 is the default of a
-// new one, and as it is otherwise.
+// provisionBucket creates a bucket, or changes the one that is there; a MaxBytes, and a number of replicas, of 0 is the
+// default of a new one, and as it is otherwise.
 func provisionBucket(ctx context.Context, p provisioner, name string, want jetstream.StreamConfig) error {
 	stream, err := p.findStream(ctx, want.Name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		want.MaxBytes = cmp.Or(want.MaxBytes, bucketBytes)
+		want.MaxBytes, want.Replicas = cmp.Or(want.MaxBytes, bucketBytes), cmp.Or(want.Replicas, 1)
 		if _, err := p.js.CreateStream(ctx, want); err != nil {
 			return fmt.Errorf("esjs: create bucket %s of %d bytes: %w", name, want.MaxBytes, err)
 		}
@@ -99,7 +99,9 @@ func provisionBucket(ctx context.Context, p provisioner, name string, want jetst
 	}
 	have := stream.Config
 	now := have
-	now.Replicas = want.Replicas
+	if want.Replicas > 0 {
+		now.Replicas = want.Replicas
+	}
 	if !have.AllowMsgTTL {
 		now.AllowMsgTTL, now.SubjectDeleteMarkerTTL = true, markerStays
 	}

@@ -78,6 +78,9 @@ type follower struct {
 	// reached tells that everything of the source up to sequence was delivered, and how many
 	// messages the server had behind it: it follows the end of the stream also where nothing matches. May be nil.
 	reached func(sequence, pending uint64) error
+	// ends: the follow is to end where the stream did when it began, and waits
+	// for little else than the word that it is there.
+	ends bool
 	// leftOut is told where a filter was in use and the server had more to
 	// deliver after the sequence after and up to until than it delivered. What was
 	// left out is delivered before it returns. May be nil.

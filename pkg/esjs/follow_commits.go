@@ -23,6 +23,7 @@ type commitFollower struct {
 	// the last commits of an aggregate are noticed only when another one follows,
 	// or when there is nothing more to read.
 	filtered bool
+	ends     bool // see [follower]
 }
 
 // followCommits follows the commits that q's categories and streams select, of
@@ -75,7 +76,7 @@ func (s *Store) followCommits(ctx context.Context, q Query, after Position, f co
 			return deliver(m)
 		})
 	}
-	return s.follow(ctx, src, after.sequence, follower{deliver: deliver, reached: reached, leftOut: leftOut})
+	return s.follow(ctx, src, after.sequence, follower{deliver: deliver, reached: reached, leftOut: leftOut, ends: f.ends})
 }
 
 // unreadable is what is known of a message that is not a commit.

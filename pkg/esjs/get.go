@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -152,12 +151,11 @@ func permanent(err error) bool {
 // is a *[CorruptError].
 func (s *Store) commits(ctx context.Context, id StreamID, sequences []uint64) ([]Commit, error) {
 	out := make([]Commit, len(sequences))
-	missing, err := s.replicaCommits(ctx, id, sequences, out)
-	if err != nil && (permanent(err) || ctx.Err() != nil) {
+	if err := s.replicaCommits(ctx, id, sequences, out); err != nil && (permanent(err) || ctx.Err() != nil) {
 		return nil, err
 	}
 	for i := range out {
-		if err == nil && !slices.Contains(missing, i) || out[i].Position.sequence != 0 {
+		if out[i].Position.sequence != 0 {
 			continue
 		}
 		commit, err := s.leaderCommit(ctx, id, sequences[i])
@@ -169,12 +167,12 @@ func (s *Store) commits(ctx context.Context, id StreamID, sequences []uint64) ([
 	return out, nil
 }
 
-// replicaCommits fills out with what any replica has, and returns the indexes
-// of what it does not have or what is damaged there.
-func (s *Store) replicaCommits(ctx context.Context, id StreamID, sequences []uint64, out []Commit) (missing []int, err error) {
+// replicaCommits fills out with what any replica has. What it does not have, or what is
+// damaged there, stays the zero Commit.
+func (s *Store) replicaCommits(ctx context.Context, id StreamID, sequences []uint64, out []Commit) error {
 	c, err := s.reader().begin()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer c.end()
 	subject := "$JS.API.DIRECT.GET." + s.cfg.Stream
@@ -184,26 +182,24 @@ func (s *Store) replicaCommits(ctx context.Context, id StreamID, sequences []uin
 		msg.Data = strconv.AppendUint(msg.Data, sequence, 10)
 		msg.Data = append(msg.Data, `,"no_hdr":true}`...)
 		if err := c.send(ctx, msg, i); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	c.wait()
 	for range sequences {
 		i, answer, err := c.next(ctx)
 		if err != nil && !errors.Is(err, nats.ErrNoResponders) {
-			return nil, err
+			return err
 		}
 		// Asked without headers: only a refusal has one.
 		if err != nil || len(answer.Header) > 0 {
-			missing = append(missing, i)
 			continue
 		}
 		if out[i], err = decodeCommit(id, s.at(sequences[i]), answer.Data); err != nil {
 			out[i] = Commit{}
-			missing = append(missing, i)
 		}
 	}
-	return missing, nil
+	return nil
 }
 
 // snapshotSubject is the KV subject of an aggregate's snapshot.

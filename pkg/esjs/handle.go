@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -31,6 +32,8 @@ type CommandHandler[S, C any, E Event] struct {
 	turns     turns // of the aggregates' keys: our own callers do not race each other
 	snapshots *snapshotter[S]
 	deaf      func() // no longer listens for erasures
+
+	remembering sync.Mutex // between looking into the cache and writing to it
 }
 
 // NewCommandHandler makes a handler; Close it to write the snapshots that wait.
@@ -182,6 +185,9 @@ func (h *CommandHandler[S, C, E]) handle(ctx context.Context, id StreamID, cmd C
 			known, o.confirmed = stale.fresh, true
 			continue
 		}
+		if decided := (*decisionError)(nil); errors.As(err, &decided) {
+			return result, attempt, decided.error
+		}
 		if final := (*finalConflict)(nil); errors.As(err, &final) {
 			return Result[S]{}, attempt, &final.ConflictError
 		}
@@ -234,6 +240,9 @@ func (h *CommandHandler[S, C, E]) decide(ctx context.Context, id StreamID, known
 	if err != nil || len(events) == 0 {
 		if confirmErr := h.confirm(ctx, id, known, o); confirmErr != nil {
 			return Result[S]{}, confirmErr
+		}
+		if err != nil {
+			err = &decisionError{err}
 		}
 		return Result[S]{State: known.state, Version: known.revision.version, Revision: known.revision}, err
 	}
@@ -291,6 +300,10 @@ func (h *CommandHandler[S, C, E]) confirm(ctx context.Context, id StreamID, know
 type staleError[S any] struct{ fresh *folded[S] }
 
 func (*staleError[S]) Error() string { return "esjs: decided on an old state" }
+
+// decisionError is what Decide has returned: whatever it wraps, nothing was appended, and deciding again would
+// give it again.
+type decisionError struct{ error }
 
 // finalConflict is a conflict with the caller's own expectation: deciding again
 // cannot help.

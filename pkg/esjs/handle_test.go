@@ -3,8 +3,10 @@ package esjs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
@@ -76,5 +78,45 @@ func TestASnapshotIsDueAfterALongLoad(t *testing.T) {
 	second := snapshot(t, d, "a")
 	if !strings.Contains(string(second.Value()), `"version":35`) || second.Revision() != first.Revision()+1 {
 		t.Fatalf("the snapshot after 19 commands is %s at revision %d, the first one was at %d", second.Value(), second.Revision(), first.Revision())
+	}
+}
+
+// Another commit of the same decision would not change what Decide has returned, whatever that wraps.
+func TestARefusalThatLooksLikeAConflictIsFinal(t *testing.T) {
+	d := esjstest.Server(t)
+	agg, decided := accountAggregate(t), 0
+	no := fmt.Errorf("not this one: %w", esjs.ErrConflict)
+	agg.Decide = func(balance, deposit) ([]esjs.Event, error) { decided++; return nil, no }
+	h, err := esjs.NewCommandHandler(testContext(t), d.Store(t), agg, esjs.HandlerConfig[balance]{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Handle(testContext(t), "a", 1); err != no || decided != 1 { //nolint:errorlint // as it is
+		t.Errorf("decided %d times: %v", decided, err)
+	}
+}
+
+func TestThePastIsAsNewAsItIsAskedFor(t *testing.T) {
+	d := esjstest.Server(t)
+	f := d.Faults()
+	h := newHandler(t, d, open(t, f.Dial(), d), esjs.HandlerConfig[balance]{})
+	other := newHandler(t, d, d.Store(t), esjs.HandlerConfig[balance]{})
+	total := func(opts ...esjs.LoadOption) int {
+		t.Helper()
+		loaded, err := h.Load(testContext(t), "a", opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return loaded.State.Total
+	}
+	if _, err := other.Handle(testContext(t), "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	f.StaleReads(1)
+	if got := total(esjs.AsOf(time.Now()), esjs.Fresh()); got != 1 || f.Armed() != 1 {
+		t.Errorf("the total was %d, and %d replicas that are behind were not asked; want 1 and 1", got, f.Armed())
+	}
+	if got := total(esjs.AsOf(time.Time{})); got != 0 {
+		t.Errorf("before there was anything the total was %d", got)
 	}
 }

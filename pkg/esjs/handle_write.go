@@ -48,6 +48,8 @@ func (h *CommandHandler[S, C, E]) follow(known *folded[S], m Metadata, out Appen
 // remember caches f unless as much or more is cached, and stores a snapshot
 // when the policy says so. It returns what to go on with.
 func (h *CommandHandler[S, C, E]) remember(id StreamID, f *folded[S]) *folded[S] {
+	h.remembering.Lock()
+	defer h.remembering.Unlock()
 	if cached, ok := h.cache.Get(id.Key); ok && cached.revision.sequence >= f.revision.sequence {
 		return f
 	}

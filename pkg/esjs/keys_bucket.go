@@ -1,6 +1,7 @@
 package esjs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ func keysConfig(name string, replicas int) jetstream.StreamConfig {
 		Storage:           jetstream.FileStorage,
 		Retention:         jetstream.LimitsPolicy,
 		Discard:           jetstream.DiscardNew,
-		Replicas:          max(replicas, 1),
+		Replicas:          replicas,
 		MaxBytes:          bucketBytes,
 		MaxMsgs:           -1,
 		MaxMsgSize:        -1,
@@ -34,7 +35,7 @@ func keysConfig(name string, replicas int) jetstream.StreamConfig {
 
 // ProvisionKeys creates a KV bucket for the keys of persons: on disk, of 64 MiB,
 // which is some 150,000 persons; an operator may raise that. It may be called again:
-// it changes the number of replicas, and refuses a bucket that is another one with
+// it changes the number of replicas, unless that is 0, and refuses a bucket that is another one with
 // [ErrConfig]. It needs the right to create streams, which services do not need.
 //
 // Back up and restore the bucket with care: it is what an erasure is made of.
@@ -43,10 +44,11 @@ func ProvisionKeys(ctx context.Context, dial Dial, bucket string, replicas int) 
 		return err
 	}
 	return provision(ctx, dial, func(ctx context.Context, p provisioner) error {
-		want := keysConfig(bucket, replicas)
+		want := keysConfig(bucket, max(replicas, 0))
 		stream, err := p.findStream(ctx, want.Name)
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
+			want.Replicas = cmp.Or(want.Replicas, 1)
 			if _, err := p.js.CreateStream(ctx, want); err != nil {
 				return fmt.Errorf("esjs: create bucket %s: %w", bucket, err)
 			}
@@ -58,7 +60,7 @@ func ProvisionKeys(ctx context.Context, dial Dial, bucket string, replicas int) 
 		if diff := difference(have, want); len(diff) > 0 {
 			return configError(want.Name, diff)
 		}
-		if have.Replicas == want.Replicas {
+		if want.Replicas == 0 || have.Replicas == want.Replicas {
 			return nil
 		}
 		have.Replicas = want.Replicas

@@ -23,7 +23,8 @@ type LoadOption func(*loadOptions)
 
 type loadOptions struct {
 	version uint64
-	asOf    time.Time
+	past    bool
+	asOf    time.Time // where past
 	fresh   bool
 	cached  bool
 }
@@ -32,14 +33,15 @@ type loadOptions struct {
 // has fewer. 0 means now.
 func AtVersion(n uint64) LoadOption { return func(o *loadOptions) { o.version = n } }
 
-// AsOf loads the aggregate as it was at t.
-func AsOf(t time.Time) LoadOption { return func(o *loadOptions) { o.asOf = t } }
+// AsOf loads the aggregate as it was at t: before its first event it is the zero state. With [AtVersion] it
+// is the older of the two.
+func AsOf(t time.Time) LoadOption { return func(o *loadOptions) { o.past, o.asOf = true, t } }
 
-// Fresh asks the leader instead of a replica.
+// Fresh asks the leader instead of a replica: also for what [AsOf] and [AtVersion] select of.
 func Fresh() LoadOption { return func(o *loadOptions) { o.fresh = true } }
 
 // Cached answers from the handler's cache, however old, and asks nobody; what is
-// not in it is loaded. With [Fresh] it is ignored.
+// not in it is loaded. With any other option it is ignored.
 func Cached() LoadOption { return func(o *loadOptions) { o.cached = true } }
 
 // Load returns the aggregate's state: what a fold of all its events gives,
@@ -65,7 +67,7 @@ func (h *CommandHandler[S, C, E]) Load(ctx context.Context, key string, opts ...
 	}
 	var f *folded[S]
 	switch {
-	case o.version != 0 || !o.asOf.IsZero():
+	case o.version != 0 || o.past:
 		f, err = h.observed(ctx, id, LoadedFromPast, func(ctx context.Context, info *LoadInfo) (*folded[S], error) {
 			return h.loadPast(ctx, id, o, info)
 		})
@@ -295,8 +297,7 @@ func (h *CommandHandler[S, C, E]) fromLeader(ctx context.Context, id StreamID, k
 		return nil, err
 	}
 	if tail.Position.sequence == known.revision.sequence {
-		h.remember(id, known)
-		return known, nil
+		return known, nil // and not back into the cache, from which an erasure may have removed it
 	}
 	return h.upTo(ctx, id, known, tail, info)
 }

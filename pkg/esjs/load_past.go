@@ -9,7 +9,13 @@ import (
 // decrease within an aggregate, so both cut the history in two.
 func (h *CommandHandler[S, C, E]) loadPast(ctx context.Context, id StreamID, o loadOptions, info *LoadInfo) (*folded[S], error) {
 	part := h.store.of(id)
-	tail, err := part.tail(ctx, id, o.version)
+	var tail Commit
+	var err error
+	if o.fresh {
+		tail, err = part.leaderTailFrom(ctx, id, part.lastSeen(id))
+	} else {
+		tail, err = part.tail(ctx, id, o.version)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +33,7 @@ func (h *CommandHandler[S, C, E]) loadPast(ctx context.Context, id StreamID, o l
 	for _, c := range commits {
 		whole := len(c.Records)
 		for i, r := range c.Records {
-			if (o.version != 0 && r.Version > o.version) || (!o.asOf.IsZero() && r.Time.After(o.asOf)) {
+			if (o.version != 0 && r.Version > o.version) || (o.past && r.Time.After(o.asOf)) {
 				c.Records = c.Records[:i]
 				break
 			}

@@ -66,7 +66,11 @@ func (h *CommandHandler[S, C, E]) readable(ctx context.Context, id StreamID, f *
 	}
 	checked := *f
 	checked.persons.checked = now
-	h.cache.Add(id.Key, &checked)
+	h.remembering.Lock()
+	defer h.remembering.Unlock()
+	if cached, ok := h.cache.Peek(id.Key); ok && cached == f { // and was neither replaced nor removed meanwhile
+		h.cache.Add(id.Key, &checked)
+	}
 	return &checked, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -122,11 +123,17 @@ func NewProcess[S any, In, Out Event](ctx context.Context, store *Store, p Proce
 	if cfg.Bucket == "" {
 		return nil, fmt.Errorf("%w: process %s: Bucket is required", ErrConfig, p.Name)
 	}
+	if most := maxName - len(timersSuffix); len(p.Name) > most || !utf8.ValidString(p.Name) {
+		return nil, fmt.Errorf("%w: the process's name %q has %d bytes: 1 to %d of UTF-8 are allowed", ErrConfig, p.Name, len(p.Name), most)
+	}
 	if err := p.Inputs.checkEndless(fromInstead); err != nil {
 		return nil, fmt.Errorf("process %s: %w", p.Name, err)
 	}
 	if cfg.Sweep <= 0 {
 		cfg.Sweep = 5 * time.Minute
+	}
+	if err := store.general.checkBucket(ctx, cfg.Bucket); err != nil {
+		return nil, fmt.Errorf("process %s: %w", p.Name, err)
 	}
 	timers, err := OpenTimers(ctx, store, cfg.Service)
 	if err != nil {

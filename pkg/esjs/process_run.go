@@ -89,7 +89,10 @@ func (r *ProcessRunner[S, In, Out]) runTimers(ctx context.Context, observer Obse
 }
 
 // timersName is the name of the subscription to fired timers.
-func (r *ProcessRunner[S, In, Out]) timersName() string { return r.process.Name + "-timers" }
+func (r *ProcessRunner[S, In, Out]) timersName() string { return r.process.Name + timersSuffix }
+
+// timersSuffix makes the name of a process that of the subscription to its timers.
+const timersSuffix = "-timers"
 
 func (r *ProcessRunner[S, In, Out]) onTimer(ctx context.Context, fired Fired) error {
 	if leave, err := r.leaveTimer(ctx, fired); leave || err != nil {

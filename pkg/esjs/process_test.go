@@ -3,6 +3,7 @@ package esjs_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -245,7 +246,13 @@ func TestProcessThatIsNotCompleteIsRefused(t *testing.T) {
 	t.Parallel()
 	r := newAssemblyRig(t, esjstest.Server(t))
 	for name, change := range map[string]func(*esjs.Process[assembly, esjs.Event, esjs.Event], *esjs.ProcessConfig){
-		"no name":      func(p *esjs.Process[assembly, esjs.Event, esjs.Event], _ *esjs.ProcessConfig) { p.Name = "" },
+		"no name": func(p *esjs.Process[assembly, esjs.Event, esjs.Event], _ *esjs.ProcessConfig) { p.Name = "" },
+		"a long name": func(p *esjs.Process[assembly, esjs.Event, esjs.Event], _ *esjs.ProcessConfig) {
+			p.Name = strings.Repeat("n", 58)
+		},
+		"no such bucket": func(_ *esjs.Process[assembly, esjs.Event, esjs.Event], c *esjs.ProcessConfig) {
+			c.Bucket = "NOT_THERE"
+		},
 		"no category":  func(p *esjs.Process[assembly, esjs.Event, esjs.Event], _ *esjs.ProcessConfig) { p.Category = "" },
 		"no React":     func(p *esjs.Process[assembly, esjs.Event, esjs.Event], _ *esjs.ProcessConfig) { p.React = nil },
 		"no codec":     func(p *esjs.Process[assembly, esjs.Event, esjs.Event], _ *esjs.ProcessConfig) { p.In = nil },

@@ -286,7 +286,12 @@ func (a *applying[T, E]) handled(err error) {
 // isEventsFault tells errors that come back with the same event, and with no
 // other, from the sink's trouble and the end of the turn.
 func isEventsFault(ctx context.Context, err error) bool {
-	return err != nil && ctx.Err() == nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrUnavailable) && !errors.Is(err, errDropped)
+	for _, other := range []error{ErrConflict, ErrUnavailable, ErrConfig, ErrRefused, errDropped} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return err != nil && ctx.Err() == nil
 }
 
 // isPark tells that Apply asked with [Park] not to try again.

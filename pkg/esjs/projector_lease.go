@@ -34,10 +34,12 @@ func (p *Projector[T, E]) turns(ctx context.Context) error {
 		if ctx.Err() != nil || !errors.Is(err, errFenced) && !errors.Is(err, ErrConflict) {
 			return err
 		}
+		c.previous = l.token
 		if errors.Is(err, errFenced) {
 			p.cfg.Observer.Fenced(name)
+		} else if !sleep(ctx, givePause) { // somebody without a lease projects, too
+			return ctx.Err()
 		}
-		c.previous = l.token
 	}
 }
 

@@ -279,6 +279,6 @@ func (p *Projector[T, E]) caughtUpAt(end Position) {
 	caughtUp := p.progress.CaughtUp
 	p.mu.Unlock()
 	if caughtUp && p.cfg.OnCaughtUp != nil {
-		p.caughtUp.Do(p.cfg.OnCaughtUp)
+		p.caughtUp.Do(func() { go p.cfg.OnCaughtUp() })
 	}
 }

@@ -43,8 +43,8 @@ func streamConfig(cfg Config) jetstream.StreamConfig {
 	}
 }
 
-// Provision creates the store's stream, or sets its limits, as cfg says. A limit
-// on bytes that is below what is stored is refused with [ErrConfig], because
+// Provision creates the store's stream, or sets its limits, as cfg says; of one that exists it leaves
+// alone what cfg does not say. A limit on bytes that is below what is stored is refused with [ErrConfig], because
 // the store would be full at once, and so is a store that has moved (see [Repartition]). Everything else that differs is refused as
 // well, because changing it under stored events could lose them. So is another number
 // of partitions than a store of that name has. The streams of several partitions are led by
@@ -52,7 +52,7 @@ func streamConfig(cfg Config) jetstream.StreamConfig {
 // right to create streams, which services do not need.
 func Provision(ctx context.Context, dial Dial, cfg Config) error {
 	return provision(ctx, dial, func(ctx context.Context, p provisioner) error {
-		return provisionStore(ctx, p, cfg.withDefaults())
+		return provisionStore(ctx, p, cfg)
 	})
 }
 
@@ -117,20 +117,21 @@ func comesToPass(err error) bool {
 		errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, jetstream.ErrBucketExists)
 }
 
-func provisionStore(ctx context.Context, p provisioner, cfg Config) error {
+func provisionStore(ctx context.Context, p provisioner, asked Config) error {
+	cfg := asked.withDefaults()
 	if err := cfg.check(); err != nil {
 		return err
 	}
 	for i, part := range cfg.streams() {
-		if err := provisionStream(ctx, p, cfg, part, i); err != nil {
+		if err := provisionStream(ctx, p, asked, part, i); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// provisionStream creates or changes the stream of a partition.
-func provisionStream(ctx context.Context, p provisioner, store, cfg Config, partition int) error {
+// provisionStream creates or changes the stream of a partition, which cfg is of.
+func provisionStream(ctx context.Context, p provisioner, asked, cfg Config, partition int) error {
 	want := streamConfig(cfg)
 	stream, err := p.findStream(ctx, cfg.Stream)
 	switch {
@@ -147,7 +148,7 @@ func provisionStream(ctx context.Context, p provisioner, store, cfg Config, part
 		return err
 	}
 	have := stream.Config
-	if err := store.otherwise(have.Name, have.Subjects); err != nil {
+	if err := asked.withDefaults().otherwise(have.Name, have.Subjects); err != nil {
 		return err
 	}
 	if err := movedConfig(have); err != nil {
@@ -158,6 +159,12 @@ func provisionStream(ctx context.Context, p provisioner, store, cfg Config, part
 	}
 	if have.Compression == jetstream.S2Compression { // whoever turned it on
 		want.Compression = have.Compression
+	}
+	if asked.Replicas == 0 {
+		want.Replicas = have.Replicas
+	}
+	if asked.MaxBytes == 0 {
+		want.MaxBytes = have.MaxBytes
 	}
 	if have.MaxBytes == want.MaxBytes && have.Replicas == want.Replicas && have.Compression == want.Compression {
 		return nil

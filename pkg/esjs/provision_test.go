@@ -69,3 +69,32 @@ func TestProvisionCompresses(t *testing.T) {
 		store.Close()
 	}
 }
+
+// Who provisions at every start, and says nothing of replicas and limits, changes none.
+func TestProvisionLeavesAloneWhatItIsNotAskedFor(t *testing.T) {
+	d := esjstest.Cluster(t)
+	ctx, cfg := testContext(t), d.Config()
+	cfg.MaxBytes = 2 << 30
+	bucket := func(replicas int) error {
+		return esjs.ProvisionBucket(ctx, d.Dial(), "SUBSCRIPTIONS_x", replicas)
+	}
+	keys := func(replicas int) error { return esjs.ProvisionKeys(ctx, d.Dial(), "KEYS_x", replicas) }
+	timers := func(replicas int) error { return esjs.ProvisionTimers(ctx, d.Dial(), replicas) }
+	if err := errors.Join(esjs.Provision(ctx, d.Dial(), cfg), bucket(3), keys(3), timers(3)); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Replicas, cfg.MaxBytes = 0, 0
+	if err := errors.Join(esjs.Provision(ctx, d.Dial(), cfg), bucket(0), keys(0), timers(0)); err != nil {
+		t.Fatal(err)
+	}
+	js := jetStream(t, d.Connect(t))
+	for name, bytes := range map[string]int64{"EVENTS": 2 << 30, "KV_SUBSCRIPTIONS_x": 64 << 20, "KV_KEYS_x": 64 << 20, "TIMERS": -1} {
+		stream, err := js.Stream(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if has := stream.CachedInfo().Config; has.Replicas != 3 || has.MaxBytes != bytes {
+			t.Errorf("%s has %d replicas and %d bytes; want 3 and %d", name, has.Replicas, has.MaxBytes, bytes)
+		}
+	}
+}

@@ -29,6 +29,7 @@ func (a *readAhead) read(ctx context.Context, s *Store) error {
 	until, filtered := a.query.Until, len(a.query.Categories)+len(a.query.Streams) == 1
 	err := s.followCommits(ctx, a.query, a.query.After, commitFollower{
 		filtered: true,
+		ends:     true,
 		deliver: func(m message, c Commit, err error) error {
 			switch {
 			case until.Before(c.Position):

@@ -167,7 +167,11 @@ func (r *reader) receive(ctx context.Context) error {
 	silent := 0
 	for {
 		if r.open <= followBatch/2 {
-			if err := r.pull(followBatch-r.open, followExpires, followBeat); err != nil {
+			beat := followBeat
+			if r.f.ends {
+				beat = firstPullBeat
+			}
+			if err := r.pull(followBatch-r.open, followExpires, beat); err != nil {
 				return err
 			}
 		}

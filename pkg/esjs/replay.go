@@ -392,6 +392,7 @@ func (s *Store) scan(ctx context.Context, src source, after, until uint64, deliv
 		return nil
 	}
 	err := s.follow(ctx, src, after, follower{
+		ends: true,
 		deliver: func(m message) error {
 			if m.sequence > until {
 				return errStopScan

@@ -17,8 +17,9 @@ import (
 // If an instance is active, it goes on from there within a quarter of its lease, or as soon as it
 // finishes something. It first cancels the calls of its handlers and waits for them, so that the
 // events of a key stay in order. If none is active, the next one begins there. A process
-// gives its instances their inputs again; an input that has caused a commit of its instance
-// changes nothing.
+// gives its instances their inputs again, and what is not after the newest input that has caused a commit of the
+// instance changes nothing: a React that wrongly returned nothing is not made good by it. A command to the
+// instance does that, see [ProcessRunner.Handle].
 //
 // Parked keys stay parked, until [Subscription.Release], with the reasons that they have. If the first commit
 // that waits for a key is after to, all that the key has after to waits then.

@@ -41,7 +41,7 @@ func DialURL(url string, opts ...nats.Option) Dial {
 type Config struct {
 	Stream   string // default "EVENTS"
 	Prefix   string // default "ev"
-	Replicas int    // of the stream: 1, 3 or 5; default 1
+	Replicas int    // of the stream: 1, 3 or 5; default 1, and of one that exists what it has
 	// Partitions is over how many streams the store is spread, 1 to 64; default 1. Each
 	// aggregate is in one of them, which [Partition] tells from its key, so that aggregates
 	// with the same key share one. The number is fixed when the store is provisioned: with
@@ -51,7 +51,7 @@ type Config struct {
 	Partitions int
 	// MaxBytes limits the event stream, in bytes, each one of several; the server reserves it when the
 	// stream is created. A full stream refuses appends with [ErrStoreFull].
-	// Default 1 GiB.
+	// Default 1 GiB, and of one that exists what it has.
 	MaxBytes int64
 	// Compress makes [Provision] have the server compress the event stream on its
 	// disk, with S2. A stream that exists is compressed from the next start of its

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
 )
@@ -190,8 +191,8 @@ func Park(err error) error { return &parkNow{err} }
 // newSubscriptions prepares an engine for each partition, for the commits that cfg selects.
 func newSubscriptions[E Event](store *Store, cfg SubscriptionConfig[E]) (subscriptions[[]Recorded[E]], error) {
 	switch {
-	case cfg.Name == "" || len(cfg.Name) > 64:
-		return nil, fmt.Errorf("%w: the subscription's name %q has %d bytes: 1 to 64 are allowed", ErrConfig, cfg.Name, len(cfg.Name))
+	case cfg.Name == "" || len(cfg.Name) > maxName || !utf8.ValidString(cfg.Name):
+		return nil, fmt.Errorf("%w: the subscription's name %q has %d bytes: 1 to %d of UTF-8 are allowed", ErrConfig, cfg.Name, len(cfg.Name), maxName)
 	case cfg.ExclusiveOwner && cfg.Owner == "":
 		return nil, fmt.Errorf("%w: subscription %s has an exclusive owner without a name", ErrConfig, cfg.Name)
 	case cfg.Codec == nil:

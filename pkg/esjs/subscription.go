@@ -75,6 +75,7 @@ type subscription[T any] struct {
 }
 
 const (
+	maxName               = 64 // bytes
 	defaultWorkers        = 16
 	defaultWindow         = 4096
 	defaultHandlerTimeout = 30 * time.Second

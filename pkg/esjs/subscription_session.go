@@ -60,7 +60,10 @@ func (s *subscription[T]) session(ctx, work context.Context, l *lease, at place)
 	}
 	<-ctx.Done()
 	r.queue.stop()
-	impatience := time.AfterFunc(drainTime, cancelHandlers)
+	impatience := time.AfterFunc(drainTime, func() {
+		cancelHandlers()
+		stopKeeper() // the lease of a handler that does not end runs out
+	})
 	workers.Wait()
 	impatience.Stop()
 	stopKeeper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/b144f99b/orderflow/pkg/esjs/internal/wire"
 )
@@ -54,8 +55,8 @@ func (t *Timers) Subscribe(ctx context.Context, cfg TimerSubscriptionConfig, han
 
 // subscription prepares the engine for the fired timers that cfg selects.
 func (t *Timers) subscription(cfg TimerSubscriptionConfig, handle func(context.Context, Fired) error) (*subscription[Fired], error) {
-	if cfg.Name == "" || len(cfg.Name) > 64 {
-		return nil, fmt.Errorf("%w: the timer subscription's name %q has %d bytes: 1 to 64 are allowed", ErrConfig, cfg.Name, len(cfg.Name))
+	if cfg.Name == "" || len(cfg.Name) > maxName || !utf8.ValidString(cfg.Name) {
+		return nil, fmt.Errorf("%w: the timer subscription's name %q has %d bytes: 1 to %d of UTF-8 are allowed", ErrConfig, cfg.Name, len(cfg.Name), maxName)
 	}
 	if err := wire.CheckCategory(cfg.Category); err != nil {
 		return nil, fmt.Errorf("%w: timer subscription %s: %w", ErrConfig, cfg.Name, err)

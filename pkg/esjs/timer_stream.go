@@ -1,6 +1,7 @@
 package esjs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ func timerStreamConfig(replicas int) jetstream.StreamConfig {
 		MaxMsgs:           -1,
 		MaxBytes:          -1,
 		MaxMsgsPerSubject: -1,
-		Replicas:          max(1, replicas),
+		Replicas:          replicas,
 		AllowRollup:       true,
 		AllowMsgTTL:       true,
 		AllowMsgSchedules: true,
@@ -39,7 +40,7 @@ func timerStreamConfig(replicas int) jetstream.StreamConfig {
 }
 
 // ProvisionTimers creates the stream TIMERS (message schedules), or changes the
-// number of its replicas. Everything else that differs is refused with
+// number of its replicas; 0 is 1 for a new one, and what it has of one that exists. Everything else that differs is refused with
 // [ErrConfig] and the difference, field by field. It needs the right to create
 // streams, which services do not need.
 func ProvisionTimers(ctx context.Context, dial Dial, replicas int) error {
@@ -49,13 +50,14 @@ func ProvisionTimers(ctx context.Context, dial Dial, replicas int) error {
 }
 
 func provisionTimers(ctx context.Context, p provisioner, replicas int) error {
-	want := timerStreamConfig(replicas)
+	want := timerStreamConfig(max(replicas, 0))
 	stream, err := p.findStream(ctx, timerStream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		// A stream that takes the place of a lost one begins after its last
 		// message: positions in the old one are then before the first of the new one.
 		want.FirstSeq = uint64(time.Now().UnixMicro())
+		want.Replicas = cmp.Or(want.Replicas, 1)
 		if _, err := p.js.CreateStream(ctx, want); err != nil {
 			return fmt.Errorf("esjs: create stream %s: %w", timerStream, err)
 		}
@@ -67,7 +69,7 @@ func provisionTimers(ctx context.Context, p provisioner, replicas int) error {
 	if diff := timerStreamDifference(have); len(diff) > 0 {
 		return configError(timerStream, diff)
 	}
-	if have.Replicas == want.Replicas {
+	if want.Replicas == 0 || have.Replicas == want.Replicas {
 		return nil
 	}
 	have.Replicas = want.Replicas

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
@@ -55,6 +56,10 @@ func (b bucket) ask(ctx context.Context, msg *nats.Msg) (apiAnswer, error) {
 		return answer, ctx.Err()
 	case errors.Is(err, nats.ErrMaxPayload):
 		return answer, fmt.Errorf("%w: an entry of bucket %s", esjs.ErrTooLarge, b.name)
+	}
+	// A server does not answer who may not ask: it tells the connection.
+	if denied := b.nc.LastError(); err != nil && errors.Is(denied, nats.ErrPermissionViolation) && strings.Contains(denied.Error(), strconv.Quote(msg.Subject)) {
+		return answer, fmt.Errorf("%w: bucket %s: %w", esjs.ErrRefused, b.name, denied)
 	}
 	if err != nil {
 		return answer, fmt.Errorf("%w: bucket %s: %w", esjs.ErrUnavailable, b.name, err)
@@ -124,13 +129,14 @@ func (b bucket) putJSON(ctx context.Context, key string, value any, revision uin
 			return 0, readErr
 		case now > revision && bytes.Equal(stored, data):
 			return now, nil
-		case now != revision:
+		case now > revision, now == 0 && revision > 0: // or it was deleted, and that is forgotten
 			return 0, fmt.Errorf("%w: the entry %s of bucket %s was written by another instance", esjs.ErrConflict, key, b.name)
 		case err != nil:
 			return 0, err
 		case attempt == writeAttempts:
 			return 0, fmt.Errorf("%w: the entry %s of bucket %s is refused as a conflict and unchanged", esjs.ErrUnavailable, key, b.name)
 		}
+		// At the revision, or behind it where a leader that is cut off answers: not decided yet.
 	}
 }
 
@@ -145,8 +151,11 @@ func isConflict(e *jetstream.APIError) bool {
 // operator's help.
 func (b bucket) refusal(e *jetstream.APIError) error {
 	const messageTooLarge = 10054
-	if e.ErrorCode == messageTooLarge {
+	switch e.ErrorCode {
+	case messageTooLarge:
 		return fmt.Errorf("%w: an entry of bucket %s: %w", esjs.ErrTooLarge, b.name, e)
+	case jetstream.JSErrCodeStreamNotFound:
+		return fmt.Errorf("%w: there is no bucket %q: provision it first", esjs.ErrConfig, b.name)
 	}
 	return fmt.Errorf("%w: bucket %s: %w", esjs.ErrUnavailable, b.name, e)
 }

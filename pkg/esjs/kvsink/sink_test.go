@@ -271,8 +271,8 @@ func TestALostRequestIsMadeAgain(t *testing.T) {
 func TestTroubleOfTheBucketIsUnavailable(t *testing.T) {
 	d := esjstest.Server(t)
 	store := d.Store(t)
-	if _, err := kvsink.New(store, "NOWHERE").Open(t.Context(), "view_v1", nil); !errors.Is(err, esjs.ErrUnavailable) {
-		t.Errorf("a bucket that does not exist: %v, want ErrUnavailable", err)
+	if _, err := kvsink.New(store, "NOWHERE").Open(t.Context(), "view_v1", nil); !errors.Is(err, esjs.ErrConfig) {
+		t.Errorf("a bucket that does not exist: %v, want ErrConfig", err)
 	}
 	provision(t, d, "VIEWS")
 	sink := kvsink.New(store, "VIEWS")

@@ -1,6 +1,7 @@
 package sqlsink
 
 import (
+	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -34,6 +35,9 @@ var postgresDialect = dialect{
 		if errors.As(err, &said) {
 			return temporary(said.SQLState()) || ofTheServer(said.SQLState())
 		}
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			return errors.As(err, new(*pgconn.ConnectError)) // and not a limit of time that Apply has set itself
+		}
 		// Without the server's word the connection is the cause.
 		var broken net.Error
 		return errors.As(err, &broken) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
@@ -47,7 +51,7 @@ var postgresDialect = dialect{
 func temporary(code string) bool {
 	switch code[:min(2, len(code))] {
 	case "08", "40", "53", "57", "58":
-		return true
+		return code != "57014" // a limit of time of one statement: the event's that needs it
 	}
 	switch code {
 	case "25006", // a server that follows another one refuses writes until it is promoted

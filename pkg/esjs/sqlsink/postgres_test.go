@@ -82,7 +82,7 @@ func TestTroubleOfTheDatabaseIsUnavailable(t *testing.T) {
 	for code, unavailable := range map[string]bool{
 		"08006": true, "40001": true, "40P01": true, "53100": true, "53300": true, "55P03": true, "57P01": true, "57P03": true,
 		"58030": true, "25006": true, "28P01": true, "3D000": true, "42501": true, "XX001": true,
-		"22001": false, "22003": false, "23502": false, "23505": false, "42703": false, "42P01": false, "P0001": false, "XX000": false,
+		"57014": false, "22001": false, "22003": false, "23502": false, "23505": false, "42703": false, "42P01": false, "P0001": false, "XX000": false,
 	} {
 		err := sink.Commit(t.Context(), "view_v1", moving(at(t, 1), func(ctx context.Context, tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, "DO $$ BEGIN RAISE EXCEPTION 'trouble' USING ERRCODE = '"+code+"'; END $$")
