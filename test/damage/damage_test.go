@@ -2,6 +2,7 @@ package damage
 
 import (
 	"bytes"
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"os"
@@ -27,24 +28,38 @@ type fault struct {
 
 func faults() []fault {
 	return []fault{
-		{name: "a bit flips in an event, in the middle", do: flip(func(body int) int { return body + 5 }, commits/2), alone: "missing", differs: true},
-		{name: "a bit flips in an event, in the first block", do: flip(func(body int) int { return body + 5 }, 3), alone: "missing", differs: true},
-		{name: "a bit flips in the last event", do: flip(func(body int) int { return body + 5 }, commits-1), alone: "missing", differs: true},
-		{name: "a bit flips in a message's checksum", do: flip(func(body int) int { return body + 8000 + 200 }, commits/2), alone: "missing", differs: true},
+		{name: "a bit flips in an event, in the middle", do: flip(inEvent, commits/2), alone: "missing", differs: true},
+		{name: "a bit flips in an event, in the first block", do: flip(inEvent, 3), alone: "missing", differs: true},
+		{name: "a bit flips in the last event", do: flip(inEvent, commits-1), alone: "missing", differs: true},
+		{name: "a bit flips in a message's checksum", do: flip(inChecksum, commits/2), alone: "missing", differs: true},
 		{name: "a block in the middle is cut in half", do: cutHalf(1), alone: "missing", differs: true},
 		{name: "the last block is cut in half", do: cutHalf(-1), alone: "missing", differs: true},
 		{name: "a block in the middle is gone", do: remove(1), alone: "missing", differs: true},
 		{name: "the index is gone", do: removeIndex},
 		{name: "the index is damaged", do: damageIndex},
 		{name: "a bit flips in an event, and the index is gone", do: func(t *testing.T, s *server) {
-			flip(func(body int) int { return body + 5 }, commits/2)(t, s)
+			flip(inEvent, commits/2)(t, s)
 			removeIndex(t, s)
 		}, alone: "missing", differs: true},
 	}
 }
 
-// flip flips a bit near the mark of a commit.
-func flip(where func(body int) int, commit int) func(*testing.T, *server) {
+// inEvent and inChecksum are where in a block file a bit of the commit is that has its mark at mark.
+func inEvent(_ []byte, mark int) int { return mark + 5 }
+
+// A block is one record after the other, each with its length in front, whose highest bit tells that it has headers, and
+// with eight bytes of a checksum at the end (nats-server 2.15, server/filestore.go).
+func inChecksum(block []byte, mark int) int {
+	for end := 0; ; {
+		end += int(binary.LittleEndian.Uint32(block[end:]) &^ (1 << 31))
+		if end > mark {
+			return end - 1
+		}
+	}
+}
+
+// flip flips a bit of a commit.
+func flip(where func(block []byte, mark int) int, commit int) func(*testing.T, *server) {
 	return func(t *testing.T, s *server) {
 		t.Helper()
 		for _, block := range s.blocks(t) {
@@ -53,7 +68,7 @@ func flip(where func(body int) int, commit int) func(*testing.T, *server) {
 				t.Fatal(err)
 			}
 			if at := bytes.Index(data, []byte(mark(commit))); at >= 0 {
-				data[where(at)] ^= 1
+				data[where(data, at)] ^= 1
 				write(t, block, data)
 				return
 			}
