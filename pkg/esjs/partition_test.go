@@ -182,3 +182,31 @@ func TestPositionsOfSeveralPartitions(t *testing.T) {
 		}
 	}
 }
+
+// Each server leads its share of the partitions after Provision. Servers may elect again at any time,
+// so that more than one store may be needed to see it.
+func TestPartitionsAreLedByDifferentServers(t *testing.T) {
+	d := esjstest.Cluster(t)
+	js := jetStream(t, d.Connect(t))
+	var leaders []string
+	for attempt := range 3 {
+		cfg := esjs.Config{Stream: fmt.Sprint("SPREAD", attempt), Prefix: fmt.Sprint("spread", attempt), Partitions: 3, Replicas: 3, MaxBytes: 1 << 20}
+		if err := esjs.Provision(within(t), d.Dial(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		leaders = nil
+		for partition := range 3 {
+			name, _ := cfg.StreamOf(partition)
+			stream, err := js.Stream(within(t), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaders = append(leaders, stream.CachedInfo().Cluster.Leader)
+		}
+		slices.Sort(leaders)
+		if len(slices.Compact(slices.Clone(leaders))) == 3 {
+			return
+		}
+	}
+	t.Errorf("three partitions are led by %v, three times", leaders)
+}

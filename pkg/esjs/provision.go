@@ -61,6 +61,9 @@ const (
 	// leader meanwhile may never answer it.
 	provisionWait  = 10 * time.Second
 	provisionPause = time.Second
+	// spreadAttempts are made to have a leader elsewhere, spreadPause apart.
+	spreadAttempts = 8
+	spreadPause    = 250 * time.Millisecond
 	// A cluster that has just started, lost a server or elects its leader answers for a
 	// moment that it has no peers to place a stream on, or is not available.
 	codeNoPeers      = 10005
@@ -180,7 +183,8 @@ func provisionStream(ctx context.Context, p provisioner, asked, cfg Config, part
 }
 
 // spread gives the streams of a store's partitions different leaders: every server then
-// has its share of the appends. It is a wish, made once; the servers may move leaders at any time.
+// has its share of the appends. It is a wish, which a server that has just got its replica may not
+// follow at once; and servers may move leaders at any time.
 func (p provisioner) spread(ctx context.Context, created *jetstream.StreamInfo, partition int) {
 	if created.Cluster == nil || len(created.Cluster.Replicas) == 0 {
 		return
@@ -190,12 +194,20 @@ func (p provisioner) spread(ctx context.Context, created *jetstream.StreamInfo, 
 		servers = append(servers, replica.Name)
 	}
 	slices.Sort(servers)
-	wanted := servers[partition%len(servers)]
-	if wanted == created.Cluster.Leader {
-		return
-	}
+	wanted, leader := servers[partition%len(servers)], created.Cluster.Leader
 	request := fmt.Appendf(nil, `{"placement":{"preferred":%q}}`, wanted)
-	_, _ = p.doWithin(ctx, &nats.Msg{Subject: "$JS.API.STREAM.LEADER.STEPDOWN." + created.Config.Name, Data: request}, provisionPause)
+	for range spreadAttempts {
+		if leader == wanted {
+			return
+		}
+		_, err := p.doWithin(ctx, &nats.Msg{Subject: "$JS.API.STREAM.LEADER.STEPDOWN." + created.Config.Name, Data: request}, provisionPause)
+		if err != nil || !sleep(ctx, spreadPause) { // who may not ask has no answer
+			return
+		}
+		if now, err := p.findStream(ctx, created.Config.Name); err == nil {
+			leader = now.Cluster.Leader
+		}
+	}
 }
 
 // verify compares the store's streams with what it needs.
