@@ -29,6 +29,7 @@ type container struct {
 	Ports       []string       `yaml:"ports"`
 	Volumes     []string       `yaml:"volumes"`
 	Secrets     []string       `yaml:"secrets"`
+	Networks    []string       `yaml:"networks"`
 	Environment map[string]any `yaml:"environment"`
 	Healthcheck struct {
 		Test    []string `yaml:"test"`
@@ -79,6 +80,12 @@ func TestContainersKeepTheRules(t *testing.T) {
 		ours := strings.HasPrefix(c.Image, "orderflow:")
 		check(ours || pinned.MatchString(c.Image), "the image "+c.Image+" has no exact version")
 		check(numeric.MatchString(c.User), "it runs as root, or as a user whose number is not known")
+		switch store := strings.HasPrefix(c.Image, "nats:") || strings.HasPrefix(c.Image, "postgres:"); {
+		case store:
+			check(len(c.Networks) == 0, "who watches the system reaches it")
+		case !ours:
+			check(slices.Equal(c.Networks, []string{"obs"}), "it reaches NATS servers and the database, and is not ours")
+		}
 		check(c.ReadOnly, "its file system can be written")
 		check(slices.Equal(c.CapDrop, []string{"ALL"}) && len(c.CapAdd) == 0 && !c.Privileged, "it has capabilities")
 		check(slices.Contains(c.SecurityOpt, "no-new-privileges:true"), "it may gain privileges")
