@@ -104,10 +104,11 @@ func TestContainersKeepTheRules(t *testing.T) {
 		for _, secret := range c.Secrets {
 			check(secret == name || secret == "webhook" || secret == "operator" && (name == "cli" || name == "load") || secret == "pgpass" && name == "projector", "it has the secret "+secret)
 		}
+		check(c.MemLimit != "", "its memory has no limit")
 		if !c.runsOn() {
 			continue
 		}
-		check(c.MemLimit != "" && (c.Environment["GOMEMLIMIT"] != nil || name == "postgres"), "its memory has no limit")
+		check(c.Environment["GOMEMLIMIT"] != nil || name == "postgres", "it does not know its limit of memory")
 		check(c.StopGrace != "", "it is killed 10 s after it was told to stop")
 		check(!c.Healthcheck.Disable && (ours || len(c.Healthcheck.Test) > 0) || name == "traces", "it does not say whether it is healthy")
 		check(len(c.DependsOn) > 0 || name == "postgres" || name == "traces", "it waits for nothing")
