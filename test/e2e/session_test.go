@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 // The session that README begins with, sent by the real nats CLI.
@@ -62,6 +64,18 @@ func TestSessionWithTheNATSCLI(t *testing.T) {
 			}
 		}
 	}
+	seen := begin(t, s.home, "nats", "--no-context", "--server", s.nats, "sub", "ev.order.>", "--raw")
+	orders := 1
+	program.Until(t, patience, "an event is seen when it is published", func() bool { // once the subscription is there
+		orders++
+		s.must(t, fmt.Sprintf("cmd.order.o-%d.create", orders), `{"customer_id":"c-1","currency":"EUR"}`)
+		select {
+		case line := <-seen.lines:
+			return strings.Contains(line, `"type":"OrderCreated"`)
+		default:
+			return false
+		}
+	})
 	s.interrupt(t)
 	if log := s.stderr.String(); log != "" {
 		t.Errorf("nothing was wrong, and yet it was said:\n%s", log)
