@@ -197,6 +197,7 @@ func prodRules() []rule {
 				c.unless(decode[selector](at(monitor, "spec", "selector")).matches(decode[map[string]string](at(service, "metadata", "labels"))), "it is not of the service")
 				port := text(at(monitor, "spec", "endpoints", 0, "port"))
 				c.unless(at(monitor, "spec", "jobLabel") == label+"part-of", "the alerts do not find their job")
+				c.unless(at(monitor, "spec", "endpoints", 0, "honorLabels") == true, "the label service of a metric becomes exported_service, for which no alert asks")
 				groups, _ := at(m.find("PrometheusRule/orderflow"), "spec", "groups").([]any)
 				c.unless(len(groups) > 0, "there are no alerts")
 				c.unless(port != "" && at(service, "spec", "ports", 0, "name") == port, "it is not of its port")
@@ -213,6 +214,7 @@ func prodRules() []rule {
 				{"prod", "ServiceMonitor/orderflow", []any{"spec", "selector", "matchLabels"}, map[string]any{"app": "orderflow"}},
 				{"prod", "ServiceMonitor/orderflow", []any{"spec", "endpoints", 0, "port"}, "http"},
 				{"prod", "ServiceMonitor/orderflow", []any{"spec", "jobLabel"}, nil},
+				{"prod", "ServiceMonitor/orderflow", []any{"spec", "endpoints", 0, "honorLabels"}, nil},
 				{"prod", "PrometheusRule/orderflow", nil, nil},
 				{"prod", "Service/metrics", []any{"spec", "selector"}, map[string]any{label + "name": "order"}},
 			},
