@@ -52,16 +52,17 @@ func flows() (all []flow) {
 		outside := slices.Contains([]string{"payment", "shipping", "gateway"}, w)
 		add(outside, service, internet, 443)
 		add(w == "projector", service, place{address: "10.0.0.1"}, 5432)
-		add(true, service, monitoring, 4317)
+		add(true, service, monitoring, 4318)
+		add(false, service, monitoring, 4317) // services refuse gRPC
 	}
 	add(true, our("Job/provision"), nats, 4222)
 	add(true, our("CronJob/backup"), nats, 4222)
 	add(false, our("CronJob/backup"), internet, 443)
 	add(false, other, our("CronJob/backup"), 8080) // nothing is open of a pod that no other policy knows
 	add(true, nats, nats, 6222)
+	all = append(all, flow{nats, dns, "UDP", 53, true}) // routes are names
 	add(false, nats, internet, 443)
-	add(true, monitoring, nats, 8222)
-	add(false, monitoring, nats, 4222, 6222)
+	add(false, monitoring, nats, 4222, 6222, 8222)
 	add(false, other, nats, 4222, 6222, 8222)
 	add(true, ingress, our("Deployment/gateway"), 8080)
 	add(true, ingress, our("Deployment/payment"), 8091)
@@ -96,13 +97,15 @@ func networkRules() []rule {
 		damage: []damage{
 			{"prod", "NetworkPolicy/deny-all", nil, nil},
 			{"prod", "NetworkPolicy/names", nil, nil},
+			{"prod", "NetworkPolicy/names", []any{"spec", "podSelector"}, map[string]any{"matchLabels": map[string]any{label + "component": "service"}}},
 			{"prod", "NetworkPolicy/nats", []any{"spec", "ingress", 0, "from"}, nil},
-			{"prod", "NetworkPolicy/nats", []any{"spec", "ingress", 2, "from"}, nil},
+			{"prod", "NetworkPolicy/nats", []any{"spec", "ingress", 1, "from"}, nil},
 			{"prod", "NetworkPolicy/nats", []any{"spec", "egress"}, nil},
 			{"prod", "NetworkPolicy/nats-clients", []any{"spec", "egress", 0, "ports", 0, "port"}, 4223},
 			{"prod", "NetworkPolicy/outside", []any{"spec", "podSelector"}, map[string]any{}},
 			{"prod", "NetworkPolicy/outside", []any{"spec", "egress", 0, "to", 0, "ipBlock", "except"}, nil},
 			{"prod", "NetworkPolicy/monitoring", []any{"spec", "ingress", 0, "from", 0, "namespaceSelector"}, map[string]any{}},
+			{"prod", "NetworkPolicy/monitoring", []any{"spec", "egress", 0, "ports", 0, "port"}, 4317},
 			{"prod", "Deployment/order", []any{"spec", "template", "metadata", "labels", label + "component"}, "server"},
 		},
 	}}
