@@ -133,11 +133,11 @@ func podRules() []rule {
 				for _, v := range w.spec.Volumes {
 					if name := v.Secret.SecretName; name != "" {
 						c.unless(v.Secret.DefaultMode == 0o400, "the files of %s have the mode %o", name, v.Secret.DefaultMode)
-						owner := strings.TrimSuffix(hashed.ReplaceAllString(name, ""), "-key")
-						c.unless(owner == w.name() || !strings.Contains(name, "-key"), "it has the secret %s of another", name)
+						c.unless(mayHave(w, name), "it has the secret %s of another", name)
 					}
 					for _, s := range v.Projected.Sources {
-						c.unless(s.Secret.Name == "" || len(s.Secret.Items) > 0, "it has more of %s than it needs", s.Secret.Name)
+						authority := s.Secret.Name == "nats-tls" && len(s.Secret.Items) == 1 && s.Secret.Items[0].Key == "ca.crt"
+						c.unless(s.Secret.Name == "" || authority, "it has more of %s than it needs", s.Secret.Name)
 					}
 				}
 				for _, a := range w.containers() {
@@ -156,6 +156,10 @@ func podRules() []rule {
 			damage: []damage{
 				{"dev", "Deployment/order", podOf("volumes", 0, "secret", "defaultMode"), 0o440},
 				{"dev", "Deployment/order", podOf("volumes", 0, "secret", "secretName"), "saga-key-59h2chkgt5"},
+				{"dev", "Deployment/order", podOf("volumes", 0, "secret", "secretName"), "webhook-secret-59h2chkgt5"},
+				{"prod", "Deployment/gateway", podOf("volumes", 0, "secret"), map[string]any{"secretName": "postgres", "defaultMode": 0o400}},
+				{"prod", "CronJob/backup", []any{"spec", "jobTemplate", "spec", "template", "spec", "volumes", 0}, map[string]any{"name": "of-a-new-kind", "secret": map[string]any{"secretName": "psp-token", "defaultMode": 0o400}}},
+				{"prod", "Deployment/order", podOf("volumes", 0), map[string]any{"name": "nats-ca", "projected": map[string]any{"sources": []any{map[string]any{"secret": map[string]any{"name": "nats-tls", "items": []any{map[string]any{"key": "tls.key", "path": "ca.crt"}}}}}}}},
 				{"dev", "Deployment/order", containerOf("envFrom"), []any{map[string]any{"secretRef": map[string]any{"name": "order-key"}}}},
 				{"dev", "Deployment/order", containerOf("env", 1), map[string]any{"name": "ORDERFLOW_NATS_NKEY", "valueFrom": map[string]any{"secretKeyRef": map[string]any{"name": "order-key"}}}},
 				{"dev", "Deployment/order", containerOf("env", 1), map[string]any{"name": "ORDERFLOW_NATS_NKEY", "value": "SUABC"}},
@@ -304,6 +308,22 @@ func podRules() []rule {
 			},
 		},
 	}
+}
+
+// sharedSecrets are those that are not one user's key, each with who may have it.
+var sharedSecrets = map[string][]string{
+	"webhook-secret": {"payment", "shipping", "partners"},
+	"postgres":       {"projector"},
+	"nats-tls":       {"nats"}, // of which others have the certificate of its authority alone
+}
+
+// mayHave tells whether a pod may have all of a secret. A key is of the user it is named for.
+func mayHave(w workload, secret string) bool {
+	secret = hashed.ReplaceAllString(secret, "")
+	if user, isKey := strings.CutSuffix(secret, "-key"); isKey {
+		return user == w.name()
+	}
+	return slices.Contains(sharedSecrets[secret], w.name())
 }
 
 // portNamed is the number of a port, as text.
