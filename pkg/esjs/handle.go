@@ -74,6 +74,7 @@ func NewCommandHandler[S, C any, E Event](ctx context.Context, store *Store, agg
 	if store.keys != nil {
 		h.deaf = store.keys.listen(h.forgetPerson)
 	}
+	store.observer.Handles(agg.Category)
 	return h, nil
 }
 

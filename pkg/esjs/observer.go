@@ -14,6 +14,9 @@ import (
 // implementation embeds [NopObserver], so that it still compiles, and does
 // nothing, when a later version tells of more.
 type Observer interface {
+	// Handles is called when a command handler of a category is made, before it does
+	// anything: what is rare can be shown as 0 before it happens for the first time.
+	Handles(category string)
 	// Appended is called after every commit of [Store.Append], [Store.AppendWrite], [Store.AppendAll] and
 	// command handlers, when its outcome is known or it has failed.
 	Appended(AppendInfo)
@@ -179,7 +182,10 @@ type NopObserver struct{}
 
 var _ Observer = NopObserver{}
 
-// Appended does nothing, and so do the other methods.
+// Handles does nothing, and so do the other methods.
+func (NopObserver) Handles(string) {}
+
+// Appended does nothing.
 func (NopObserver) Appended(AppendInfo) {}
 
 // Settled does nothing.

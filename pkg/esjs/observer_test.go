@@ -31,6 +31,8 @@ func (n *notes) note(format string, args ...any) {
 	n.changed = make(chan struct{})
 }
 
+func (n *notes) Handles(category string) { n.note("handles %s", category) }
+
 func (n *notes) Appended(a esjs.AppendInfo) {
 	n.note("append %s events=%d batch=%d %s", a.Stream, len(a.Events), a.Batch, esjs.Outcome(a.Err))
 	if a.Took <= 0 {
@@ -155,6 +157,7 @@ func TestTheObserverIsToldOfCommandsAndLoads(t *testing.T) {
 		}
 	}
 	once := esjs.WithMetadata(esjs.Metadata{CommandID: "c-1"})
+	told.are(t, "a handler that has done nothing", "handles account")
 
 	check(handle(10, once))
 	told.are(t, "the first command",

@@ -151,6 +151,17 @@ func (m *metrics) histogram(name, help string, buckets []float64, labels ...stri
 	return h
 }
 
+// Handles shows what is rare of a category from the start, as 0. An increase is from one
+// sample to the next: a counter that comes with its first occurrence shows none.
+func (o *Observer) Handles(category string) {
+	for _, outcome := range []string{"conflict", "full", "unknown"} {
+		o.appends.WithLabelValues(category, outcome)
+	}
+	for _, outcome := range []string{"full", "too_large", "refused", "unavailable"} {
+		o.snapshots.WithLabelValues(category, outcome)
+	}
+}
+
 // Appended counts an append.
 func (o *Observer) Appended(a esjs.AppendInfo) {
 	category, outcome := a.Stream.Category, esjs.Outcome(a.Err)

@@ -141,6 +141,28 @@ func TestWhatIsToldIsCounted(t *testing.T) {
 	}
 }
 
+// What is rare can be seen to increase from its first occurrence on.
+func TestWhatIsRareIsShownBeforeItHappens(t *testing.T) {
+	o, registry := newObserver(t)
+	o.Handles("jar")
+	want := map[string]float64{
+		"esjs_appends_total{category=jar,outcome=conflict}":      0,
+		"esjs_appends_total{category=jar,outcome=full}":          0,
+		"esjs_appends_total{category=jar,outcome=unknown}":       0,
+		"esjs_snapshots_total{category=jar,outcome=full}":        0,
+		"esjs_snapshots_total{category=jar,outcome=too_large}":   0,
+		"esjs_snapshots_total{category=jar,outcome=refused}":     0,
+		"esjs_snapshots_total{category=jar,outcome=unavailable}": 0,
+	}
+	if got := samples(t, registry); !maps.Equal(got, want) {
+		t.Errorf("exported are %v, want %v", got, want)
+	}
+	o.Appended(esjs.AppendInfo{Stream: jar, Err: esjs.ErrUnknownOutcome})
+	if got := samples(t, registry)["esjs_appends_total{category=jar,outcome=unknown}"]; got != 1 {
+		t.Errorf("one append of unknown outcome is counted as %v", got)
+	}
+}
+
 const (
 	page  = "../../../docs/esjs/observability.md"
 	begin = "| metric | type | labels | what |\n| --- | --- | --- | --- |\n"
