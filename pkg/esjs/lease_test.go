@@ -10,6 +10,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
+	"github.com/b144f99b/orderflow/pkg/esjs/kvsink"
 )
 
 // owner is who has the lease.
@@ -62,8 +63,32 @@ func TestLeaseTellsWhoStandsBy(t *testing.T) {
 	first.stopped(t)
 	eventually(t, "the second one is not active", func() bool { return two.String() == "off on" })
 	second.stopped(t)
-	if one.String() != "on off" || two.String() != "off on off" {
+	if one.String() != "on off stopped" || two.String() != "off on off stopped" {
 		t.Errorf("the first one went %s, the second one %s", one, two)
+	}
+}
+
+// A version of a view that is paused or dropped has ended, and is none that nobody handles.
+func TestAProjectionTellsThatItHasStopped(t *testing.T) {
+	d := esjstest.Server(t)
+	s, told := d.Store(t), &activity{}
+	for _, bucket := range []string{"VIEWS", subscriptions} {
+		if err := esjs.ProvisionBucket(within(t), d.Dial(), bucket, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := esjs.NewProjector(s, kvsink.New(s, "VIEWS"), esjs.Projection[*kvsink.Tx, esjs.Event]{
+		Name: "totals", Version: 1, Codec: accountAggregate(t).Codec,
+		Apply: func(context.Context, *kvsink.Tx, esjs.Recorded[esjs.Event]) error { return nil },
+	}, esjs.ProjectionConfig{Bucket: subscriptions, Observer: told})
+	ctx, stop := context.WithCancel(within(t))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	eventually(t, "it is not active", func() bool { return told.String() == "on" })
+	stop()
+	if err := <-ended; err != nil || told.String() != "on off stopped" {
+		t.Errorf("it ended with %v, and went %s", err, told)
 	}
 }
 
@@ -212,7 +237,7 @@ func TestLeaseSurvivesALostAnswer(t *testing.T) {
 	r.tick(t, "a")
 	got.wait()
 	run.stopped(t)
-	if activity.String() != "on off" {
+	if activity.String() != "on off stopped" {
 		t.Errorf("the lease went %s", activity)
 	}
 	if got.versions("a") != "1 2" {
@@ -241,6 +266,8 @@ func (a *activity) note(s string) {
 	}
 	a.log += s
 }
+
+func (a *activity) Stopped(string) { a.note("stopped") }
 
 func (a *activity) Active(_ string, active bool) {
 	if active {

@@ -52,6 +52,9 @@ type Observer interface {
 	// handles a leased subscription, or of several partitions one that handles any;
 	// also, once and with false, that it stands by because it found another one active.
 	Active(subscription string, active bool)
+	// Stopped is called when a subscription or projection has ended in this instance, for
+	// whatever reason, and is the last that is told of it unless it is started again.
+	Stopped(subscription string)
 	// Fenced tells that this instance had to stop handling a leased subscription, because
 	// its lease was not renewed in time: nothing can be stored, or another instance has
 	// taken over. Active is told when this instance has the lease again, or finds another's.
@@ -214,6 +217,9 @@ func (NopObserver) ParkedKeys(string, int) {}
 
 // Active does nothing.
 func (NopObserver) Active(string, bool) {}
+
+// Stopped does nothing.
+func (NopObserver) Stopped(string) {}
 
 // Fenced does nothing.
 func (NopObserver) Fenced(string) {}

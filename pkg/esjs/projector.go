@@ -68,6 +68,7 @@ func NewProjector[T any, E Event](store *Store, sink Sink[T], p Projection[T, E]
 // it is the projection that is wrong, not the events.
 func (p *Projector[T, E]) Run(ctx context.Context) error {
 	err := p.run(ctx)
+	p.cfg.Observer.Stopped(p.projection.FullName())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.failed = err

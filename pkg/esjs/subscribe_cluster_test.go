@@ -60,7 +60,7 @@ func TestSubscribeOnAClusterLosesNothing(t *testing.T) {
 			t.Errorf("%s: %v", key, got.all[key])
 		}
 	}
-	if changes.String() != "on off" {
+	if changes.String() != "on off stopped" {
 		t.Errorf("the lease went %s", changes)
 	}
 	status, err := esjs.Subscriptions(within(t), r.store, subscriptions)

@@ -126,6 +126,7 @@ func orDefault[N int | time.Duration](n, fallback N) N {
 // run handles until ctx ends, and returns nil then, or until it cannot go on.
 func (s *subscription[T]) run(ctx context.Context) error {
 	s.setDefaults()
+	defer s.observer.Stopped(s.name)
 	if err := s.checkBucket(ctx); err != nil {
 		return err
 	}

@@ -84,6 +84,7 @@ func (all subscriptions[T]) run(ctx context.Context) error {
 	for _, s := range all {
 		s.setDefaults()
 	}
+	defer all[0].shared.observer.Stopped(all[0].name)
 	all[0].shared.calls = make(chan struct{}, all[0].workers)
 	if err := all[0].checkBucket(ctx); err != nil {
 		return err

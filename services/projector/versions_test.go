@@ -12,6 +12,7 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/pkg/queries"
+	"github.com/b144f99b/orderflow/services/projector"
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
@@ -149,7 +150,21 @@ func TestAVersionThatIsNotBegunHasNotCaughtUp(t *testing.T) {
 
 func TestAVersionIsPromotedByHandAndGoneBackFrom(t *testing.T) {
 	r := newRig(t)
-	r.run(t)
+	env := r.Env("projector")
+	r.Run(projector.New(env, r.config).Run)
+	r.Ready(env)
+	noted := func(version string) bool { // as what runs
+		families, err := env.Metrics.Registry.Gather()
+		r.Check(err)
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				if f.GetName() == "esjs_subscription_parked_keys" && m.GetLabel()[1].GetValue() == version {
+					return true
+				}
+			}
+		}
+		return false
+	}
 	r.complete(t, "o-1")
 	r.must(t, "stock", "rebuild", `{"by_hand":true}`)
 	if waits := r.version(t, "stock_v2", queries.ProjectionStandby); !waits.ByHand || !waits.CaughtUp {
@@ -159,8 +174,11 @@ func TestAVersionIsPromotedByHandAndGoneBackFrom(t *testing.T) {
 	if _, problem := r.command(t, "stock", "rebuild", `{}`); problem == nil || problem.Code != "already_building" {
 		t.Errorf("a second rebuild is answered %v", problem)
 	}
-	if paused := r.must(t, "stock_v2", "pause", ``); paused.State != queries.ProjectionPaused {
-		t.Errorf("paused is %+v", paused)
+	if !noted("stock_v2") {
+		t.Error("the metrics tell nothing of the new version")
+	}
+	if paused := r.must(t, "stock_v2", "pause", ``); paused.State != queries.ProjectionPaused || noted("stock_v2") {
+		t.Errorf("paused is %+v, and noted as if it ran: %t", paused, noted("stock_v2"))
 	}
 	if _, problem := r.command(t, "stock_v2", "promote", ``); problem == nil || problem.Code != "paused" {
 		t.Errorf("the promotion of a paused version is answered %v", problem)
@@ -178,7 +196,9 @@ func TestAVersionIsPromotedByHandAndGoneBackFrom(t *testing.T) {
 			t.Errorf("%s of the live version is answered %v", verb, problem)
 		}
 	}
-	r.must(t, "stock_v2", "drop", ``)
+	if r.must(t, "stock_v2", "drop", ``); noted("stock_v2") {
+		t.Error("a version that is dropped is noted as if it ran")
+	}
 	var s queries.Stock
 	last := r.append(t, "stock", "beans-1kg", esjs.Metadata{}, events.StockReceived{Quantity: 1, OnHandAfter: 41})
 	r.ask(t, "query.stock.get", fmt.Sprintf(`{"sku":"beans-1kg","min_revision":%q}`, last), &s)

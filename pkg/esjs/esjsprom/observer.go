@@ -248,6 +248,14 @@ func (o *Observer) Active(subscription string, active bool) {
 	o.fenced.WithLabelValues(subscription) // shown from the start, as 0
 }
 
+// Stopped takes back what was noted of a subscription that runs no longer: it would look
+// like one that nobody handles. What was counted stays.
+func (o *Observer) Stopped(subscription string) {
+	for _, g := range []*prometheus.GaugeVec{o.lagCommits, o.lagSeconds, o.parked, o.active, o.windowFull} {
+		g.DeleteLabelValues(subscription)
+	}
+}
+
 // Fenced counts a lease that was lost.
 func (o *Observer) Fenced(subscription string) {
 	o.fenced.WithLabelValues(subscription).Inc()

@@ -163,6 +163,27 @@ func TestWhatIsRareIsShownBeforeItHappens(t *testing.T) {
 	}
 }
 
+// A subscription that runs no longer is none that nobody handles.
+func TestOfASubscriptionThatHasStoppedNothingIsNoted(t *testing.T) {
+	o, registry := newObserver(t)
+	everything(o)
+	o.Active("other", false)
+	o.Stopped("copy")
+	got := samples(t, registry)
+	for name := range got {
+		if strings.HasPrefix(name, "esjs_subscription_") && strings.HasSuffix(name, "{subscription=copy}") && name != "esjs_subscription_fenced_total{subscription=copy}" {
+			t.Errorf("%s is still %v", name, got[name])
+		}
+	}
+	if _, there := got["esjs_subscription_active{subscription=other}"]; !there || got["esjs_subscription_fenced_total{subscription=copy}"] != 1 {
+		t.Errorf("more was taken back: %v", got)
+	}
+	o.Active("copy", true)
+	if samples(t, registry)["esjs_subscription_active{subscription=copy}"] != 1 {
+		t.Error("it is not noted again when it is started again")
+	}
+}
+
 const (
 	page  = "../../../docs/esjs/observability.md"
 	begin = "| metric | type | labels | what |\n| --- | --- | --- | --- |\n"
