@@ -10,6 +10,7 @@ import (
 // whose disk has damaged something calls itself healthy.
 var (
 	jsServers  = service.Gauge("jetstream_servers", "NATS servers that answered.")
+	jsKnown    = service.Gauge("jetstream_servers_known", "NATS servers that are to answer: those of the cluster, also while they are away.")
 	jsStorage  = service.Gauge("jetstream_server_storage_bytes", "What a server's streams take on its disk.", "server")
 	jsMost     = service.Gauge("jetstream_server_storage_limit_bytes", "What they may take.", "server")
 	jsMessages = service.Gauge("jetstream_stream_messages", "Messages that a server has of a stream.", "server", "account", "stream")
@@ -34,9 +35,13 @@ type serverReport struct {
 
 // jetstreamFigures are the metrics of what the servers say.
 func jetstreamFigures(reports []serverReport) []prometheus.Metric {
-	all := []prometheus.Metric{jsServers(float64(len(reports)))}
+	known := 1                      // a server alone
 	backups := map[string]float64{} // by account: each server says it of its replica
+	all := []prometheus.Metric{jsServers(float64(len(reports)))}
 	for _, r := range reports {
+		if r.info.Meta != nil {
+			known = max(known, r.info.Meta.Size)
+		}
 		all = append(all, jsStorage(float64(r.info.Store), r.name))
 		if most := r.info.Config.MaxStore; most > 0 {
 			all = append(all, jsMost(float64(most), r.name))
@@ -53,7 +58,7 @@ func jetstreamFigures(reports []serverReport) []prometheus.Metric {
 	for account, at := range backups {
 		all = append(all, jsBackup(at, account))
 	}
-	return all
+	return append(all, jsKnown(float64(known)))
 }
 
 // noted is when the last backup was noted, in seconds since 1970.

@@ -200,6 +200,7 @@ func (g *guarded) watched(t *testing.T) {
 	}
 	for _, want := range []string{
 		"jetstream_servers 1",
+		"jetstream_servers_known 1",
 		`jetstream_stream_first_sequence{account="APP",server="nats",stream="EVENTS"} 1`,
 		`jetstream_stream_leader{account="APP",server="nats",stream="EVENTS"} 1`,
 	} {
