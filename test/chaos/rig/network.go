@@ -73,7 +73,8 @@ func newNetwork(ctx context.Context, servers int) (_ *network, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n.netem = runAll(ctx, "ip netns exec "+n.servers[0]+" tc qdisc add dev lo root netem delay 1ms") == nil
+	tried := "ip netns exec " + n.servers[0] + " tc qdisc %s dev lo root netem delay 1ms"
+	n.netem = runAll(ctx, fmt.Sprintf(tried, "add"), fmt.Sprintf(tried, "del")) == nil
 	return n, nil
 }
 
