@@ -17,16 +17,15 @@ type recorder struct {
 
 	mu    sync.Mutex
 	h     history.History
-	fault string                    // that the nemesis does, or did last
-	seen  map[int]map[string]uint64 // by store and key, the version
-	notes map[string]int            // what is no finding, and worth telling
-	wrong []string                  // what must not be, and is not seen in the history
+	fault string         // that the nemesis does, or did last
+	notes map[string]int // what is no finding, and worth telling
+	wrong []string       // what must not be, and is not seen in the history
 }
 
 func newRecorder() *recorder {
 	return &recorder{
 		begun: time.Now(), h: history.History{Sessions: map[string][]int{}},
-		seen: map[int]map[string]uint64{}, notes: map[string]int{},
+		notes: map[string]int{},
 	}
 }
 
@@ -40,29 +39,6 @@ func (r *recorder) done(op history.Op) {
 	defer r.mu.Unlock()
 	op.Fault = r.fault
 	r.h.Ops = append(r.h.Ops, op)
-	if op.Outcome != history.Acknowledged {
-		return
-	}
-	for _, w := range op.Writes {
-		r.saw(op.Store, w.Key, w.After)
-	}
-	if op.Shown != nil {
-		r.saw(op.Store, op.Shown.Key, op.Shown.Version)
-	}
-}
-
-func (r *recorder) saw(store int, key string, version uint64) {
-	if r.seen[store] == nil {
-		r.seen[store] = map[string]uint64{}
-	}
-	r.seen[store][key] = max(r.seen[store][key], version)
-}
-
-// known is the newest version that a store has told or stored.
-func (r *recorder) known(store int, key string) uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.seen[store][key]
 }
 
 // begin and healed tell what the nemesis does.

@@ -247,7 +247,7 @@ func (w *writer) load(op history.Op, key string) {
 func (w *writer) read(op history.Op) {
 	op.Kind = history.Read
 	key := w.key()
-	shown := &history.Shown{Key: key, Seen: w.r.known(w.store, key)}
+	shown := &history.Shown{Key: key}
 	ctx, cancel := w.deadline()
 	defer cancel()
 	op.Call = w.r.now()

@@ -27,14 +27,19 @@ type Figures struct {
 	Old          int           // answers of leaders that led no more
 	Other        int           // findings of all other kinds
 	Silence      time.Duration // the longest time in which no write was acknowledged to anybody
+
+	Orders       int // that were placed
+	Completed    int // of them
+	LostOrders   int
+	OrderSilence time.Duration // the longest time in which nobody could place an order
 }
 
 // NoFault is the name of the time without one.
 const NoFault = "none"
 
 // Figures returns a row for each fault, ordered by name, and one for the whole run.
-// An operation belongs to what the nemesis did when it was answered; a silence to the
-// fault in which it began. A finding that names no operation is counted in the whole alone.
+// An operation belongs to what the nemesis did when it was answered; a silence to each
+// fault for as long as both last, see [History.periods]. A finding that names no operation is counted in the whole alone.
 func (h *History) Figures(found []Finding) (rows []Figures, all Figures) {
 	by := map[string]*Figures{}
 	row := func(fault string) *Figures {
@@ -59,10 +64,22 @@ func (h *History) Figures(found []Finding) (rows []Figures, all Figures) {
 		}
 		all.found(f)
 	}
-	for _, s := range h.silences() {
-		r := row(h.at(s.from))
-		r.Silence = max(r.Silence, s.took)
-		all.Silence = max(all.Silence, s.took)
+	for _, o := range h.Orders {
+		row(o.Fault).ordered(o)
+		all.ordered(o)
+	}
+	acks, placed := h.acknowledgements(), h.placed()
+	for _, p := range h.periods(acks) {
+		r := row(p.fault)
+		r.Silence = max(r.Silence, longest(acks, p))
+	}
+	all.Silence = longest(acks, h.whole(acks))
+	if len(placed) > 0 {
+		for _, p := range h.periods(placed) {
+			r := row(p.fault)
+			r.OrderSilence = max(r.OrderSilence, longest(placed, p))
+		}
+		all.OrderSilence = longest(placed, h.whole(placed))
 	}
 	for _, fault := range slices.Sorted(maps.Keys(by)) {
 		rows = append(rows, *by[fault])
@@ -108,42 +125,36 @@ func (f *Figures) found(what Finding) {
 	}
 }
 
-type silence struct{ from, took time.Duration }
-
-// silences are the times between one acknowledged write and the next.
-func (h *History) silences() (all []silence) {
-	var acks []time.Duration
-	for _, op := range h.Ops {
-		if op.Kind.Writes() && op.Outcome == Acknowledged {
-			acks = append(acks, op.Return)
-		}
+func (f *Figures) ordered(o PlacedOrder) {
+	f.Orders++
+	switch o.End {
+	case Completed:
+		f.Completed++
+	case NotStored:
+		f.LostOrders++
 	}
-	slices.Sort(acks)
-	for i := 1; i < len(acks); i++ {
-		all = append(all, silence{acks[i-1], acks[i] - acks[i-1]})
-	}
-	return all
 }
 
-// at is the fault during which, or after which, something happened.
-func (h *History) at(when time.Duration) (fault string) {
-	for _, f := range h.Faults {
-		// A fault that came right after the last acknowledgement is why the next one was late.
-		if f.Begun <= when+time.Second && when <= max(f.Served, f.Healed) {
-			fault = f.Name
-		}
-	}
-	return fault
-}
-
-// WriteTable writes the rows as Markdown.
+// WriteTable writes the rows as Markdown; without orders it has no columns for them.
 func WriteTable(out io.Writer, rows []Figures) error {
+	orders := slices.ContainsFunc(rows, func(f Figures) bool { return f.Orders > 0 })
 	var b strings.Builder
-	b.WriteString("| fault | runs | reads | not answered | writes | acknowledged | conflicts | refused | unknown | lost | twice | gaps | old answers | other findings | longest without service |\n")
-	b.WriteString("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	b.WriteString("| fault | runs | reads | not answered | writes | acknowledged | conflicts | refused | unknown | lost | twice | gaps | old answers | other findings | longest without service |")
+	if orders {
+		b.WriteString(" orders placed | completed | lost | longest without an order |")
+	}
+	b.WriteString("\n| --- |" + strings.Repeat(" ---: |", 14))
+	if orders {
+		b.WriteString(strings.Repeat(" ---: |", 4))
+	}
+	b.WriteString("\n")
 	for _, r := range rows {
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %.1f s |\n",
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %.1f s |",
 			r.Fault, r.Runs, r.Reads, r.Unread, r.Writes, r.Acknowledged, r.Conflicts, r.Refused, r.Unknown, r.Lost, r.Twice, r.Gaps, r.Old, r.Other, r.Silence.Seconds())
+		if orders {
+			fmt.Fprintf(&b, " %d | %d | %d | %.1f s |", r.Orders, r.Completed, r.LostOrders, r.OrderSilence.Seconds())
+		}
+		b.WriteString("\n")
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

@@ -16,7 +16,9 @@ type line struct {
 	Commit   *Commit          `json:"commit,omitzero"`
 	Delivery *Delivery        `json:"delivery,omitzero"`
 	Row      *Row             `json:"row,omitzero"`
+	Order    *PlacedOrder     `json:"order,omitzero"`
 	Sessions map[string][]int `json:"sessions,omitzero"`
+	End      *End             `json:"end,omitzero"` // the last line
 }
 
 // Save writes the history to a file, one thing a line.
@@ -48,11 +50,15 @@ func (h *History) Save(path string) (err error) {
 	for i := range h.Rows {
 		put(line{Row: &h.Rows[i]})
 	}
+	for i := range h.Orders {
+		put(line{Order: &h.Orders[i]})
+	}
 	put(line{Sessions: h.Sessions})
+	put(line{End: &h.End})
 	return errors.Join(err, w.Flush())
 }
 
-// ReadFile reads what [History.Save] wrote.
+// ReadFile reads what [History.Save] wrote. What has no end is refused: it would be judged without what is told there.
 func ReadFile(path string) (*History, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -60,16 +66,20 @@ func ReadFile(path string) (*History, error) {
 	}
 	defer func() { _ = f.Close() }() // what was read is read
 	h := &History{Sessions: map[string][]int{}}
+	ended := false
 	d := json.NewDecoder(bufio.NewReader(f))
 	for {
 		var l line
 		switch err := d.Decode(&l); {
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF) && ended:
 			return h, nil
+		case errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("%s is no whole history: it has no end", path)
 		case err != nil:
 			return nil, fmt.Errorf("%s is no history: %w", path, err)
 		}
 		h.add(l)
+		ended = ended || l.End != nil
 	}
 }
 
@@ -85,7 +95,11 @@ func (h *History) add(l line) {
 		h.Deliveries = append(h.Deliveries, *l.Delivery)
 	case l.Row != nil:
 		h.Rows = append(h.Rows, *l.Row)
+	case l.Order != nil:
+		h.Orders = append(h.Orders, *l.Order)
 	case l.Sessions != nil:
 		h.Sessions = l.Sessions
+	case l.End != nil:
+		h.End = *l.End
 	}
 }

@@ -22,6 +22,7 @@ const (
 	Stale      FindingKind = "stale"
 	Delivered  FindingKind = "delivered"
 	Projected  FindingKind = "projected"
+	Unserved   FindingKind = "unserved"
 	// Old is no objection: the server lets it happen, and docs/reliability.md says when.
 	Old FindingKind = "old"
 )
@@ -51,7 +52,7 @@ func (f Finding) String() string {
 // Check returns everything that must not be, in the order of the kinds above.
 func (h *History) Check() []Finding {
 	x := h.Log.index()
-	found := slices.Concat(h.checkLog(), h.checkTold(x), h.checkOrder(x), h.checkReads(x), h.checkDeliveries(x), h.checkRows(x))
+	found := slices.Concat(h.checkLog(), h.checkTold(x), h.checkOrder(x), h.checkSeen(), h.checkReads(x), h.checkDeliveries(x), h.checkRows(x), h.checkService())
 	faults := map[string]string{}
 	for _, op := range h.Ops {
 		faults[op.ID] = op.Fault
@@ -68,5 +69,5 @@ func (h *History) Check() []Finding {
 }
 
 func (f Finding) rank() int {
-	return slices.Index([]FindingKind{Lost, Twice, Gap, Untruthful, Torn, Invented, Order, Stale, Delivered, Projected, Old}, f.Kind)
+	return slices.Index([]FindingKind{Lost, Twice, Gap, Untruthful, Torn, Invented, Order, Stale, Delivered, Projected, Unserved, Old}, f.Kind)
 }

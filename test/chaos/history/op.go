@@ -8,10 +8,11 @@
 //	torn       of a batch all is stored or nothing
 //	invented   nothing is stored that nobody wrote
 //	order      the operations of each aggregate are linearizable
-//	stale      a read is no older than it promises, and what it shows is in the log
+//	stale      a store that has seen a version shows no older one, and what a read shows is in the log
 //	delivered  subscriptions have handled everything, in order
 //	projected  projections are a fold of the log
-//	old        what a leader shows is the newest: where it is not, that is told, and no objection
+//	unserved   the store serves, and does so again after each fault
+//	old        what a leader shows is the newest: where one that a fault has made deaf shows less, that is told, and no objection
 //
 // An outcome that a client did not learn is any of the two: the log tells which.
 package history
@@ -91,8 +92,6 @@ type Shown struct {
 	Sum     uint64 `json:"sum,omitzero"` // of a load: of all events up to the version
 	// Newest are, of a read, the operations of the last events, newest first.
 	Newest []string `json:"newest,omitzero"`
-	// Seen is the version that the store had seen or written when a read began.
-	Seen uint64 `json:"seen,omitzero"`
 }
 
 // Sum adds an event to the sum of those before it: states with one sum come from
@@ -113,7 +112,25 @@ type Fault struct {
 	Begun  time.Duration `json:"begun"`
 	Healed time.Duration `json:"healed"`
 	Served time.Duration `json:"served"` // when all servers were healthy again
+	// Deaf tells that a server that may lead hears nothing of the others until it is healed.
+	Deaf bool `json:"deaf,omitzero"`
 }
+
+// PlacedOrder is an order that a customer has placed.
+type PlacedOrder struct {
+	ID     string        `json:"id"`
+	Placed time.Duration `json:"placed"` // when the customer was told so
+	Fault  string        `json:"fault,omitzero"`
+	// End is its state when all had ended; [NotStored] when the log has no such order, and
+	// empty when that was not asked.
+	End string `json:"end,omitzero"`
+}
+
+// Completed is the end of an order that came.
+const Completed = "Completed"
+
+// NotStored is the end of an order that is lost.
+const NotStored = "lost"
 
 // Delivery is one event that a handler has handled. Deliveries are in the order in
 // which the handlers returned.
@@ -143,7 +160,17 @@ type History struct {
 	Log        Log
 	Deliveries []Delivery
 	Rows       []Row
+	Orders     []PlacedOrder
 	// Sessions that had handled everything when the run ended, by subscription: at
 	// least these are to be complete.
 	Sessions map[string][]int
+	End
+}
+
+// End is what is told of a run when it has ended.
+type End struct {
+	// Stopped is when clients were told to end; until then they are to be served.
+	Stopped time.Duration  `json:"stopped,omitzero"`
+	Wrong   []string       `json:"wrong,omitzero"` // what must not be, and is not seen in the history
+	Notes   map[string]int `json:"notes,omitzero"` // what is no finding, and worth telling, and how often it was
 }

@@ -11,9 +11,11 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// Behind is how old an answer of a leader may be: one that is cut off from the others
-// answers as leader until it notices, which takes it about ten seconds.
-const Behind = 15 * time.Second
+// Notices is for how long a leader that heard nothing of the others may go on answering as leader after it can hear
+// them again. Lines that were cut carry something again after at most as long as they were cut (TCP waits twice as
+// long each time before it sends again), and 20 s after the last word of the others a leader resigns by itself:
+// lostQuorumInterval and lostQuorumCheck of the server's raft.go, of 10 s each. So a cut of 10 s is the worst.
+const Notices = 10 * time.Second
 
 // decideWithin bounds the search for an order of one aggregate's operations.
 const decideWithin = 5 * time.Minute
@@ -55,10 +57,11 @@ var model = porcupine.Model{
 
 // checkOrder asks for each aggregate whether there is an order of its operations that
 // respects their times and explains what everybody was told. Where there is none, and there
-// is one in which what leaders showed, but nothing else, is up to [Behind] old, leaders were
-// behind: that is another, and smaller, finding.
+// is one in which leaders that may have been deaf show what was there when they became so, they
+// were behind: that is another, and smaller, finding. See [History.since].
 func (h *History) checkOrder(x index) []Finding {
-	operations := h.operations(x, 0)
+	operations := h.operations(x, func(op Op) time.Duration { return op.Call })
+	excused := h.operations(x, h.since)
 	keys := slices.Sorted(maps.Keys(operations))
 	results := make([][]Finding, len(keys))
 	var all sync.WaitGroup
@@ -72,11 +75,11 @@ func (h *History) checkOrder(x index) []Finding {
 			case porcupine.Unknown:
 				text = fmt.Sprintf("%s: whether %d operations are linearizable was not decided in %s", key, len(operations[key]), decideWithin)
 			default:
-				if linearizable(h.operations(x, Behind)[key]) == porcupine.Ok {
+				if linearizable(excused[key]) == porcupine.Ok {
 					kind = Old
 				}
 			}
-			explained := h.explain(kind, key, x)
+			explained := h.explain(key, x)
 			if kind == Order || len(explained) == 0 {
 				explained = append(explained, Finding{Kind: kind, Key: key, Text: text})
 			}
@@ -87,14 +90,25 @@ func (h *History) checkOrder(x index) []Finding {
 	return slices.Concat(results...)
 }
 
+// since is from when on an answer of a leader may be. That is the time at which it was asked,
+// and only where a fault may have let a leader hear nothing of the others the time at which that fault began.
+func (h *History) since(op Op) time.Duration {
+	for _, f := range h.Faults {
+		if f.Deaf && f.Begun <= op.Return && (f.Healed == 0 || op.Call <= f.Healed+Notices) {
+			return min(op.Call, f.Begun)
+		}
+	}
+	return op.Call
+}
+
 func linearizable(operations []porcupine.Operation) porcupine.CheckResult {
 	return porcupine.CheckOperationsTimeout(model, operations, decideWithin)
 }
 
 // operations are the steps of each aggregate. A write whose outcome its client did
 // not learn is one when the log has it, and may then have happened at any later time. What
-// a leader showed may be of behind before it was asked.
-func (h *History) operations(x index, behind time.Duration) map[string][]porcupine.Operation {
+// a leader showed is of no earlier time than since says.
+func (h *History) operations(x index, since func(Op) time.Duration) map[string][]porcupine.Operation {
 	all := map[string][]porcupine.Operation{}
 	for _, op := range h.Ops {
 		add := func(key string, s step, begin, end time.Duration) {
@@ -103,9 +117,9 @@ func (h *History) operations(x index, behind time.Duration) map[string][]porcupi
 		}
 		switch {
 		case op.Kind == Load && op.Shown != nil:
-			add(op.Shown.Key, step{version: op.Shown.Version, sum: op.Shown.Sum, summed: true}, op.Call-behind, op.Return)
+			add(op.Shown.Key, step{version: op.Shown.Version, sum: op.Shown.Sum, summed: true}, since(op), op.Return)
 		case op.Against != nil:
-			add(op.Against.Key, step{version: op.Against.Actual}, op.Call-behind, op.Return)
+			add(op.Against.Key, step{version: op.Against.Actual}, since(op), op.Return)
 		}
 		if !op.Kind.Writes() {
 			continue
@@ -125,7 +139,7 @@ func (h *History) operations(x index, behind time.Duration) map[string][]porcupi
 
 // explain names operations that no order can explain: a load or a conflict of a
 // version that was over before it began, or that came only after it had ended.
-func (h *History) explain(kind FindingKind, key string, x index) (found []Finding) {
+func (h *History) explain(key string, x index) (found []Finding) {
 	begun, over := map[uint64]time.Duration{}, map[uint64]time.Duration{} // when a version was first asked for, and when known to be
 	for _, op := range h.Ops {
 		for _, w := range op.Writes {
@@ -149,15 +163,22 @@ func (h *History) explain(kind FindingKind, key string, x index) (found []Findin
 		default:
 			continue
 		}
-		for later, at := range over {
-			if later > version && at < op.Call { // one is enough
-				found = append(found, Finding{Kind: kind, Op: op.ID, Key: key, Text: fmt.Sprintf(
-					"%s: a %s from %v to %v says version %d, and version %d was acknowledged at %v", key, op.Kind, op.Call, op.Return, version, later, at)})
-				break
+		later, at := uint64(0), time.Duration(math.MaxInt64) // the first of those that were over
+		for v, was := range over {
+			if v > version && was < at {
+				later, at = v, was
 			}
 		}
-		if at, written := begun[version]; written && at > op.Return {
+		if at < op.Call {
+			kind := Old
+			if at < h.since(op) {
+				kind = Order
+			}
 			found = append(found, Finding{Kind: kind, Op: op.ID, Key: key, Text: fmt.Sprintf(
+				"%s: a %s from %v to %v says version %d, and version %d was acknowledged at %v", key, op.Kind, op.Call, op.Return, version, later, at)})
+		}
+		if at, written := begun[version]; written && at > op.Return {
+			found = append(found, Finding{Kind: Order, Op: op.ID, Key: key, Text: fmt.Sprintf(
 				"%s: a %s until %v says version %d, which was written from %v on", key, op.Kind, op.Return, version, at)})
 		}
 	}

@@ -1,6 +1,10 @@
 package history
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // checkTold judges what writers were told of their commits.
 func (h *History) checkTold(x index) (found []Finding) {
@@ -35,8 +39,16 @@ func (h *History) checkTold(x index) (found []Finding) {
 		if there > 0 && there < len(op.Writes) {
 			find(Torn, "", "of %d commits %d are stored", len(op.Writes), there)
 		}
-		if a := op.Against; a != nil && a.Expected == a.Actual {
+		a := op.Against
+		if a == nil {
+			continue
+		}
+		if a.Expected == a.Actual {
 			find(Untruthful, a.Key, "%s: a conflict says that it is at version %d, which was expected", a.Key, a.Actual)
+		}
+		// What a command expects, its handler knows.
+		if asked := (func(w Write) bool { return w.Key == a.Key && w.Expected == int64(a.Expected) }); op.Kind != Command && !slices.ContainsFunc(op.Writes, asked) {
+			find(Untruthful, a.Key, "%s: a conflict says that version %d was expected, and it was not", a.Key, a.Expected)
 		}
 	}
 	for _, c := range h.Log {
@@ -50,8 +62,48 @@ func (h *History) checkTold(x index) (found []Finding) {
 	return found
 }
 
-// checkReads judges reads of any replica: they show what is in the log, and no less
-// than their store had seen before.
+// checkSeen asks whether what a store has shown or stored is never refuted by it: afterwards no load, no read and no
+// conflict says less of that aggregate to any of its clients.
+func (h *History) checkSeen() (found []Finding) {
+	type place struct {
+		store int
+		key   string
+	}
+	seen := map[place]uint64{}
+	saw := func(store int, key string, version uint64) {
+		seen[place{store, key}] = max(seen[place{store, key}], version)
+	}
+	ended := slices.SortedFunc(slices.Values(h.Ops), func(a, b Op) int { return cmp.Compare(a.Return, b.Return) })
+	for _, op := range slices.SortedFunc(slices.Values(h.Ops), func(a, b Op) int { return cmp.Compare(a.Call, b.Call) }) {
+		for ; len(ended) > 0 && ended[0].Return < op.Call; ended = ended[1:] {
+			before := ended[0]
+			for _, w := range before.Writes {
+				saw(before.Store, w.Key, w.After)
+			}
+			if key, version, ok := before.shows(); ok {
+				saw(before.Store, key, version)
+			}
+		}
+		if key, version, ok := op.shows(); ok && version < seen[place{op.Store, key}] {
+			found = append(found, Finding{Kind: Stale, Op: op.ID, Key: key, Text: fmt.Sprintf(
+				"%s: a %s says version %d, of a store that had seen version %d", key, op.Kind, version, seen[place{op.Store, key}])})
+		}
+	}
+	return found
+}
+
+// shows is the version of an aggregate that an operation's answer names without having written it.
+func (op Op) shows() (key string, version uint64, ok bool) {
+	switch {
+	case op.Shown != nil:
+		return op.Shown.Key, op.Shown.Version, true
+	case op.Against != nil:
+		return op.Against.Key, op.Against.Actual, true
+	}
+	return "", 0, false
+}
+
+// checkReads judges reads of any replica: they show what is in the log.
 func (h *History) checkReads(x index) (found []Finding) {
 	for _, op := range h.Ops {
 		s := op.Shown
@@ -60,9 +112,6 @@ func (h *History) checkReads(x index) (found []Finding) {
 		}
 		find := func(format string, args ...any) {
 			found = append(found, Finding{Kind: Stale, Op: op.ID, Key: s.Key, Text: fmt.Sprintf(format, args...)})
-		}
-		if s.Version < s.Seen {
-			find("%s: version %d was read by a store that had seen version %d", s.Key, s.Version, s.Seen)
 		}
 		if s.Version > x.version(s.Key) {
 			find("%s: version %d was read, and the last one is %d", s.Key, s.Version, x.version(s.Key))
