@@ -4,11 +4,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/queries"
@@ -73,12 +75,25 @@ func (s *shop) trade(ctx context.Context, nc *nats.Conn, seed uint64) error {
 		i := s.customers
 		s.customers++
 		mind := rand.New(rand.NewPCG(seed, 1000+uint64(i)))
-		customers.Go(func() error { return s.customer(context.WithoutCancel(ctx), nc, fmt.Sprint("o-", i), mind) })
+		customers.Go(func() error {
+			id := fmt.Sprint("o-", i)
+			say := func(ctx context.Context, verb, commandID, body string) (string, error) {
+				return commanded(ctx, nc, "cmd.order."+id+"."+verb, commandID, body)
+			}
+			if i%3 == 0 {
+				say = func(ctx context.Context, verb, commandID, body string) (string, error) {
+					return posted(ctx, s.web["gateway"]+"/v1/orders/"+id+"/"+verb, commandID, body)
+				}
+			}
+			return s.customer(context.WithoutCancel(ctx), nc, id, say, mind)
+		})
 	}
 	return customers.Wait()
 }
 
-func (s *shop) customer(ctx context.Context, nc *nats.Conn, id string, mind *rand.Rand) error {
+// customer places an order, and may cancel it or want some of the money back. One of three customers says everything to the
+// gateway, the others to the services.
+func (s *shop) customer(ctx context.Context, nc *nats.Conn, id string, say func(ctx context.Context, verb, commandID, body string) (string, error), mind *rand.Rand) error {
 	method := "card-ok"
 	switch mind.IntN(20) {
 	case 0:
@@ -96,7 +111,7 @@ func (s *shop) customer(ctx context.Context, nc *nats.Conn, id string, mind *ran
 		{"submit", `{}`},
 	}...)
 	for i, r := range requests {
-		code, err := commanded(ctx, nc, "cmd.order."+id+"."+r[0], fmt.Sprint(id, "/", i), r[1])
+		code, err := say(ctx, r[0], fmt.Sprint(id, "/", i), r[1])
 		if err != nil {
 			return err
 		}
@@ -105,18 +120,16 @@ func (s *shop) customer(ctx context.Context, nc *nats.Conn, id string, mind *ran
 			return nil
 		}
 	}
-	s.mu.Lock()
-	s.placed++
-	s.mu.Unlock()
+	s.r.placed(id)
 	switch mind.IntN(5) {
 	case 0:
 	case 1:
-		return s.refund(ctx, nc, id)
+		return s.refund(ctx, nc, id, say)
 	default:
 		return nil
 	}
 	_ = rig.Pause(ctx, time.Duration(mind.Int64N(int64(2*time.Second)))) // the customer thinks
-	code, err := commanded(ctx, nc, "cmd.order."+id+".cancel", id+"/cancel", `{"reason":"changed_mind"}`)
+	code, err := say(ctx, "cancel", id+"/cancel", `{"reason":"changed_mind"}`)
 	if err == nil && code != "" && code != "too_late" && code != "already_ended" {
 		s.r.object("cancel of order %s was refused: %s", id, code)
 	}
@@ -127,11 +140,11 @@ func (s *shop) customer(ctx context.Context, nc *nats.Conn, id string, mind *ran
 const looksFor = time.Minute
 
 // refund asks for some of the money back when the order has come, unless the customer forgets.
-func (s *shop) refund(ctx context.Context, nc *nats.Conn, id string) error {
+func (s *shop) refund(ctx context.Context, nc *nats.Conn, id string, say func(ctx context.Context, verb, commandID, body string) (string, error)) error {
 	for deadline := time.Now().Add(looksFor); time.Now().Before(deadline); {
 		var o queries.Order
 		if err := ask(ctx, nc, queries.OrderGet.Subject, queries.OrderRequest{OrderID: id}, &o); err == nil && o.State == queries.Completed {
-			code, err := commanded(ctx, nc, "cmd.order."+id+".request-refund", id+"/refund", `{"amount":"0.50","reason":"goodwill"}`)
+			code, err := say(ctx, "request-refund", id+"/refund", `{"amount":"0.50","reason":"goodwill"}`)
 			if err == nil && code != "" {
 				s.r.object("a refund of order %s was refused: %s", id, code)
 			}
@@ -147,19 +160,58 @@ func (s *shop) refund(ctx context.Context, nc *nats.Conn, id string) error {
 // answeredWithin bounds how long a command is sent again until it is answered for good.
 const answeredWithin = 10 * time.Minute
 
-// commanded sends a command until it is answered for good, and returns the answer's
-// code, "" for none.
+// commanded sends a command to its service until it is answered for good, and returns
+// the answer's code, "" for none.
 func commanded(ctx context.Context, nc *nats.Conn, subject, id, body string) (code string, err error) {
 	msg := nats.NewMsg(subject)
 	msg.Header.Set("Command-Id", id)
 	msg.Data = []byte(body)
+	return answered(ctx, subject, func(ctx context.Context) (string, error) {
+		answer, err := nc.RequestMsgWithContext(ctx, msg)
+		if err != nil {
+			return "", err
+		}
+		return answer.Header.Get("Nats-Service-Error"), nil
+	})
+}
+
+// posted is commanded at the gateway.
+func posted(ctx context.Context, url, id, body string) (code string, err error) {
+	return answered(ctx, url, func(ctx context.Context) (string, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+		if err != nil {
+			return "", err
+		}
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Idempotency-Key", id)
+		if strings.Contains(url, "/set-") {
+			request.Header.Set("If-Match", "*") // it replaces whatever is there
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return "", err
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode < http.StatusMultipleChoices {
+			return "", nil
+		}
+		var problem struct {
+			Code string `json:"code"`
+		}
+		err = json.NewDecoder(answer.Body).Decode(&problem)
+		return cmp.Or(problem.Code, answer.Status), err
+	})
+}
+
+// answered asks again until the answer is for good.
+func answered(ctx context.Context, what string, ask func(context.Context) (code string, err error)) (code string, err error) {
 	for deadline := time.Now().Add(answeredWithin); time.Now().Before(deadline); {
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
-		answer, e := nc.RequestMsgWithContext(attempt, msg)
+		code, err = ask(attempt)
 		cancel()
-		if err = e; err == nil {
-			switch code = answer.Header.Get("Nats-Service-Error"); code {
-			case "busy", "timeout", "unknown_outcome", "unavailable", "conflict", "stopping", "store_full", "refused_by_server": // the same id is handled once
+		if err == nil {
+			switch code {
+			case "busy", "timeout", "unknown_outcome", "unavailable", "conflict", "stopping", "not_running", "store_full", "refused_by_server": // the same id is handled once
 			default:
 				return code, nil
 			}
@@ -169,7 +221,7 @@ func commanded(ctx context.Context, nc *nats.Conn, subject, id, body string) (co
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s was not answered in %s: %w", subject, answeredWithin, err)
+		return "", fmt.Errorf("%s was not answered in %s: %w", what, answeredWithin, err)
 	}
 	return code, nil
 }

@@ -79,8 +79,8 @@ func faults() []fault {
 			name, err := n.shop.setClock(serviceNames[n.random.IntN(len(serviceNames))], wrong)
 			return fmt.Sprintf("of %s, by %v", name, wrong), func(context.Context) error { _, err := n.shop.setClock(name, 0); return err }, err
 		}},
-		{name: "kill-service", least: 0, most: 2 * s, needsTheOrders: true, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
-			name, err := n.shop.kill(ctx, n.random)
+		{name: "kill-service", least: 0, most: 2 * s, needsTheOrders: true, do: func(_ context.Context, n *nemesis) (string, heal, error) {
+			name, err := n.shop.kill(n.random)
 			return name, nil, err
 		}},
 	}

@@ -50,7 +50,8 @@ type config struct {
 	orders  bool
 	soak    bool
 	leak    bool
-	keep    string // directory for what is kept
+	believe bool   // conflicts of appends that are sent again
+	keep    string // directory in which a run has its own
 	program struct{ server, older, orderflow string }
 }
 
@@ -63,17 +64,23 @@ func command(ctx context.Context, args []string, out io.Writer) (status int, err
 	)
 	f := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	f.Uint64Var(&cfg.seed, "seed", 0, "`SEED` of faults and clients; 0: one that is printed")
-	f.Float64Var(&minutes, "minutes", 1, "how many `MINUTES` faults happen; after it everything is given time to end")
+	f.Float64Var(&minutes, "minutes", 1, "how many `MINUTES` faults happen, and longer where not each of -faults has happened once; after it everything is given time to end")
 	f.StringVar(&faults, "faults", "", "`NAMES` of the faults that happen, separated by commas; empty: all of them: "+strings.Join(faultNames(), ", "))
 	f.StringVar(&cfg.sync, "sync", "always", "the servers' sync_`INTERVAL`; with another one than always a loss of power loses events, and the checkers must say so")
 	f.BoolVar(&cfg.orders, "orders", true, "run the order system, too")
 	f.BoolVar(&cfg.soak, "soak", false, "no faults but restarts: work and rest in turns, and judge by what is there at rest whether anything grows")
 	f.BoolVar(&cfg.leak, "leak", false, "leave something behind in each cycle of a soak, which the judges must see")
-	f.StringVar(&cfg.keep, "keep", os.TempDir(), "`DIR` in which the history is kept when a checker objects")
+	f.BoolVar(&cfg.believe, "believe-conflicts", false, "writers that do not learn what became of an append send it again, and believe the conflict that answers; the checkers must object")
+	f.StringVar(&cfg.keep, "keep", os.TempDir(), "`DIR` in which a run has a directory of its own; it stays, with the history, unless the run passes")
 	f.StringVar(&cfg.program.server, "nats-server", "", "`FILE` of the nats-server; empty: it is built")
 	f.StringVar(&cfg.program.older, "older-nats-server", "", "`FILE` of an older nats-server, for rolling-upgrade; empty: the one of test/chaos/older.mod is built where that fault is one of the run's")
 	f.StringVar(&cfg.program.orderflow, "orderflow", "", "`FILE` of the program; empty: it is built")
 	f.StringVar(&again, "check", "", "judge the history in `FILE` again, and run nothing")
+	f.Usage = func() {
+		fmt.Fprintf(f.Output(), "chaos puts a cluster, and the order system on it, through faults, and judges what everybody was told.\nIt exits with %d: passed; %d: a checker objects; %d: the run itself failed, or was asked for in a wrong way;\n%d: this machine lacks what a run needs, and nothing was run (make says so with \"Error %d\", and exits with 2).\n\n",
+			exitPassed, exitObjected, exitFailed, exitMissing, exitMissing)
+		f.PrintDefaults()
+	}
 	if err := f.Parse(args); err != nil {
 		return exitFailed, nil //nolint:nilerr // the flags have said it
 	}
@@ -96,7 +103,7 @@ func command(ctx context.Context, args []string, out io.Writer) (status int, err
 		if err != nil {
 			return exitFailed, err
 		}
-		return report(out, h, h.Check(), nil)
+		return report(out, h, h.Check())
 	}
 	if faults != "" {
 		cfg.faults = strings.Split(faults, ",")
@@ -105,11 +112,28 @@ func command(ctx context.Context, args []string, out io.Writer) (status int, err
 	if cfg.seed == 0 {
 		cfg.seed = uint64(time.Now().UnixNano())
 	}
-	if _, err := newNemesis(cfg, nil, nil); err != nil {
+	if err := cfg.check(minutes); err != nil {
 		return exitFailed, err
 	}
 	if missing := rig.Missing(ctx); missing != "" {
 		return exitMissing, errors.New("nothing was run: " + missing)
 	}
 	return newRun(cfg, out).do(ctx)
+}
+
+// check refuses what no run can be.
+func (c config) check(minutes float64) error {
+	if _, err := newNemesis(c, nil, nil); err != nil {
+		return err
+	}
+	if minutes < 0 || minutes == 0 && len(c.faults) == 0 {
+		return fmt.Errorf("no fault happens in -minutes %v; those that are named with -faults happen once at least", minutes)
+	}
+	if interval, err := time.ParseDuration(c.sync); c.sync != "always" && (err != nil || interval <= 0) {
+		return fmt.Errorf("-sync is always or a duration, not %q", c.sync)
+	}
+	if dir, err := os.Stat(c.keep); err != nil || !dir.IsDir() {
+		return fmt.Errorf("-keep %s is no directory", c.keep)
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"time"
 
@@ -30,14 +31,19 @@ func (s *shop) judge(ctx context.Context, store *esjs.Store, out io.Writer) erro
 		return err
 	}
 	var violations []truth.Violation
-	for deadline := time.Now().Add(settlesWithin); ; {
+	for deadline := time.Now().Add(s.settles); ; {
 		folded, err := truth.Read(ctx, store, codec)
 		if err != nil {
 			s.r.object("the orders' log cannot be read: %v", err)
 			return nil
 		}
-		if left := folded.Unsettled(); len(left) > 0 || len(folded.Submitted) < s.placed {
-			violations = []truth.Violation{{Property: "P4", Text: fmt.Sprintf("%d orders were placed and %d are stored; unsettled are %v", s.placed, len(folded.Submitted), left)}}
+		states := map[string]string{}
+		for id := range folded.Submitted {
+			states[id] = string(folded.Orders[id].Status)
+		}
+		lost := s.r.ended(states)
+		if left := folded.Unsettled(); len(left) > 0 || len(lost) > 0 {
+			violations = []truth.Violation{{Property: "P4", Text: fmt.Sprintf("of the orders that were placed %v are not stored; unsettled are %v", lost, left)}}
 		} else {
 			books, err := truth.ReadLedger(ctx, http.DefaultClient, s.partners)
 			if err != nil {
@@ -45,7 +51,7 @@ func (s *shop) judge(ctx context.Context, store *esjs.Store, out io.Writer) erro
 			}
 			// News of the partners may be under way: then the books differ for a moment.
 			if violations = folded.Check(books, time.Now()); len(violations) == 0 {
-				if err := s.timed(ctx, store); err != nil {
+				if err := timed(store.ReadAll(ctx, esjs.Query{})); err != nil {
 					s.r.object("times of events: %v", err)
 				}
 				return s.shown(ctx, store, folded, out)
@@ -64,9 +70,9 @@ func (s *shop) judge(ctx context.Context, store *esjs.Store, out io.Writer) erro
 }
 
 // timed says where an aggregate's event has an earlier time than the one before it.
-func (s *shop) timed(ctx context.Context, store *esjs.Store) error {
+func timed(records iter.Seq2[esjs.Record, error]) error {
 	last := map[esjs.StreamID]time.Time{}
-	for record, err := range store.ReadAll(ctx, esjs.Query{}) {
+	for record, err := range records {
 		if err != nil {
 			return err
 		}
@@ -83,7 +89,7 @@ func (s *shop) shown(ctx context.Context, store *esjs.Store, folded *truth.Shop,
 	ends := map[string]int{}
 	for id, o := range folded.Orders {
 		ends[string(o.Status)]++
-		for deadline := time.Now().Add(recoversWithin); ; {
+		for deadline := time.Now().Add(s.shows); ; {
 			var shown struct {
 				State queries.OrderState `json:"state"`
 			}
@@ -100,7 +106,7 @@ func (s *shop) shown(ctx context.Context, store *esjs.Store, folded *truth.Shop,
 			}
 		}
 	}
-	fmt.Fprintf(out, "orders: %d placed, %v; %d payments, %d parcels; P1 to P4 and P6 hold\n", s.placed, ends, len(folded.Payments), len(folded.Shipments))
+	fmt.Fprintf(out, "orders: %d placed, %v; %d payments, %d parcels; P1 to P4 and P6 hold\n", s.r.orders(), ends, len(folded.Payments), len(folded.Shipments))
 	report, err := s.tool(ctx, "verify", "--each-replica", "--nats-url", s.url)
 	if err != nil {
 		s.r.object("orderflow verify --each-replica: %v\n%s", err, report)

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,16 +19,11 @@ type recorder struct {
 
 	mu    sync.Mutex
 	h     history.History
-	fault string         // that the nemesis does, or did last
-	notes map[string]int // what is no finding, and worth telling
-	wrong []string       // what must not be, and is not seen in the history
+	fault string // that the nemesis does, or did last
 }
 
 func newRecorder() *recorder {
-	return &recorder{
-		begun: time.Now(), h: history.History{Sessions: map[string][]int{}},
-		notes: map[string]int{},
-	}
+	return &recorder{begun: time.Now(), h: history.History{Sessions: map[string][]int{}, End: history.End{Notes: map[string]int{}}}}
 }
 
 // now is the time since the run's start, by a clock that never jumps.
@@ -41,7 +38,51 @@ func (r *recorder) done(op history.Op) {
 	r.h.Ops = append(r.h.Ops, op)
 }
 
-// begin and healed tell what the nemesis does.
+// placed adds an order that a customer has just been told to have placed.
+func (r *recorder) placed(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.h.Orders = append(r.h.Orders, history.PlacedOrder{ID: id, Placed: r.now(), Fault: r.fault})
+}
+
+// orders is how many were placed.
+func (r *recorder) orders() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.h.Orders)
+}
+
+// ended tells how each order ended, by id; it returns those that are not there.
+func (r *recorder) ended(states map[string]string) (lost []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, o := range r.h.Orders {
+		end := cmp.Or(states[o.ID], history.NotStored)
+		if end == history.NotStored {
+			lost = append(lost, o.ID)
+		}
+		r.h.Orders[i].End = end
+	}
+	return lost
+}
+
+// stopped tells that clients are told to end now.
+func (r *recorder) stopped() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.h.Stopped = r.now()
+}
+
+// served tells that a write was acknowledged after a time.
+func (r *recorder) served(after time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.h.Ops, func(op history.Op) bool {
+		return op.Return > after && op.Kind.Writes() && op.Outcome == history.Acknowledged
+	})
+}
+
+// begin tells what the nemesis does.
 func (r *recorder) begin(f history.Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,6 +97,16 @@ func (r *recorder) last(change func(*history.Fault)) {
 	change(&r.h.Faults[len(r.h.Faults)-1])
 }
 
+// happened names the faults that have.
+func (r *recorder) happened() (names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.h.Faults {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
 func (r *recorder) handled(d history.Delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,7 +117,7 @@ func (r *recorder) handled(d history.Delivery) {
 func (r *recorder) object(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wrong = append(r.wrong, fmt.Sprintf(format, args...))
+	r.h.Wrong = append(r.h.Wrong, fmt.Sprintf(format, args...))
 }
 
 // stored adds an event of the log, in its order.
@@ -83,7 +134,7 @@ func (r *recorder) stored(record esjs.Record, op string) {
 func (r *recorder) note(what string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.notes[what]++
+	r.h.Notes[what]++
 }
 
 // deliveries counts what a subscription's session has handled, each event once.

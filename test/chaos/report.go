@@ -15,7 +15,7 @@ import (
 const shownFindings = 40
 
 // report prints the figures and what the checkers object to, and returns the exit status.
-func report(out io.Writer, h *history.History, found []history.Finding, r *recorder) (status int, err error) {
+func report(out io.Writer, h *history.History, found []history.Finding) (status int, err error) {
 	rows, all := h.Figures(found)
 	fmt.Fprintln(out)
 	if err := history.WriteTable(out, append(rows, all)); err != nil {
@@ -26,12 +26,8 @@ func report(out io.Writer, h *history.History, found []history.Finding, r *recor
 		deliveries[d.Subscription]++
 	}
 	fmt.Fprintf(out, "\n%d commits are stored; events handled by subscription: %v; rows of projections: %d\n", len(h.Log), deliveries, len(h.Rows))
-	var wrong []string
-	if r != nil {
-		for _, what := range slices.Sorted(maps.Keys(r.notes)) {
-			fmt.Fprintf(out, "%d times: %s\n", r.notes[what], what)
-		}
-		wrong = r.wrong
+	for _, what := range slices.Sorted(maps.Keys(h.Notes)) {
+		fmt.Fprintf(out, "%d times: %s\n", h.Notes[what], what)
 	}
 	for i, f := range found {
 		if i == shownFindings {
@@ -40,10 +36,10 @@ func report(out io.Writer, h *history.History, found []history.Finding, r *recor
 		}
 		fmt.Fprintln(out, f)
 	}
-	for _, w := range wrong {
+	for _, w := range h.Wrong {
 		fmt.Fprintln(out, w)
 	}
-	objections := len(wrong)
+	objections := len(h.Wrong)
 	for _, f := range found {
 		if f.Kind != history.Old {
 			objections++

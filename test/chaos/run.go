@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/test/chaos/history"
 	"github.com/b144f99b/orderflow/test/chaos/rig"
 	"github.com/b144f99b/orderflow/test/program"
 	"github.com/nats-io/nats.go"
@@ -53,22 +54,16 @@ func newRun(cfg config, out io.Writer) *run { return &run{config: cfg, out: out}
 
 // do runs, judges and reports.
 func (r *run) do(ctx context.Context) (status int, err error) {
-	if r.dir, err = rig.Home(); err != nil {
+	if r.dir, err = rig.Home(r.keep); err != nil {
 		return exitFailed, err
 	}
-	kept := false
-	defer func() {
-		if !kept {
-			err = errors.Join(err, os.RemoveAll(r.dir))
-		}
-	}()
+	defer func() { err = errors.Join(err, r.leave(status)) }()
 	if err := r.build(ctx); err != nil {
 		return exitFailed, err
 	}
 	fmt.Fprintf(r.out, "seed %d, %s of faults, sync_interval %s\n", r.seed, r.time, r.sync)
 	if r.c, err = rig.Start(ctx, rig.Config{Program: r.program.server, Dir: r.dir, Sync: r.sync, Disk: diskSize}); err != nil {
-		kept = true
-		return exitFailed, fmt.Errorf("%w; what servers said is in %s", err, r.dir)
+		return exitFailed, err
 	}
 	defer r.c.Stop()
 	r.r = newRecorder()
@@ -76,15 +71,11 @@ func (r *run) do(ctx context.Context) (status int, err error) {
 	if ctx.Err() != nil {
 		err = errors.Join(err, context.Cause(ctx))
 	}
-	if err != nil && len(r.r.wrong) == 0 {
-		kept = true
-		return exitFailed, fmt.Errorf("%w; what servers and services said is in %s", err, r.dir)
+	if err != nil && len(r.r.h.Wrong) == 0 {
+		return exitFailed, err
 	}
 	found := r.r.h.Check()
-	status, reported := report(r.out, &r.r.h, found, r.r)
-	if status == exitObjected {
-		return status, errors.Join(err, reported, r.save())
-	}
+	status, reported := report(r.out, &r.r.h, found)
 	return status, errors.Join(err, reported)
 }
 
@@ -106,14 +97,18 @@ func (r *run) build(ctx context.Context) error {
 	return nil
 }
 
-// save keeps the history and what the servers said.
-func (r *run) save() error {
-	dir, err := os.MkdirTemp(r.keep, fmt.Sprintf("chaos-%d-", r.seed))
-	if err != nil {
-		return err
+// leave removes what a run has made that passed. Another one's stays: the history, what servers and
+// services have said, and the servers' disks.
+func (r *run) leave(status int) error {
+	if status == exitPassed {
+		return os.RemoveAll(r.dir)
 	}
-	file := filepath.Join(dir, "history.jsonl")
-	if err := errors.Join(r.r.h.Save(file), r.c.Keep(dir)); err != nil {
+	fmt.Fprintf(r.out, "what servers and services said, and the servers' disks, are in %s\n", r.dir)
+	if r.r == nil {
+		return nil
+	}
+	file := filepath.Join(r.dir, "history.jsonl")
+	if err := r.r.h.Save(file); err != nil {
 		return err
 	}
 	fmt.Fprintf(r.out, "the history is kept: judge it again with -check %s\n", file)
@@ -183,7 +178,7 @@ func (r *run) play(ctx context.Context) error {
 
 	for id := range writerStores * storeWriters {
 		store := id / storeWriters
-		r.writers = append(r.writers, &writer{id: id, store: store, r: r.r, s: r.stores[store], random: rand.New(rand.NewPCG(r.seed, 100+uint64(id))), clock: &r.clock})
+		r.writers = append(r.writers, &writer{id: id, store: store, r: r.r, s: r.stores[store], random: rand.New(rand.NewPCG(r.seed, 100+uint64(id))), clock: &r.clock, patience: patience, believes: r.believe})
 	}
 	if r.soak {
 		err = r.endure(ctx, s, agg)
@@ -197,19 +192,27 @@ func (r *run) play(ctx context.Context) error {
 	return r.finish(ctx, s, v, sessions)
 }
 
-// suffer lets everybody work under the nemesis.
+// suffer lets everybody work under the nemesis, and until the store serves again.
 func (r *run) suffer(ctx context.Context, s *shop, agg esjs.Aggregate[register, write, written], n *nemesis) error {
-	ctx, end := context.WithTimeout(ctx, r.time)
-	defer end()
+	working, stop := context.WithCancel(ctx)
+	defer stop()
 	var all errgroup.Group
-	all.Go(func() error { return n.run(ctx) })
-	if err := r.write(ctx, &all, agg); err != nil {
-		return err
+	err := r.write(working, &all, agg)
+	if err == nil {
+		if s != nil {
+			all.Go(func() error { return s.trade(working, r.nc, r.seed) })
+		}
+		faulting, end := context.WithTimeout(ctx, r.time)
+		err = n.run(faulting)
+		end()
 	}
-	if s != nil {
-		all.Go(func() error { return s.trade(ctx, r.nc, r.seed) })
+	// Where it does not serve, the checkers say so.
+	for healthy := r.r.now(); err == nil && !r.r.served(healthy) && r.r.now() < healthy+history.ServesWithin; {
+		err = rig.Pause(ctx, 100*time.Millisecond)
 	}
-	return all.Wait()
+	r.r.stopped()
+	stop()
+	return errors.Join(err, all.Wait())
 }
 
 // provision makes the registers' stream and buckets.

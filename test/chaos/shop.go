@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -35,15 +34,14 @@ type shop struct {
 	customers int               // who have come so far
 
 	every   time.Duration // a customer comes, on average
+	settles time.Duration // within which orders must have ended
+	shows   time.Duration // within which the view must show that
 	watched atomic.Int64  // bytes of live streams
-
-	mu     sync.Mutex
-	placed int // orders
 }
 
 // openShop provisions and starts the services and the partners.
 func openShop(ctx context.Context, r *recorder, orderflow, dir, url string) (*shop, error) {
-	s := &shop{every: 400 * time.Millisecond, program: orderflow, dir: dir, url: url, r: r, services: map[string]*rig.Process{}, web: map[string]string{}}
+	s := &shop{every: 400 * time.Millisecond, settles: settlesWithin, shows: recoversWithin, program: orderflow, dir: dir, url: url, r: r, services: map[string]*rig.Process{}, web: map[string]string{}}
 	if out, err := s.tool(ctx, "provision", "--nats-url", url, "--replicas", "3"); err != nil {
 		return nil, fmt.Errorf("provision: %w: %s", err, out)
 	}
@@ -114,7 +112,7 @@ func (s *shop) keep(ctx context.Context) error {
 var serviceNames = []string{"order", "inventory", "payment", "shipping", "saga", "projector", "gateway"}
 
 // kill ends one service as kill -9 does; it is kept.
-func (s *shop) kill(_ context.Context, random *rand.Rand) (string, error) {
+func (s *shop) kill(random *rand.Rand) (string, error) {
 	name := serviceNames[random.IntN(len(serviceNames))]
 	return name, s.services[name].Signal(syscall.SIGKILL)
 }

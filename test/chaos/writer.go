@@ -68,8 +68,13 @@ type writer struct {
 	clock     *atomic.Int64 // nanoseconds by which its clock is wrong
 	known     map[string]esjs.Revision
 	count     int
-	pause     time.Duration // between two operations
+	pause     time.Duration   // between two operations
+	patience  []time.Duration // see deadline
+	believes  bool            // conflicts that answer what it has sent again: the control that must fail
 }
+
+// patience is how long clients wait: often too short to know what became of a write.
+var patience = []time.Duration{300 * time.Millisecond, 3 * time.Second, 20 * time.Second, 20 * time.Second}
 
 // run works until ctx ends; what it has begun it ends.
 func (w *writer) run(ctx context.Context) {
@@ -105,10 +110,9 @@ func (w *writer) key() string {
 	return fmt.Sprint("hot-", w.random.IntN(hotKeys))
 }
 
-// deadline is how long the client waits: often too short to know what became of it.
+// deadline is how long the client waits for one operation.
 func (w *writer) deadline() (context.Context, context.CancelFunc) {
-	limits := []time.Duration{300 * time.Millisecond, 3 * time.Second, 20 * time.Second, 20 * time.Second}
-	return context.WithTimeout(context.Background(), limits[w.random.IntN(len(limits))])
+	return context.WithTimeout(context.Background(), w.patience[w.random.IntN(len(w.patience))])
 }
 
 func streamID(key string) esjs.StreamID { return esjs.StreamID{Category: category, Key: key} }
@@ -158,10 +162,11 @@ func (w *writer) batch(op history.Op) {
 }
 
 func (w *writer) appendAll(op history.Op, told []history.Write, out []esjs.Write) {
-	ctx, cancel := w.deadline()
-	defer cancel()
 	op.Call = w.r.now()
-	stored, err := w.s.AppendAll(ctx, out...)
+	stored, err := w.send(out)
+	if w.believes && errors.Is(err, esjs.ErrUnknownOutcome) {
+		stored, err = w.send(out)
+	}
 	for i, s := range stored {
 		told[i].After, told[i].Sequence = s.Revision.Version(), s.Revision.Position().Sequence()
 		w.known[told[i].Key] = s.Revision
@@ -176,6 +181,12 @@ func (w *writer) appendAll(op history.Op, told []history.Write, out []esjs.Write
 	for i, t := range told { // what it knew is old
 		w.load(history.Op{ID: fmt.Sprintf("l%d-%d", again, i), Client: w.id, Store: w.store}, t.Key)
 	}
+}
+
+func (w *writer) send(all []esjs.Write) ([]esjs.Appended, error) {
+	ctx, cancel := w.deadline()
+	defer cancel()
+	return w.s.AppendAll(ctx, all...)
 }
 
 // judge reads an error of an append as the contract says it is to be read.

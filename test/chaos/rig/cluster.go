@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -246,20 +245,6 @@ func (c *Cluster) PowerOff(ctx context.Context, servers ...int) error {
 		err = errors.Join(err, c.servers[i].disk.Lose(ctx))
 	}
 	return err
-}
-
-// Keep copies what the servers have said to a directory.
-func (c *Cluster) Keep(dir string) error {
-	for i, s := range c.servers {
-		data, err := os.ReadFile(c.Log(i))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, s.name+".log"), data, 0o600)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Process is a server's.

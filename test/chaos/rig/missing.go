@@ -29,7 +29,7 @@ func Missing(ctx context.Context) string {
 	if err != nil {
 		return "no network namespace can be made: " + err.Error()
 	}
-	dir, err := Home()
+	dir, err := Home("")
 	if err != nil {
 		return err.Error()
 	}

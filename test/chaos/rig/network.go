@@ -168,9 +168,9 @@ func lives(pid string) bool {
 	return err != nil || !errors.Is(syscall.Kill(id, 0), syscall.ESRCH)
 }
 
-// Home makes a directory for a run, which is known as ours.
-func Home() (string, error) {
-	return os.MkdirTemp("", dirPrefix+strconv.Itoa(os.Getpid())+"-")
+// Home makes a directory for a run in another one, "" for that of temporary files; it is known as ours.
+func Home(in string) (string, error) {
+	return os.MkdirTemp(in, dirPrefix+strconv.Itoa(os.Getpid())+"-")
 }
 
 // freeSubnet finds one that no interface of this machine has, among those that are
