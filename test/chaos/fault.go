@@ -16,14 +16,14 @@ const rollingUpgradeName = "rolling-upgrade"
 
 type heal = func(context.Context) error
 
-// faults lists everything that the nemesis can do.
+// faults lists everything that the nemesis can do. The leader is that of the registers' stream.
 func faults() []fault {
 	const s = time.Second
 	leader := (*nemesis).leading
 	one := (*nemesis).one
 	return []fault{
-		{name: "kill-one", least: 0, most: 3 * s, do: kill(one)},
-		{name: "kill-leader", least: 0, most: 6 * s, do: kill(leader)},
+		{name: "kill-one", least: 0, most: 3 * s, do: to(one, kill)},
+		{name: "kill-leader", least: 0, most: 6 * s, do: to(leader, kill)},
 		{name: "kill-two", least: 0, most: 6 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
 			return n.killed(ctx, n.random.Perm(rig.Size)[:2])
 		}},
@@ -31,43 +31,41 @@ func faults() []fault {
 			return n.killed(ctx, n.random.Perm(rig.Size))
 		}},
 		// From 4 s on the others elect another leader; the one that was paused does not know.
-		{name: "pause-leader", least: 4 * s, most: 10 * s, do: paused(leader)},
-		{name: "pause-one", least: 1 * s, most: 10 * s, do: paused(one)},
+		{name: "pause-leader", deaf: true, least: 4 * s, most: 10 * s, do: to(leader, pause)},
+		{name: "pause-one", deaf: true, least: 1 * s, most: 10 * s, do: to(one, pause)},
 		{name: "restart", least: 0, most: 1 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
 			i := n.any()
 			return n.c.Name(i), func(context.Context) error { return n.c.Run(i) }, n.c.Shutdown(ctx, i)
 		}},
 		{name: "rolling-restart", do: rollingRestart},
 		{name: rollingUpgradeName, least: 2 * s, most: 6 * s, do: rollingUpgrade},
-		{name: "cut-one", least: 5 * s, most: 15 * s, do: cut(one, away)},
-		{name: "cut-leader", least: 5 * s, most: 15 * s, do: cut(leader, away)},
+		{name: "cut-one", deaf: true, least: 5 * s, most: 15 * s, do: to(one, cut(away))},
+		{name: "cut-leader", deaf: true, least: 5 * s, most: 15 * s, do: to(leader, cut(away))},
 		// It is cut from the other servers, and its clients still reach it.
-		{name: "cut-leader-from-peers", least: 5 * s, most: 15 * s, do: cut(leader, fromPeers)},
-		{name: "deafen-leader", least: 5 * s, most: 15 * s, do: cut(leader, deafen)},
-		{name: "cut-clients", least: 3 * s, most: 10 * s, do: cut(leader, isolate)},
-		{name: "lossy", least: 5 * s, most: 10 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
-			i, percent := n.leading(ctx), 5+n.random.IntN(25)
+		{name: "cut-leader-from-peers", deaf: true, least: 5 * s, most: 15 * s, do: to(leader, cut(fromPeers))},
+		{name: "deafen-leader", deaf: true, least: 5 * s, most: 15 * s, do: to(leader, cut(deafen))},
+		{name: "cut-clients", least: 3 * s, most: 10 * s, do: to(leader, cut(isolate))},
+		{name: "lossy", least: 5 * s, most: 10 * s, do: to(leader, func(ctx context.Context, n *nemesis, i int) (string, heal, error) {
+			percent := 5 + n.random.IntN(25)
 			return fmt.Sprintf("%s, %d %% of what comes to it", n.c.Name(i), percent),
 				func(ctx context.Context) error { return n.c.Heal(ctx, i) }, n.c.Lose(ctx, i, percent)
-		}},
-		{name: "slow", least: 5 * s, most: 10 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
-			i := n.leading(ctx)
+		})},
+		{name: "slow", least: 5 * s, most: 10 * s, do: to(leader, func(ctx context.Context, n *nemesis, i int) (string, heal, error) {
 			how, err := n.c.Slow(ctx, i)
 			return n.c.Name(i) + " by " + how, func(ctx context.Context) error { return n.c.Fast(ctx, i) }, err
-		}},
-		{name: "disk-full", least: 3 * s, most: 6 * s, do: diskFull},
-		{name: "power-one", least: 0, most: 3 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
-			return n.unpowered(ctx, []int{n.leading(ctx)})
-		}},
+		})},
+		{name: "disk-full", least: 3 * s, most: 6 * s, do: to(leader, diskFull)},
+		{name: "power-one", least: 0, most: 3 * s, do: to(leader, func(ctx context.Context, n *nemesis, i int) (string, heal, error) {
+			return n.unpowered(ctx, []int{i})
+		})},
 		{name: "power-all", least: 0, most: 2 * s, do: func(ctx context.Context, n *nemesis) (string, heal, error) {
 			return n.unpowered(ctx, n.random.Perm(rig.Size))
 		}},
 		// The replica that is paused has not what was acknowledged meanwhile.
-		{name: "pause-and-power", least: 4 * s, most: 8 * s, do: pauseAndPower},
-		{name: "step-down", do: func(ctx context.Context, n *nemesis) (string, heal, error) {
-			name := n.c.Name(n.leading(ctx))
-			return name, nil, n.resign(ctx)
-		}},
+		{name: "pause-and-power", deaf: true, least: 4 * s, most: 8 * s, do: pauseAndPower},
+		{name: "step-down", do: to(leader, func(ctx context.Context, n *nemesis, i int) (string, heal, error) {
+			return n.c.Name(i), nil, n.resign(ctx)
+		})},
 		{name: "clock", least: 2 * s, most: 5 * s, do: func(_ context.Context, n *nemesis) (string, heal, error) {
 			wrong := time.Duration(n.random.Int64N(int64(48*time.Hour))) - 24*time.Hour
 			n.clock.Store(int64(wrong))
@@ -86,10 +84,19 @@ func faults() []fault {
 	}
 }
 
-type choice = func(*nemesis, context.Context) int
+// to does something to one server.
+func to(whom func(*nemesis, context.Context) (server int, err error), what func(ctx context.Context, n *nemesis, server int) (string, heal, error)) func(context.Context, *nemesis) (string, heal, error) {
+	return func(ctx context.Context, n *nemesis) (string, heal, error) {
+		i, err := whom(n, ctx)
+		if err != nil {
+			return "", nil, err
+		}
+		return what(ctx, n, i)
+	}
+}
 
-func kill(whom choice) func(context.Context, *nemesis) (string, heal, error) {
-	return func(ctx context.Context, n *nemesis) (string, heal, error) { return n.killed(ctx, []int{whom(n, ctx)}) }
+func kill(ctx context.Context, n *nemesis, server int) (string, heal, error) {
+	return n.killed(ctx, []int{server})
 }
 
 func (n *nemesis) names(servers []int) (names string) {
@@ -110,20 +117,14 @@ func (n *nemesis) unpowered(ctx context.Context, servers []int) (string, heal, e
 	return n.names(servers), func(context.Context) error { return n.c.Run(servers...) }, n.c.PowerOff(ctx, servers...)
 }
 
-func paused(whom choice) func(context.Context, *nemesis) (string, heal, error) {
-	return func(ctx context.Context, n *nemesis) (string, heal, error) {
-		i := whom(n, ctx)
-		return n.c.Name(i), func(context.Context) error { return n.c.Resume(i) }, n.c.Pause(i)
-	}
+func pause(_ context.Context, n *nemesis, server int) (string, heal, error) {
+	return n.c.Name(server), func(context.Context) error { return n.c.Resume(server) }, n.c.Pause(server)
 }
 
-// lines is what is cut of a server's network.
-type lines = func(ctx context.Context, c *rig.Cluster, server int) error
-
-func cut(whom choice, how lines) func(context.Context, *nemesis) (string, heal, error) {
-	return func(ctx context.Context, n *nemesis) (string, heal, error) {
-		i := whom(n, ctx)
-		return n.c.Name(i), func(ctx context.Context) error { return n.c.Heal(ctx, i) }, how(ctx, n.c, i)
+// cut takes some of a server's network.
+func cut(lines func(ctx context.Context, c *rig.Cluster, server int) error) func(context.Context, *nemesis, int) (string, heal, error) {
+	return func(ctx context.Context, n *nemesis, i int) (string, heal, error) {
+		return n.c.Name(i), func(ctx context.Context) error { return n.c.Heal(ctx, i) }, lines(ctx, n.c, i)
 	}
 }
 
@@ -190,8 +191,7 @@ func (n *nemesis) eachInTurn(ctx context.Context, order []int, do func(server in
 
 // diskFull leaves no room on a disk. A server that could not write serves no more,
 // whatever room it has later, until it is restarted.
-func diskFull(ctx context.Context, n *nemesis) (string, heal, error) {
-	i := n.leading(ctx)
+func diskFull(_ context.Context, n *nemesis, i int) (string, heal, error) {
 	return n.c.Name(i), func(ctx context.Context) error {
 		return errors.Join(n.c.Empty(i), n.c.Kill(ctx, i), n.c.Run(i))
 	}, n.c.Fill(i)

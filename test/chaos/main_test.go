@@ -18,8 +18,9 @@ func TestExitStatuses(t *testing.T) {
 		Log: history.Log{{Sequence: 1, Key: "a", First: 1, Ops: []string{"w"}, Times: []int64{1}}},
 	}
 	lost := &history.History{Ops: sound.Ops}
+	objected := &history.History{Ops: sound.Ops, Log: sound.Log, End: history.End{Wrong: []string{"P1: a stock is negative"}, Notes: map[string]int{"a service was started again": 3}}}
 	dir := t.TempDir()
-	for name, h := range map[string]*history.History{"sound": sound, "lost": lost} {
+	for name, h := range map[string]*history.History{"sound": sound, "lost": lost, "objected": objected, "empty": {}} {
 		if err := h.Save(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -32,9 +33,19 @@ func TestExitStatuses(t *testing.T) {
 	}{
 		{[]string{"-check", filepath.Join(dir, "sound")}, exitPassed, "PASSED"},
 		{[]string{"-check", filepath.Join(dir, "lost")}, exitObjected, "lost operation w"},
+		{[]string{"-check", filepath.Join(dir, "objected")}, exitObjected, "P1: a stock is negative"},
+		{[]string{"-check", filepath.Join(dir, "objected")}, exitObjected, "3 times: a service was started again"},
+		{[]string{"-check", filepath.Join(dir, "empty")}, exitObjected, "no write was acknowledged"},
 		{[]string{"-check", filepath.Join(dir, "none")}, exitFailed, "no such file"},
 		{[]string{"-faults", "kill-one,flood"}, exitFailed, `no fault "flood"`},
+		{[]string{"-faults", "kill-service", "-orders=false"}, exitFailed, "kill-service needs the -orders"},
+		{[]string{"-faults", "kill-one,kill-service", "-orders=false"}, exitFailed, "kill-service needs the -orders"},
+		{[]string{"-minutes", "0"}, exitFailed, "no fault happens in -minutes 0"},
+		{[]string{"-sync", "often"}, exitFailed, `not "often"`},
+		{[]string{"-sync", "-1s"}, exitFailed, `not "-1s"`},
+		{[]string{"-keep", filepath.Join(dir, "sound")}, exitFailed, "sound is no directory"},
 		{nil, exitMissing, "nothing was run: "},
+		{[]string{"-minutes", "0", "-faults", "kill-one"}, exitMissing, "nothing was run: "},
 	} {
 		var out bytes.Buffer
 		status, err := command(t.Context(), c.args, &out)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -27,6 +28,7 @@ type nemesis struct {
 	r      *recorder
 	random *rand.Rand
 	faults []fault
+	named  bool // each of them is to happen, however long that takes
 	out    io.Writer
 
 	leader  func(context.Context) (string, error) // of the registers' stream, its server's name
@@ -41,6 +43,7 @@ type nemesis struct {
 // it is healed, after at least and at most so long.
 type fault struct {
 	name           string
+	deaf           bool // see [history.Fault]
 	least, most    time.Duration
 	do             func(context.Context, *nemesis) (target string, heal func(context.Context) error, err error)
 	needsTheOrders bool
@@ -55,36 +58,54 @@ func faultNames() (names []string) {
 
 // newNemesis selects the faults that a run is to have.
 func newNemesis(cfg config, c *rig.Cluster, r *recorder) (*nemesis, error) {
-	n := &nemesis{c: c, r: r, random: rand.New(rand.NewPCG(cfg.seed, 0))}
-	all := faults()
+	n := &nemesis{c: c, r: r, random: rand.New(rand.NewPCG(cfg.seed, 0)), named: len(cfg.faults) > 0}
 	for _, name := range cfg.faults {
 		if !slices.Contains(faultNames(), name) {
 			return nil, fmt.Errorf("there is no fault %q; there are %s", name, strings.Join(faultNames(), ", "))
 		}
 	}
-	for _, f := range all {
-		if len(cfg.faults) > 0 && !slices.Contains(cfg.faults, f.name) || f.needsTheOrders && !cfg.orders {
+	for _, f := range faults() {
+		switch {
+		case n.named && !slices.Contains(cfg.faults, f.name), !n.named && f.needsTheOrders && !cfg.orders:
 			continue
+		case f.needsTheOrders && !cfg.orders:
+			return nil, fmt.Errorf("the fault %s needs the -orders", f.name)
 		}
 		n.faults = append(n.faults, f)
 	}
 	return n, nil
 }
 
-// run does faults until ctx ends, and heals the one that it has begun.
-func (n *nemesis) run(ctx context.Context) error {
-	for {
+// run does faults for a time, and until each that was named has happened, or until ctx ends; what it has begun it heals.
+func (n *nemesis) run(ctx context.Context, takes time.Duration) error {
+	over := time.Now().Add(takes)
+	for happened := 0; ; {
 		for _, i := range n.random.Perm(len(n.faults)) {
-			rest := 500*time.Millisecond + time.Duration(n.random.Int64N(int64(2*time.Second)))
-			select {
-			case <-ctx.Done():
+			if rig.Pause(ctx, 500*time.Millisecond+time.Duration(n.random.Int64N(int64(2*time.Second)))) != nil {
 				return nil
-			case <-time.After(rest):
+			}
+			if time.Now().After(over) && (!n.named || happened >= len(n.faults)) {
+				n.missed()
+				return nil
 			}
 			if err := n.once(ctx, n.faults[i]); err != nil {
 				return err
 			}
+			happened++
 		}
+	}
+}
+
+// missed objects to a run without the faults that were named, or without any.
+func (n *nemesis) missed() {
+	happened := n.r.happened()
+	for _, f := range n.faults {
+		if n.named && !slices.Contains(happened, f.name) {
+			n.r.object("%s was to happen, and has not", f.name)
+		}
+	}
+	if len(happened) == 0 {
+		n.r.object("no fault has happened")
 	}
 }
 
@@ -93,7 +114,7 @@ func (n *nemesis) once(ctx context.Context, f fault) error {
 	if f.most > f.least {
 		hold += time.Duration(n.random.Int64N(int64(f.most - f.least)))
 	}
-	n.r.begin(history.Fault{Name: f.name})
+	n.r.begin(history.Fault{Name: f.name, Deaf: f.deaf})
 	background := context.WithoutCancel(ctx)
 	target, heal, err := f.do(background, n)
 	if err != nil {
@@ -122,16 +143,23 @@ func (n *nemesis) once(ctx context.Context, f fault) error {
 // any is a server that chance chooses.
 func (n *nemesis) any() int { return n.random.IntN(rig.Size) }
 
-func (n *nemesis) one(context.Context) int { return n.any() }
+func (n *nemesis) one(context.Context) (int, error) { return n.any(), nil }
 
-// leading is the server that leads the registers' stream, or one that chance chooses
-// where that is not known.
-func (n *nemesis) leading(ctx context.Context) int {
-	chosen := n.any()
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	if name, err := n.leader(ctx); err == nil && n.c.Index(name) >= 0 {
-		return n.c.Index(name)
+// leading is the server that leads the registers' stream. There must be one soon, because all servers are healthy.
+func (n *nemesis) leading(ctx context.Context) (int, error) {
+	for deadline := time.Now().Add(recoversWithin); ; {
+		asked, cancel := context.WithTimeout(ctx, 5*time.Second)
+		name, err := n.leader(asked)
+		cancel()
+		if i := n.c.Index(name); err == nil && i >= 0 {
+			return i, nil
+		}
+		if time.Now().After(deadline) {
+			n.r.object("all servers are healthy, and for %s none leads the registers' stream: %q, %v", recoversWithin, name, err)
+			return 0, errors.New("nobody leads")
+		}
+		if err := rig.Pause(ctx, 200*time.Millisecond); err != nil {
+			return 0, err
+		}
 	}
-	return chosen
 }

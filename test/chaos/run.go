@@ -202,9 +202,7 @@ func (r *run) suffer(ctx context.Context, s *shop, agg esjs.Aggregate[register, 
 		if s != nil {
 			all.Go(func() error { return s.trade(working, r.nc, r.seed) })
 		}
-		faulting, end := context.WithTimeout(ctx, r.time)
-		err = n.run(faulting)
-		end()
+		err = n.run(ctx, r.time)
 	}
 	// Where it does not serve, the checkers say so.
 	for healthy := r.r.now(); err == nil && !r.r.served(healthy) && r.r.now() < healthy+history.ServesWithin; {
