@@ -42,12 +42,13 @@ func settlement(v verdict, err error) Settlement {
 }
 
 func (s *Store) outcome(ctx context.Context, c *outgoing) (verdict, Revision, error) {
+	seen := s.lastSeen(c.stream) // before the leader is asked
 	tail, err := s.leaderTail(ctx, c.stream)
 	if err != nil {
 		return pending, Revision{}, fmt.Errorf("%w: %s: %w", ErrUnknownOutcome, c.stream, err)
 	}
-	// At the expectation, or behind it where a stale leader answers: not decided yet.
-	if tail.Position.sequence <= c.base.sequence {
+	// At the expectation, or behind it or what was seen where a stale leader answers: not decided yet.
+	if tail.Position.sequence <= c.base.sequence || tail.Position.sequence < seen {
 		return pending, Revision{}, nil
 	}
 	next, err := s.successor(ctx, tail, c.base.sequence)

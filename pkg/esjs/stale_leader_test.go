@@ -77,3 +77,35 @@ func TestAStaleAnswerOfALeaderIsNoConflict(t *testing.T) {
 		t.Errorf("%d faults have not come", f.Armed())
 	}
 }
+
+// The version that a conflict names is not below what this store has seen, either, where the server has refused the append.
+func TestAStaleLeaderIsNotNamedInAConflict(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t)
+	f := d.Faults()
+	store := open(t, f.Dial(), d)
+	h := newHandler(t, d, store, esjs.HandlerConfig[balance]{})
+	id := account("a")
+	var known esjs.Revision
+	for version := range uint64(3) {
+		stored, err := store.Append(testContext(t), id, esjs.ExpectVersion(version), deposited{Amount: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if version == 0 {
+			known = stored.Revision
+		}
+		// What the faults answer as old is what was read through them.
+		if _, err := h.Load(testContext(t), "a", esjs.Fresh()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.StaleLeader(1)
+	_, err := store.Append(testContext(t), id, esjs.AtRevision(known), deposited{Amount: 1})
+	if conflict := (*esjs.ConflictError)(nil); !errors.As(err, &conflict) || conflict.Actual != 3 {
+		t.Errorf("a store that has stored version 3 says: %v", err)
+	}
+	if f.Armed() != 0 {
+		t.Errorf("%d faults have not come", f.Armed())
+	}
+}
