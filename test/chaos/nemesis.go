@@ -82,7 +82,7 @@ func (n *nemesis) run(ctx context.Context, takes time.Duration) error {
 	for happened := 0; ; {
 		for _, i := range n.random.Perm(len(n.faults)) {
 			if rig.Pause(ctx, 500*time.Millisecond+time.Duration(n.random.Int64N(int64(2*time.Second)))) != nil {
-				return nil
+				return nil //nolint:nilerr // who has ended it knows why
 			}
 			if time.Now().After(over) && (!n.named || happened >= len(n.faults)) {
 				n.missed()
