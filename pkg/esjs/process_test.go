@@ -3,8 +3,8 @@ package esjs_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"

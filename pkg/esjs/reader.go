@@ -293,9 +293,9 @@ func (r *reader) fill(ctx context.Context, sequence uint64) error {
 	for r.next < sequence {
 		m, err := r.store.leaderMessage(ctx, r.src.stream, r.next)
 		if errors.Is(err, errNoMessage) {
-			first, err := r.store.firstSequence(ctx, r.src.stream)
-			if err != nil {
-				return err
+			first, firstErr := r.store.firstSequence(ctx, r.src.stream)
+			if firstErr != nil {
+				return firstErr
 			}
 			if r.next < first { // a copy that begins later
 				r.next = min(first, sequence)
