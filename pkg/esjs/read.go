@@ -20,9 +20,9 @@ import (
 //
 // It may be as old as a lagging replica, but never older than what this store
 // has read or written of the aggregate. That there are no events is the
-// leader's word. It holds at most 64 commits in memory. It takes one round trip
-// for each 64 commits backward, and forward another one for each 64 of the way back from the
-// newest, wherever they are stored. It leaves nothing behind on the server.
+// leader's word. It holds at most 64 commits in memory, and takes one round trip
+// for each 64 commits, and forward another one for each 64 that it first goes back over, wherever
+// they are stored. It leaves nothing behind on the server.
 //
 // What a replica has lost or damaged is read from the leader. What is lost or
 // damaged there too, or does not follow what was before it, is a *[CorruptError]

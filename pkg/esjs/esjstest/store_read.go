@@ -118,7 +118,7 @@ var readClauses = []clause{
 		}
 	}},
 
-	{"It holds at most 64 commits in memory, and takes one round trip for each 64 commits, wherever they are stored", func(t *testing.T, s *storeSuite) {
+	{"It holds at most 64 commits in memory, and takes one round trip for each 64 commits, and forward another one for each 64 that it first goes back over, wherever they are stored", func(t *testing.T, s *storeSuite) {
 		store, f := s.faulty(t)
 		at := addMany(t, store, counter("a"), 200)
 		store = s.openBehind(t, f.Dial())
