@@ -32,7 +32,7 @@ func our(workload string) place { return place{workload: workload} }
 func flows() (all []flow) {
 	nats, internet := our("StatefulSet/nats"), place{address: "203.0.113.7"}
 	dns := place{namespace: "kube-system", labels: map[string]string{"k8s-app": "kube-dns"}}
-	monitoring, ingress, other := place{namespace: "monitoring"}, place{namespace: "ingress-nginx"}, place{namespace: "default"}
+	monitoring, ingress, other := place{namespace: "monitoring"}, place{namespace: "ingress"}, place{namespace: "default"}
 	add := func(allowed bool, from, to place, ports ...int) {
 		for _, port := range ports {
 			all = append(all, flow{from, to, "TCP", port, allowed})

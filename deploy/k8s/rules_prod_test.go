@@ -169,13 +169,10 @@ func prodRules() []rule {
 			},
 		},
 		{
-			name: "live pages pass the ingress, which is encrypted",
+			name: "the ingress is encrypted, and any controller's",
 			broken: onlyProd(func(_ *testing.T, c *complaints, m manifests) {
-				note := func(name string) string {
-					return text(at(m.find("Ingress/gateway"), "metadata", "annotations", "nginx.ingress.kubernetes.io/"+name))
-				}
-				c.unless(note("proxy-buffering") == "off" && len(note("proxy-read-timeout")) >= 3, "it buffers, or waits %q s", note("proxy-read-timeout"))
 				for _, o := range m.of("Ingress") {
+					c.unless(at(o, "metadata", "annotations") == nil && at(o, "spec", "ingressClassName") == nil, "%s is for one controller", o)
 					c.unless(text(at(o, "spec", "tls", 0, "secretName")) != "", "%s is not encrypted", o)
 					for _, r := range decode[[]map[string]any](at(o, "spec", "rules")) {
 						backend := at(r, "http", "paths", 0, "backend", "service")
@@ -185,7 +182,7 @@ func prodRules() []rule {
 				}
 			}),
 			damage: []damage{
-				{"prod", "Ingress/gateway", []any{"metadata", "annotations", "nginx.ingress.kubernetes.io/proxy-buffering"}, nil},
+				{"prod", "Ingress/gateway", []any{"spec", "ingressClassName"}, "nginx"},
 				{"prod", "Ingress/webhooks", []any{"spec", "tls"}, nil},
 				{"prod", "Service/payment", nil, nil},
 			},
