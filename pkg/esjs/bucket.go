@@ -145,6 +145,9 @@ func isDeleted(m message) bool {
 	return m.header.Get("KV-Operation") != "" || m.header.Get("Nats-Marker-Reason") != ""
 }
 
+// isGone tells that there is no message, of an entry not even the mark of its deletion.
+func isGone(_ message, err error) bool { return errors.Is(err, errNoMessage) }
+
 // get returns an entry's value and revision as the leader has them; no value
 // and the revision to write at when there is none.
 func (b bucket) get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
@@ -227,7 +230,9 @@ func (b bucket) write(ctx context.Context, msg *nats.Msg, revision uint64) (uint
 		switch {
 		case m.sequence > revision && bytes.Equal(m.data, msg.Data) && isDeleted(m) == (len(msg.Data) == 0):
 			return m.sequence, nil
-		case m.sequence > revision, m.sequence == 0 && revision > 0: // or it was deleted, and that is forgotten
+		case m.sequence > revision:
+			return 0, errChanged
+		case m.sequence == 0 && revision > 0 && b.store.surely(ctx, b.stream(), lastOf(msg.Subject), isGone): // it was deleted, and that is forgotten
 			return 0, errChanged
 		}
 		// At the revision, or behind it where a leader that is cut off answers: not decided yet.

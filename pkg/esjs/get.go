@@ -80,7 +80,7 @@ const (
 	// then still does not have is lost, if it leads indeed.
 	leaderPatience = 2 * time.Second
 	// heardWithin is when a leader must have heard of its followers, who answer it each
-	// second. One that is cut off from them goes on answering for some ten seconds.
+	// second. One that is cut off from them goes on answering for ten to twenty seconds.
 	heardWithin = 3 * time.Second
 )
 

@@ -164,10 +164,9 @@ func (s *Store) surely(ctx context.Context, stream string, request []byte, befor
 // word of a leader that leads indeed, and that did not have it for so long.
 func (s *Store) knownMessage(ctx context.Context, stream string, sequence uint64, patience time.Duration) (message, error) {
 	end := time.Now().Add(patience)
-	missing := func(_ message, err error) bool { return errors.Is(err, errNoMessage) }
 	for wait := newPause(); ; {
 		m, err := s.leaderMessage(ctx, stream, sequence)
-		if !errors.Is(err, errNoMessage) || time.Now().After(end) && s.surely(ctx, stream, bySequence(sequence), missing) {
+		if !errors.Is(err, errNoMessage) || time.Now().After(end) && s.surely(ctx, stream, bySequence(sequence), isGone) {
 			return m, err
 		}
 		if err := wait.sleep(ctx); err != nil {

@@ -37,7 +37,7 @@ func AtVersion(n uint64) LoadOption { return func(o *loadOptions) { o.version = 
 // is the older of the two.
 func AsOf(t time.Time) LoadOption { return func(o *loadOptions) { o.past, o.asOf = true, t } }
 
-// Fresh asks the leader instead of a replica: also for what [AsOf] and [AtVersion] select of.
+// Fresh asks the leader instead of a replica, also for the past that [AsOf] and [AtVersion] select.
 func Fresh() LoadOption { return func(o *loadOptions) { o.fresh = true } }
 
 // Cached answers from the handler's cache, however old, and asks nobody; what is
@@ -272,11 +272,14 @@ func (h *CommandHandler[S, C, E]) catchUp(ctx context.Context, id StreamID, from
 // refresh brings the cached aggregate to what the leader has.
 func (h *CommandHandler[S, C, E]) refresh(ctx context.Context, id StreamID) (*folded[S], error) {
 	known, err := h.cached(ctx, id)
-	if err == nil && known == nil {
-		known, err = h.load(ctx, id)
-	}
 	if err != nil {
 		return nil, err
+	}
+	if known == nil {
+		if known, err = h.load(ctx, id); err != nil {
+			return nil, err
+		}
+		known = h.remember(id, known)
 	}
 	return h.refreshFrom(ctx, id, known)
 }

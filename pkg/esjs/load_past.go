@@ -19,9 +19,12 @@ func (h *CommandHandler[S, C, E]) loadPast(ctx context.Context, id StreamID, o l
 	if err != nil {
 		return nil, err
 	}
+	if has := tail.revision.version; has < o.version {
+		return nil, fmt.Errorf("%w: %s has %d events, there is no version %d", ErrNotFound, id, has, o.version)
+	}
 	f := folded[S]{}
 	if tail.revision.version == 0 {
-		return h.atVersion(id, &f, o.version)
+		return &f, nil
 	}
 	commits, err := part.history(ctx, tail, 0, "")
 	if err != nil {
@@ -54,12 +57,5 @@ func (h *CommandHandler[S, C, E]) loadPast(ctx context.Context, id StreamID, o l
 			break
 		}
 	}
-	return h.atVersion(id, &f, o.version)
-}
-
-func (h *CommandHandler[S, C, E]) atVersion(id StreamID, f *folded[S], version uint64) (*folded[S], error) {
-	if f.revision.version < version {
-		return nil, fmt.Errorf("%w: %s has %d events, there is no version %d", ErrNotFound, id, f.revision.version, version)
-	}
-	return f, nil
+	return &f, nil
 }

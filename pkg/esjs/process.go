@@ -124,7 +124,7 @@ func NewProcess[S any, In, Out Event](ctx context.Context, store *Store, p Proce
 		return nil, fmt.Errorf("%w: process %s: Bucket is required", ErrConfig, p.Name)
 	}
 	if most := maxName - len(timersSuffix); len(p.Name) > most || !utf8.ValidString(p.Name) {
-		return nil, fmt.Errorf("%w: the process's name %q has %d bytes: 1 to %d of UTF-8 are allowed", ErrConfig, p.Name, len(p.Name), most)
+		return nil, fmt.Errorf("%w: the process's name %q has %d bytes: 1 to %d bytes of UTF-8 are allowed", ErrConfig, p.Name, len(p.Name), most)
 	}
 	if err := p.Inputs.checkEndless(fromInstead); err != nil {
 		return nil, fmt.Errorf("process %s: %w", p.Name, err)

@@ -142,7 +142,7 @@ type ProjectionConfig struct {
 	// stays beside that one, applies nothing as long as it is asked, and asks again
 	// after half a second or so. [Projector.Promote] does not ask.
 	MayTakeOver func(ctx context.Context, from string) bool
-	// OnCaughtUp is called once, when everything stored at the start was applied.
+	// OnCaughtUp is called once, when everything stored at the start was applied, in a goroutine of its own.
 	OnCaughtUp func()
 }
 

@@ -63,7 +63,7 @@ func NewProjector[T any, E Event](store *Store, sink Sink[T], p Projection[T, E]
 // Run refuses with [ErrConfig] a projection without a name, a version, a codec
 // or an Apply, with a query of what only [Store.ReadAll] knows, with personal values on a store without keys, or with effects on a store of several partitions, and with a
 // *[CorruptError] a checkpoint beyond the store's end, which is of another store, and with [ErrRefused], like [Subscribe], where the connection
-// has no right to read the store or to write the Bucket. So it does where the sink says [ErrConfig] or
+// has no right to read the store or to write the Bucket. So it does where the sink or Apply say [ErrConfig] or
 // [ErrRefused], which is no event's fault. It ends when more than 1000 keys are parked: then
 // it is the projection that is wrong, not the events.
 func (p *Projector[T, E]) Run(ctx context.Context) error {
@@ -90,6 +90,9 @@ func (p *Projector[T, E]) run(ctx context.Context) error {
 	}
 	run := p.turn
 	if p.cfg.Bucket != "" {
+		if err := p.store.general.checkBucket(ctx, p.cfg.Bucket); errors.Is(err, ErrConfig) {
+			return fmt.Errorf("projection %s: %w", p.projection.FullName(), err)
+		}
 		run = p.turns
 	}
 	if err := run(ctx); ctx.Err() == nil {

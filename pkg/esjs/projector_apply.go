@@ -286,6 +286,9 @@ func (a *applying[T, E]) handled(err error) {
 // isEventsFault tells errors that come back with the same event, and with no
 // other, from the sink's trouble and the end of the turn.
 func isEventsFault(ctx context.Context, err error) bool {
+	if ctx.Err() == nil && isPark(err) {
+		return true
+	}
 	for _, other := range []error{ErrConflict, ErrUnavailable, ErrConfig, ErrRefused, errDropped} {
 		if errors.Is(err, other) {
 			return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // projectionEntry begins the names of projections among those of subscriptions.
@@ -51,6 +52,8 @@ func (p *Projector[T, E]) leasedTurn(ctx, work context.Context, l *lease) error 
 	stop, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
 	var keeper sync.WaitGroup
 	keeper.Go(func() { l.keep(stop, work, p.unsaved, p.place) })
+	// The lease of an Apply that does not end runs out.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, stopKeeping) })()
 
 	err := p.turn(turn)
 	stopKeeping()

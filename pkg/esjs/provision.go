@@ -117,7 +117,7 @@ func provision(ctx context.Context, dial Dial, once func(context.Context, provis
 func comesToPass(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && (api.ErrorCode == codeNoPeers || api.ErrorCode == codeNotAvailable) ||
-		errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, jetstream.ErrBucketExists)
+		errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)
 }
 
 func provisionStore(ctx context.Context, p provisioner, asked Config) error {

@@ -167,11 +167,11 @@ func (r *reader) receive(ctx context.Context) error {
 	silent := 0
 	for {
 		if r.open <= followBatch/2 {
-			beat := followBeat
-			if r.f.ends {
-				beat = firstPullBeat
+			expires, beat := followExpires, followBeat
+			if r.f.ends { // and so shortly that who does not read is sent few heartbeats
+				expires, beat = firstPullExpires, firstPullBeat
 			}
-			if err := r.pull(followBatch-r.open, followExpires, beat); err != nil {
+			if err := r.pull(followBatch-r.open, expires, beat); err != nil {
 				return err
 			}
 		}

@@ -104,7 +104,8 @@ type Backoff struct {
 // Workers calls at a time. A commit is handled again when the process ended
 // before its position was stored, which happens at most every 250 ms and at a
 // clean stop, so handlers are idempotent; handlers of two instances may overlap
-// when one of them was stopped for longer than the lease.
+// when one of them was stopped for longer than the lease, or does not end when its context does: five
+// seconds after the stop the lease is left to run out.
 //
 // Retry, parking and position are the commit's: its events are handed over one
 // by one, and after an error all of them again.
@@ -192,7 +193,7 @@ func Park(err error) error { return &parkNow{err} }
 func newSubscriptions[E Event](store *Store, cfg SubscriptionConfig[E]) (subscriptions[[]Recorded[E]], error) {
 	switch {
 	case cfg.Name == "" || len(cfg.Name) > maxName || !utf8.ValidString(cfg.Name):
-		return nil, fmt.Errorf("%w: the subscription's name %q has %d bytes: 1 to %d of UTF-8 are allowed", ErrConfig, cfg.Name, len(cfg.Name), maxName)
+		return nil, fmt.Errorf("%w: the subscription's name %q has %d bytes: 1 to %d bytes of UTF-8 are allowed", ErrConfig, cfg.Name, len(cfg.Name), maxName)
 	case cfg.ExclusiveOwner && cfg.Owner == "":
 		return nil, fmt.Errorf("%w: subscription %s has an exclusive owner without a name", ErrConfig, cfg.Name)
 	case cfg.Codec == nil:

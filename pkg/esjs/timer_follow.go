@@ -56,7 +56,7 @@ func (t *Timers) Subscribe(ctx context.Context, cfg TimerSubscriptionConfig, han
 // subscription prepares the engine for the fired timers that cfg selects.
 func (t *Timers) subscription(cfg TimerSubscriptionConfig, handle func(context.Context, Fired) error) (*subscription[Fired], error) {
 	if cfg.Name == "" || len(cfg.Name) > maxName || !utf8.ValidString(cfg.Name) {
-		return nil, fmt.Errorf("%w: the timer subscription's name %q has %d bytes: 1 to %d of UTF-8 are allowed", ErrConfig, cfg.Name, len(cfg.Name), maxName)
+		return nil, fmt.Errorf("%w: the timer subscription's name %q has %d bytes: 1 to %d bytes of UTF-8 are allowed", ErrConfig, cfg.Name, len(cfg.Name), maxName)
 	}
 	if err := wire.CheckCategory(cfg.Category); err != nil {
 		return nil, fmt.Errorf("%w: timer subscription %s: %w", ErrConfig, cfg.Name, err)

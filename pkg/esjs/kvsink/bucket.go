@@ -48,6 +48,7 @@ func (b bucket) ask(ctx context.Context, msg *nats.Msg) (apiAnswer, error) {
 	limited, cancel := context.WithTimeout(ctx, leaderPatience)
 	defer cancel()
 	var answer apiAnswer
+	before := b.nc.LastError()
 	reply, err := esjs.Answered(limited, func(ctx context.Context) (*nats.Msg, error) { return b.nc.RequestMsgWithContext(ctx, msg) })
 	switch {
 	case err == nil:
@@ -58,7 +59,7 @@ func (b bucket) ask(ctx context.Context, msg *nats.Msg) (apiAnswer, error) {
 		return answer, fmt.Errorf("%w: an entry of bucket %s", esjs.ErrTooLarge, b.name)
 	}
 	// A server does not answer who may not ask: it tells the connection.
-	if denied := b.nc.LastError(); err != nil && errors.Is(denied, nats.ErrPermissionViolation) && strings.Contains(denied.Error(), strconv.Quote(msg.Subject)) {
+	if denied := b.nc.LastError(); err != nil && denied != before && errors.Is(denied, nats.ErrPermissionViolation) && strings.Contains(denied.Error(), strconv.Quote(msg.Subject)) {
 		return answer, fmt.Errorf("%w: bucket %s: %w", esjs.ErrRefused, b.name, denied)
 	}
 	if err != nil {
@@ -129,7 +130,7 @@ func (b bucket) putJSON(ctx context.Context, key string, value any, revision uin
 			return 0, readErr
 		case now > revision && bytes.Equal(stored, data):
 			return now, nil
-		case now > revision, now == 0 && revision > 0: // or it was deleted, and that is forgotten
+		case now > revision:
 			return 0, fmt.Errorf("%w: the entry %s of bucket %s was written by another instance", esjs.ErrConflict, key, b.name)
 		case err != nil:
 			return 0, err

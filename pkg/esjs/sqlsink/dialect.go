@@ -27,6 +27,9 @@ type dialect struct {
 	upgrade  []string
 
 	unavailable func(error) bool
+	// limited tells a limit of time that a statement of Apply has reached, and that it, or who configured the
+	// database, has set: it would be reached again. nil: there is none.
+	limited func(error) bool
 	// local: statements run in this process and end soon. They are then not
 	// watched one by one for the end of the context, which costs up to half of
 	// the rate; a transaction still ends with it, between two statements.

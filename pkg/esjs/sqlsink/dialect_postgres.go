@@ -35,13 +35,20 @@ var postgresDialect = dialect{
 		if errors.As(err, &said) {
 			return temporary(said.SQLState()) || ofTheServer(said.SQLState())
 		}
-		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-			return errors.As(err, new(*pgconn.ConnectError)) // and not a limit of time that Apply has set itself
-		}
 		// Without the server's word the connection is the cause.
 		var broken net.Error
 		return errors.As(err, &broken) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 			errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || pgconn.SafeToRetry(err)
+	},
+	limited: func(err error) bool {
+		var said interface {
+			error
+			SQLState() string
+		}
+		if errors.As(err, &said) {
+			return said.SQLState() == "57014" // statement_timeout
+		}
+		return errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*pgconn.ConnectError))
 	},
 }
 
@@ -51,7 +58,7 @@ var postgresDialect = dialect{
 func temporary(code string) bool {
 	switch code[:min(2, len(code))] {
 	case "08", "40", "53", "57", "58":
-		return code != "57014" // a limit of time of one statement: the event's that needs it
+		return true
 	}
 	switch code {
 	case "25006", // a server that follows another one refuses writes until it is promoted

@@ -116,7 +116,7 @@ func (s *Sink) Commit(ctx context.Context, name string, step func(context.Contex
 		}
 		to, err := step(local, tx, now)
 		if err != nil {
-			return err
+			return &stepError{err}
 		}
 		at, parked, newest, err := encode(to)
 		if err != nil {
@@ -256,8 +256,16 @@ func (s *Sink) Unavailable(err error) bool {
 	return err != nil && s.refused == nil && s.dialect.unavailable(err)
 }
 
+// stepError is what step has returned.
+type stepError struct{ error }
+
 // mark tells the database's own trouble from everything else.
 func (s *Sink) mark(err error) error {
+	if step, ok := err.(*stepError); ok { //nolint:errorlint // Commit made it, and nothing has wrapped it
+		if err = step.error; s.dialect.limited != nil && s.dialect.limited(err) {
+			return err
+		}
+	}
 	if s.Unavailable(err) {
 		return fmt.Errorf("%w: %w", esjs.ErrUnavailable, err)
 	}
