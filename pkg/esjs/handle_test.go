@@ -116,7 +116,14 @@ func TestThePastIsAsNewAsItIsAskedFor(t *testing.T) {
 	if got := total(esjs.AsOf(time.Now()), esjs.Fresh()); got != 1 || f.Armed() != 1 {
 		t.Errorf("the total was %d, and %d replicas that are behind were not asked; want 1 and 1", got, f.Armed())
 	}
-	if got := total(esjs.AsOf(time.Time{})); got != 0 {
-		t.Errorf("before there was anything the total was %d", got)
+	for _, then := range [][]esjs.LoadOption{{esjs.AsOf(time.Time{})}, {esjs.AsOf(time.Time{}), esjs.AtVersion(1)}} {
+		if got := total(then...); got != 0 {
+			t.Errorf("before there was anything the total was %d", got)
+		}
+	}
+	total(esjs.Fresh())
+	asked := f.Requests()
+	if got := total(esjs.Cached()); got != 1 || f.Requests() != asked {
+		t.Errorf("what was loaded freshly is %d, and %d requests were made for it; want 1 and 0", got, f.Requests()-asked)
 	}
 }

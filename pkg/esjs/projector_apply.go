@@ -59,7 +59,7 @@ type applying[T any, E Event] struct {
 func (a *applying[T, E]) apply(ctx context.Context, commits []selected[E]) error {
 	err := a.transact(ctx, commits)
 	if !isEventsFault(ctx, err) {
-		a.handled(err)
+		a.handled(ctx, err)
 		return err
 	}
 	for i := range commits {
@@ -75,7 +75,7 @@ func (a *applying[T, E]) apply(ctx context.Context, commits []selected[E]) error
 func (a *applying[T, E]) applyOne(ctx context.Context, commit []selected[E]) error {
 	for attempt := 1; ; attempt++ {
 		err := a.transact(ctx, commit)
-		a.handled(commit[0].failed(err))
+		a.handled(ctx, commit[0].failed(err))
 		switch {
 		case !isEventsFault(ctx, err):
 			return err
@@ -217,7 +217,7 @@ func (a *applying[T, E]) move(ctx context.Context, to Position, step func(contex
 		case ctx.Err() != nil || !errors.Is(err, ErrUnavailable):
 			return err
 		}
-		a.handled(err)
+		a.handled(ctx, err)
 		if err := a.pause(ctx, attempt); err != nil {
 			return err
 		}
@@ -278,9 +278,11 @@ func (a *applying[T, E]) pause(ctx context.Context, attempt int) error {
 	return nil
 }
 
-// handled tells what the last attempt of a transaction ended with.
-func (a *applying[T, E]) handled(err error) {
-	a.cfg.Observer.Handled(a.name, time.Since(a.began), err)
+// handled tells what the last attempt of a transaction ended with, unless it failed because the turn ends.
+func (a *applying[T, E]) handled(ctx context.Context, err error) {
+	if err == nil || ctx.Err() == nil {
+		a.cfg.Observer.Handled(a.name, time.Since(a.began), err)
+	}
 }
 
 // isEventsFault tells errors that come back with the same event, and with no
