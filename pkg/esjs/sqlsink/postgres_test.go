@@ -92,6 +92,15 @@ func TestTroubleOfTheDatabaseIsUnavailable(t *testing.T) {
 			t.Errorf("SQLSTATE %s: %v; want unavailable %t", code, err, unavailable)
 		}
 	}
+	err := sink.Commit(t.Context(), "view_v1", moving(at(t, 1), func(ctx context.Context, tx *sql.Tx) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Millisecond)
+		defer cancel()
+		_, err := tx.ExecContext(ctx, "SELECT pg_sleep(60)")
+		return err
+	}))
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, esjs.ErrUnavailable) {
+		t.Errorf("a limit of time that Apply has set itself: %v; want it as it is", err)
+	}
 }
 
 func TestAConnectionThatIsCutIsUnavailable(t *testing.T) {
