@@ -59,7 +59,7 @@ func (b bucket) ask(ctx context.Context, msg *nats.Msg) (apiAnswer, error) {
 		return answer, fmt.Errorf("%w: an entry of bucket %s", esjs.ErrTooLarge, b.name)
 	}
 	// A server does not answer who may not ask: it tells the connection.
-	if denied := b.nc.LastError(); err != nil && denied != before && errors.Is(denied, nats.ErrPermissionViolation) && strings.Contains(denied.Error(), strconv.Quote(msg.Subject)) {
+	if denied := b.nc.LastError(); err != nil && !errors.Is(denied, before) && errors.Is(denied, nats.ErrPermissionViolation) && strings.Contains(denied.Error(), strconv.Quote(msg.Subject)) {
 		return answer, fmt.Errorf("%w: bucket %s: %w", esjs.ErrRefused, b.name, denied)
 	}
 	if err != nil {
