@@ -23,9 +23,10 @@ func newProvision() *cobra.Command {
 		Short: "Create or check the streams and buckets on a NATS server",
 		Long: `Create the streams and buckets that the services need on a NATS server, or
 check those that are there: what differs and cannot be changed without risk is
-refused and named, field by field. It may be run any number of times. Each
-service's bucket of snapshots is given a sixteenth of what the event stream may
-hold, at least 64 MiB; one that is larger stays as it is.`,
+refused and named, field by field. It may be run any number of times; replicas
+and limits of what is there are changed where their flags say so. Each service's
+bucket of snapshots is given a sixteenth of what the event stream may hold, at
+least 64 MiB; one that is larger stays as it is.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := s.checkStore(); err != nil {
@@ -42,7 +43,14 @@ hold, at least 64 MiB; one that is larger stays as it is.`,
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
 			defer tellWaiting(cmd.ErrOrStderr(), "waiting for the NATS servers: not everything is created and has a leader yet")()
-			if err := provision(ctx, dial, s.store()); err != nil {
+			cfg := s.store()
+			if !cmd.Flags().Changed("replicas") { // of what is there it stays as it is
+				cfg.Replicas = 0
+			}
+			if !cmd.Flags().Changed("events-max-bytes") {
+				cfg.MaxBytes = 0
+			}
+			if err := provision(ctx, dial, cfg); err != nil {
 				if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 					return fail(service.ExitUnavailable, "the NATS servers have not answered for %v that everything is there: are more than half of the cluster's servers running, and connected? %w", timeout, err)
 				}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
@@ -39,6 +40,31 @@ func TestSnapshotsHaveTheirShareOfTheEvents(t *testing.T) {
 			if have := stream.CachedInfo().Config.MaxBytes; have != want {
 				t.Errorf("beside %d bytes of events %s may hold %d, want %d", c.events, name, have, want)
 			}
+		}
+	}
+}
+
+// What was raised stays so when the command is run again without saying it.
+func TestProvisionLeavesAloneWhatItIsNotTold(t *testing.T) {
+	t.Parallel()
+	server := esjstest.Server(t)
+	js, err := jetstream.New(server.Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want int64
+	}{{nil, defaultEventsMax}, {[]string{"--events-max-bytes", "2147483648"}, 2 << 30}, {nil, 2 << 30}} {
+		if status, _, stderr := once(t, t.TempDir(), append([]string{"provision", "--nats-url", server.URL()}, c.args...)...); status != 0 {
+			t.Fatalf("provision %v: %d %s", c.args, status, stderr)
+		}
+		stream, err := js.Stream(t.Context(), eventStream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if have := stream.CachedInfo().Config; have.MaxBytes != c.want || have.Replicas != 1 {
+			t.Errorf("after provision %v there are %d replicas of %d bytes, want 1 of %d", c.args, have.Replicas, have.MaxBytes, c.want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func queueConfig(replicas int, categories []string) jetstream.StreamConfig {
 		Retention:  jetstream.WorkQueuePolicy,
 		Discard:    jetstream.DiscardNew,
 		Storage:    jetstream.FileStorage,
-		Replicas:   max(replicas, 1),
+		Replicas:   replicas,
 		MaxBytes:   queueBytes,
 		MaxMsgSize: 2 * MaxBody,
 	}
@@ -64,7 +65,7 @@ func queueConfig(replicas int, categories []string) jetstream.StreamConfig {
 // ProvisionQueue creates what [Env.ServeCommands] takes queued commands from, for the
 // categories; for none given it is every category. A command to another one is
 // refused when it is published. It may be called again, also with more
-// categories or replicas. It needs the right to create streams, which services do
+// categories or replicas; 0 replicas are one of a new queue, and as many as one has that exists. It needs the right to create streams, which services do
 // not need.
 func ProvisionQueue(ctx context.Context, dial esjs.Dial, replicas int, categories ...string) error {
 	nc, err := dial("provision")
@@ -87,9 +88,11 @@ func provisionQueue(ctx context.Context, js jetstream.JetStream, want jetstream.
 	stream, err := js.Stream(ctx, queueStream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
+		want.Replicas = cmp.Or(want.Replicas, 1)
 		_, err = js.CreateStream(ctx, want)
 	case err == nil:
 		have := stream.CachedInfo().Config
+		want.Replicas = cmp.Or(want.Replicas, have.Replicas)
 		if !slices.Equal(have.Subjects, want.Subjects) || have.Replicas != want.Replicas {
 			have.Subjects, have.Replicas = want.Subjects, want.Replicas
 			_, err = js.UpdateStream(ctx, have)

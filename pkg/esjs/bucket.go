@@ -63,11 +63,13 @@ func bucketDifference(have jetstream.StreamConfig) []string {
 }
 
 // ProvisionBucket creates a KV bucket for snapshots, subscriptions or
-// processes: on disk, without history, of 64 MiB unless [MaxBytes] says another size, and with one replica where replicas is 0. It may be called again: it
-// changes the number of replicas unless that is 0, makes the bucket larger where [MaxBytes] says so, lets it remember deletions for a
-// limited time where somebody else made it, and changes nothing else. One that would forget what it is given, because its entries
-// expire or are in memory, is refused with [ErrConfig], and so is a name that is not made of
-// [A-Za-z0-9_-]. It needs the right to create streams, which services do not need.
+// processes: on disk, without history, of 64 MiB unless [MaxBytes] says another size, and
+// with one replica where replicas is 0. It may be called again: it changes the number of
+// replicas unless that is 0, makes the bucket larger where [MaxBytes] says so, allows one that
+// somebody else made to forget deletions after a while, and changes nothing else. A bucket that
+// would forget what it is given, because its entries expire or are in memory, is refused with
+// [ErrConfig], and so is a name that is not made of [A-Za-z0-9_-]. It needs the right to create
+// streams, which services do not need.
 func ProvisionBucket(ctx context.Context, dial Dial, bucket string, replicas int, opts ...BucketOption) error {
 	if err := checkBucketName(bucket); err != nil {
 		return err

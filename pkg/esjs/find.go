@@ -72,16 +72,22 @@ func isNoJetStream(err error) bool {
 		errors.Is(err, nats.ErrNoResponders)
 }
 
-// checkBucket asks for a KV bucket like findStream. It is an [ErrConfig] when there is none, and when it is not as [ProvisionBucket] makes it.
-func (r *requester) checkBucket(ctx context.Context, name string) error {
+// findBucket is findStream for a KV bucket. It is an [ErrConfig] when there is none.
+func (r *requester) findBucket(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
 	if err := checkBucketName(name); err != nil {
-		return err
+		return nil, err
 	}
 	found, err := r.findStream(ctx, bucket{name: name}.stream())
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return fmt.Errorf("%w: there is no bucket %q: provision it first", ErrConfig, name)
-	case err != nil:
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("%w: there is no bucket %q: provision it first", ErrConfig, name)
+	}
+	return found, err
+}
+
+// checkBucket refuses with [ErrConfig] a KV bucket that is not there, or not as [ProvisionBucket] makes it.
+func (r *requester) checkBucket(ctx context.Context, name string) error {
+	found, err := r.findBucket(ctx, name)
+	if err != nil {
 		return err
 	}
 	if diff := bucketDifference(found.Config); len(diff) > 0 {

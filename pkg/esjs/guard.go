@@ -123,6 +123,7 @@ func (s *Store) settleGuards(ctx context.Context, commits []*outgoing) error {
 		if c.guards == nil {
 			continue
 		}
+		seen := s.lastSeen(c.guards.stream) // before the replica is asked
 		guarded, written, err := s.bothTails(ctx, c.guards.stream, commits[first].stream)
 		if err != nil {
 			if corrupt := (*CorruptError)(nil); errors.As(err, &corrupt) {
@@ -131,6 +132,9 @@ func (s *Store) settleGuards(ctx context.Context, commits []*outgoing) error {
 			return nil // nothing is known: the batch is published again, which is harmless
 		}
 		s.sawSequence(c.guards.stream, guarded.Position.sequence)
+		if guarded.Position.sequence < seen {
+			continue // a conflict would name a version of before
+		}
 		if guarded.Position.sequence > c.guards.since.sequence && written.Position.sequence <= commits[first].base.sequence {
 			return &ConflictError{Stream: c.guards.stream, Expected: c.guards.since.version, Actual: guarded.revision.version}
 		}

@@ -73,14 +73,8 @@ func ProvisionKeys(ctx context.Context, dial Dial, bucket string, replicas int) 
 
 // verifyKeys refuses a bucket that was not made by [ProvisionKeys].
 func (b bucket) verifyKeys(ctx context.Context) error {
-	if err := checkBucketName(b.name); err != nil {
-		return fmt.Errorf("keys of persons: %w", err)
-	}
-	stream, err := b.store.general.findStream(ctx, b.stream())
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return fmt.Errorf("%w: keys of persons: there is no bucket %q: provision it first", ErrConfig, b.name)
-	case err != nil:
+	stream, err := b.store.general.findBucket(ctx, b.name)
+	if err != nil {
 		return fmt.Errorf("keys of persons: %w", err)
 	}
 	if diff := difference(stream.Config, keysConfig(b.name, 1)); len(diff) > 0 {

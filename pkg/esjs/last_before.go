@@ -28,7 +28,7 @@ func (s *Store) lastBefore(ctx context.Context, t time.Time) (Position, error) {
 	}
 	for high-low > 1 {
 		middle := low + (high-low)/2
-		m, err := s.leaderMessage(ctx, s.cfg.Stream, middle)
+		m, err := s.knownMessage(ctx, s.cfg.Stream, middle, leaderPatience)
 		switch {
 		case errors.Is(err, errNoMessage):
 			return Position{}, &CorruptError{Position: s.at(middle), Reason: "a commit is missing in the stream " + s.cfg.Stream}

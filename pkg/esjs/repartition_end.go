@@ -284,7 +284,7 @@ func (s *Store) moved(ctx context.Context, position Position) (Position, error) 
 		low := uint64(0) // was copied from up to position; what is behind high was not
 		for low < high {
 			middle := low + (high-low+1)/2
-			m, err := part.leaderMessage(ctx, part.cfg.Stream, middle)
+			m, err := part.knownMessage(ctx, part.cfg.Stream, middle, leaderPatience)
 			if err != nil {
 				return Position{}, err
 			}

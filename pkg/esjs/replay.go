@@ -327,7 +327,10 @@ func (e parkedEntry) after(sequence uint64) parkedEntry {
 // there is none left.
 func (r *running[T]) parkedMessage(l *lane[T], e parkedEntry) (message, error) {
 	if len(e.Sequences) > 0 {
-		return r.store.leaderMessage(r.handlers, r.stream, e.Sequences[0])
+		if r.stays > 0 { // it may have ended
+			return r.store.leaderMessage(r.handlers, r.stream, e.Sequences[0])
+		}
+		return r.store.knownMessage(r.handlers, r.stream, e.Sequences[0], leaderPatience)
 	}
 	for len(l.ahead) > 0 && l.ahead[0].sequence < e.MoreFrom {
 		l.ahead = l.ahead[1:]

@@ -104,7 +104,8 @@ func (b bucket) subject(key string) string { return "$KV." + b.name + "." + key 
 
 // putJSON writes an entry that must be at revision, 0 for none, and returns its
 // new revision. Every answer but an ack is settled by reading the entry back.
-// Errors: [esjs.ErrConflict], [esjs.ErrUnavailable], [esjs.ErrTooLarge], ctx's error.
+// Errors: [esjs.ErrConflict], [esjs.ErrUnavailable], [esjs.ErrTooLarge], [esjs.ErrConfig]
+// where there is no bucket, [esjs.ErrRefused] where a right is missing, ctx's error.
 func (b bucket) putJSON(ctx context.Context, key string, value any, revision uint64) (uint64, error) {
 	data, err := json.Marshal(value, json.Deterministic(true))
 	if err != nil {
@@ -148,8 +149,8 @@ func isConflict(e *jetstream.APIError) bool {
 }
 
 // refusal is what the server says as an error. What it says of an entry that is
-// too large is the entry's fault; everything else passes with time or with an
-// operator's help.
+// too large is the entry's fault, and a bucket that is not there has to be provisioned;
+// everything else passes with time or with an operator's help.
 func (b bucket) refusal(e *jetstream.APIError) error {
 	const messageTooLarge = 10054
 	switch e.ErrorCode {

@@ -117,7 +117,8 @@ func (s *Sink) enter(ctx context.Context, name string, isNew bool) error {
 // When step fails, or ctx has ended when it returns, no row is stored. Later
 // failures may leave some rows stored: the events come again and those rows stay
 // as they are. Trouble of the bucket (full, no leader, no answer) is marked with
-// [esjs.ErrUnavailable].
+// [esjs.ErrUnavailable]; that there is none, or no right to it, is [esjs.ErrConfig] or
+// [esjs.ErrRefused].
 func (s *Sink) Commit(ctx context.Context, name string, step func(context.Context, *Tx, esjs.Checkpoint) (esjs.Checkpoint, error)) error {
 	done, err := s.turn(ctx, name)
 	if err != nil {
