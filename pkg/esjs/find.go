@@ -84,6 +84,13 @@ func (r *requester) findBucket(ctx context.Context, name string) (*jetstream.Str
 	return found, err
 }
 
+// CheckBucket refuses with [ErrConfig] a KV bucket that is not there, or that would forget or refuse what it is given, and
+// names each setting that differs from what [ProvisionBucket] makes. Subscriptions, processes, snapshots and kvsink ask it;
+// it is for a [Sink] of your own that keeps its rows in a bucket. It waits for an answer until ctx ends.
+func (s *Store) CheckBucket(ctx context.Context, bucket string) error {
+	return s.general.checkBucket(ctx, bucket)
+}
+
 // checkBucket refuses with [ErrConfig] a KV bucket that is not there, or not as [ProvisionBucket] makes it.
 func (r *requester) checkBucket(ctx context.Context, name string) error {
 	found, err := r.findBucket(ctx, name)

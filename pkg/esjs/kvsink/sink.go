@@ -19,6 +19,7 @@ const writesAtOnce = 64
 // Sink is an [esjs.Sink] on a KV bucket. Several projections may share one. It
 // is safe for concurrent use.
 type Sink struct {
+	store  *esjs.Store
 	bucket bucket
 	token  string // this sink's claims are known by it
 
@@ -30,6 +31,7 @@ type Sink struct {
 // the store's connection. The bucket's limit of bytes is the operator's to raise.
 func New(store *esjs.Store, bucketName string) *Sink {
 	return &Sink{
+		store:   store,
 		bucket:  bucket{nc: store.Conn(), name: bucketName},
 		token:   uuid.NewString(),
 		writers: map[string]chan struct{}{},
@@ -39,18 +41,33 @@ func New(store *esjs.Store, bucketName string) *Sink {
 // Open returns the checkpoint of the projection name, and takes over a claim that
 // another sink left on it. When there is no checkpoint it calls init, if there is
 // one, and stores what that changed and then the zero checkpoint; a failed init
-// stores nothing, and an init that a crash interrupted is called again.
+// stores nothing, and an init that a crash interrupted is called again. A bucket that
+// would lose rows, because its entries expire or are in memory, is refused with [esjs.ErrConfig].
 func (s *Sink) Open(ctx context.Context, name string, init func(context.Context, *Tx) error) (esjs.Checkpoint, error) {
 	done, err := s.turn(ctx, name)
 	if err != nil {
 		return esjs.Checkpoint{}, err
 	}
 	defer done()
-	c, err := s.open(ctx, name, init)
+	c, err := esjs.Checkpoint{}, s.check(ctx)
+	if err == nil {
+		c, err = s.open(ctx, name, init)
+	}
 	if err != nil {
 		return esjs.Checkpoint{}, fmt.Errorf("open projection %s: %w", name, err)
 	}
 	return c, nil
+}
+
+// check refuses a bucket that does not keep what it is given. Without an answer it is for
+// what is read next to say so.
+func (s *Sink) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leaderPatience)
+	defer cancel()
+	if err := s.store.CheckBucket(ctx, s.bucket.name); errors.Is(err, esjs.ErrConfig) {
+		return err
+	}
+	return nil
 }
 
 func (s *Sink) open(ctx context.Context, name string, init func(context.Context, *Tx) error) (esjs.Checkpoint, error) {

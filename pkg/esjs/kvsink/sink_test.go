@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
@@ -274,6 +275,16 @@ func TestTroubleOfTheBucketIsUnavailable(t *testing.T) {
 	if _, err := kvsink.New(store, "NOWHERE").Open(t.Context(), "view_v1", nil); !errors.Is(err, esjs.ErrConfig) {
 		t.Errorf("a bucket that does not exist: %v, want ErrConfig", err)
 	}
+	js, err := jetstream.New(d.Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "FORGETS", TTL: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kvsink.New(store, "FORGETS").Open(t.Context(), "view_v1", nil); !errors.Is(err, esjs.ErrConfig) || !strings.Contains(err.Error(), "max_age") {
+		t.Errorf("a bucket whose rows expire: %v, want ErrConfig that names max_age", err)
+	}
 	provision(t, d, "VIEWS")
 	sink := kvsink.New(store, "VIEWS")
 	for _, name := range []string{"", "a.b", "a b", "*"} {
@@ -285,7 +296,7 @@ func TestTroubleOfTheBucketIsUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := at(t, 1)
-	err := sink.Commit(t.Context(), "view_v1", moving(to, func(ctx context.Context, tx *kvsink.Tx) error {
+	err = sink.Commit(t.Context(), "view_v1", moving(to, func(ctx context.Context, tx *kvsink.Tx) error {
 		return kvsink.Update(ctx, tx, "large", esjs.Record{Position: at(t, 1), Version: 1}, func(string) (string, error) {
 			return strings.Repeat("x", 2<<20), nil
 		})
