@@ -37,7 +37,7 @@ MINUTES ?= 1
 FAULTS  ?=
 SYNC    ?= always
 
-.PHONY: help build run demo keys test crash load simulation chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-apiserver test-kubelet test-alerts test-browser test-plots lint bench bench-json plots fmt clean
+.PHONY: help build run demo keys test crash load simulation nightly chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-apiserver test-kubelet test-alerts test-browser test-plots lint bench bench-json plots fmt clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,14 +57,16 @@ keys: ## create what is secret in a deployment in deploy/secrets; what is there 
 test: ## test everything with the race detector, in random order (PKG=./pkg/esjs; RERUN=1, which CI sets, runs a test that failed once more)
 	CGO_ENABLED=1 $(call go-test,$(patsubst ./...,./test/... ./...,$(PKG)),-race -shuffle=on -timeout $(TEST_TIMEOUT))
 
-crash: ## kill the services at every point of an order's lives (a quarter of an hour; EVERY=12 is at one of twelve, "make test" at one of 96, with the race detector)
+crash: ## kill the services at every point of an order's lives (a quarter of an hour; "make test" kills at one of 96, with the race detector)
 	$(GO) test ./test/crash -count 1 -timeout 60m -every $(EVERY) -v
 
-load: ## place many orders at once while partners fail, and read what was written while views are rebuilt (ORDERS=1000 PAIRS=10000; "make test" does less, with the race detector)
+load: ## place many orders at once while partners fail, and read what was written while views are rebuilt (ORDERS=1000 PAIRS=10000; "make test" does a fifth and a tenth of it)
 	$(GO) test ./test/e2e -count 1 -timeout $(TEST_TIMEOUT) -v -run 'TestOrdersUnderLoad|TestWritersSeeTheirOwnWrites' $(if $(ORDERS),-load-orders $(ORDERS)) $(if $(PAIRS),-pairs $(PAIRS))
 
 simulation: ## run ten thousand generated orders in simulated time (ORDERS=100000 SEED=of the first shop; "make test" runs a tenth, with the race detector)
 	$(GO) test ./test/simulation -count 1 -timeout $(TEST_TIMEOUT) -v -run TestProperties $(if $(ORDERS),-orders $(ORDERS)) $(if $(filter-out 0,$(SEED)),-seed $(SEED))
+
+nightly: simulation crash load test-alerts test-plots bench-json ## what CI has no time for, before a release and each night (half an hour)
 
 chaos: ## put a cluster, and the system on it, through faults, as root (SEED=1 MINUTES=5 FAULTS=kill-one,slow SYNC=always)
 	$(GO) build -o bin/chaos ./test/chaos
@@ -112,7 +114,6 @@ test-plots: ## test that docs/benchmarks.md shows what was recorded in docs/benc
 	$(GO) test -modfile=plots.mod -tags plots -count 1 -timeout $(TEST_TIMEOUT) ./docs/benchmarks/plots
 
 lint: ## check the code's rules, which are go vet's and more, and its format
-	$(GO) vet ./pkg/esjs/sqlsink ./services/projector/... # have files for builds without the tags that .golangci.yml sets
 	$(TOOL) golangci-lint run
 
 bench: ## run the benchmarks (BENCH=regexp BENCHTIME=1s PKG=./pkg/esjs)

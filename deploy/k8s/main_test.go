@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		return m.Run()
-	}, program.Orderflow().Raced(), program.NATSServer(), program.Kustomize()))
+	}, program.Orderflow(), program.NATSServer(), program.Kustomize()))
 }
 
 // readme tells how it is deployed. What it says is what tests run.

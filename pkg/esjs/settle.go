@@ -169,6 +169,7 @@ const (
 	codeRollup                = 10111
 	codeTTLDisabled           = 10166
 	codeInsufficientResources = 10023
+	codeRaft                  = 10041
 	codeStoreFailed           = 10077
 	codeBatchDisabled         = 10174
 	codeBatchMissingSequence  = 10175

@@ -144,11 +144,15 @@ func (s *Store) leaderNow(ctx context.Context) (string, error) {
 	return info.Cluster.Leader, err
 }
 
-// stepDown asks the leader to leave; nil also when it does not answer.
+// stepDown asks the leader to leave; nil also when it does not answer, or was just replaced by itself: where it cannot
+// hand over it says so with the code of a raft group.
 func (s *Store) stepDown(ctx context.Context, request []byte) error {
 	answer, err := s.general.do(ctx, &nats.Msg{Subject: "$JS.API.STREAM.LEADER.STEPDOWN." + s.cfg.Stream, Data: request})
 	if err == nil {
 		err = refusal(answer)
+	}
+	if api := (*jetstream.APIError)(nil); errors.As(err, &api) && api.ErrorCode == codeRaft {
+		return nil
 	}
 	if err != nil && (permanent(err) || isRefusal(err)) {
 		return err

@@ -26,8 +26,8 @@ var (
 // started again: the order ends truthfully (P3), the PSP's ledger is ours and
 // nothing was done twice (P6), and stock is conserved (P1).
 //
-// CI kills at one point of twelve, others each time, and with the race detector at one of 96, at least at one of
-// each kind; make crash kills at all of them.
+// The test kills at one point of twelve, others each time, and with the race detector, as make test does, at one of 96, at
+// least at one of each kind; make crash kills at all of them.
 // The same points again:
 //
 //	go test ./test/crash -v -seed SEED

@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	loadOrders = flag.Int("load-orders", manyOrders, "how many `orders` are placed at once")
+	loadOrders = flag.Int("load-orders", 200, "how many `orders` are placed at once")
 	loadSeed   = flag.Uint64("load-seed", 0, "`seed` of orders and faults; 0: of the clock")
 )
 

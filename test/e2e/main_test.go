@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		return m.Run()
-	}, program.Orderflow().Raced(), program.NATSServer(), program.NATS()))
+	}, program.Orderflow(), program.NATSServer(), program.NATS()))
 }
 
 // linkCurl makes this test binary the curl of README's commands.

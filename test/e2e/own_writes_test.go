@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-var ownPairs = flag.Int("pairs", manyPairs, "how many `pairs` of a command and a query TestWritersSeeTheirOwnWrites sends")
+var ownPairs = flag.Int("pairs", 1_000, "how many `pairs` of a command and a query TestWritersSeeTheirOwnWrites sends")
 
 // lanes are who sends pairs beside each other, each about an order of his own.
 const lanes = 8

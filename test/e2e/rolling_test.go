@@ -22,7 +22,7 @@ import (
 // order completes and is paid once.
 func TestServicesAreReplacedOneByOne(t *testing.T) {
 	const next = "v9.9.9-next"
-	if err := program.Build(t.Context(), bin, program.Orderflow().Raced().Released("orderflow-next", next)); err != nil {
+	if err := program.Build(t.Context(), bin, program.Orderflow().Released("orderflow-next", next)); err != nil {
 		t.Fatal(err)
 	}
 

@@ -18,7 +18,8 @@ type Program struct {
 	flags []string // of "go run"
 }
 
-// Orderflow is the program of this repository.
+// Orderflow is the program of this repository, as it is released: without the race detector, which it has in the tests
+// of cmd/orderflow.
 func Orderflow() Program { return Program{name: "orderflow", from: "./cmd/orderflow"} }
 
 // NATSServer is the nats-server of the version that the tests embed.
@@ -39,14 +40,6 @@ func NATS() Program {
 // Kustomize renders deploy/k8s.
 func Kustomize() Program {
 	return Program{name: "kustomize", from: "sigs.k8s.io/kustomize/kustomize/v5", flags: []string{"-modfile=deploy/k8s/kustomize.mod"}}
-}
-
-// Raced is p with the race detector where this process has it, too.
-func (p Program) Raced() Program {
-	if raceEnabled {
-		p.flags = append(p.flags[:len(p.flags):len(p.flags)], "-race")
-	}
-	return p
 }
 
 // Released is p as the file name, which says that it is of the version.
