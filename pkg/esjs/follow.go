@@ -85,6 +85,10 @@ type follower struct {
 	// deliver after the sequence after and up to until than it delivered. What was
 	// left out is delivered before it returns. May be nil.
 	leftOut func(ctx context.Context, after, until uint64) error
+	// again, where it is set, is told that all of the source is delivered again from its
+	// beginning, because a consumer was lost: entries of a bucket are few, and the bucket may be
+	// another one. Where it is nil, the follow goes on in the log that it has read, or ends.
+	again func()
 }
 
 const (
@@ -118,8 +122,8 @@ var errConsumerLost = errors.New("esjs: consumer lost")
 // follow reads src from the sequence that follows after: what is stored and
 // then, without an end, what comes. It survives lost connections, consumers and
 // leaders. It returns ctx's error when ctx ends, what deliver and reached
-// returned, a *[CorruptError], or why the server refuses for good: [ErrRefused] at once
-// where a right is missing or was taken away.
+// returned, a *[CorruptError], also where the stream is no longer the one that was read, or why the
+// server refuses for good: [ErrRefused] at once where a right is missing or was taken away.
 func (s *Store) follow(ctx context.Context, src source, after uint64, f follower) error {
 	js, err := jetstream.New(s.Conn())
 	if err != nil {
@@ -128,13 +132,12 @@ func (s *Store) follow(ctx context.Context, src source, after uint64, f follower
 	r := &reader{store: s, js: js, src: src, f: f, next: after + 1, whole: after}
 	defer r.closing.Wait()
 	if after > 0 {
-		if err := r.checkStart(ctx, after); err != nil {
+		if err := r.begin(ctx, after); err != nil {
 			return err
 		}
 	}
-	wait, refusedSince := followRetryFirst, time.Time{}
+	wait, refusedSince, furthest := followRetryFirst, time.Time{}, r.next
 	for {
-		before := r.next
 		err := r.session(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -150,9 +153,14 @@ func (s *Store) follow(ctx context.Context, src source, after uint64, f follower
 		case time.Since(refusedSince) > followPatience:
 			return fmt.Errorf("esjs: follow %s: %w", src.stream, err)
 		}
-		if r.next > before {
-			wait = followRetryFirst
+		if r.next > furthest {
+			wait, furthest = followRetryFirst, r.next
 		}
+		if f.again != nil {
+			f.again()
+			r.next = 1
+		}
+		r.again = true
 		if !sleep(ctx, wait/2+rand.N(wait/2)) {
 			return ctx.Err()
 		}

@@ -1,6 +1,7 @@
 package esjs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -151,17 +152,23 @@ func acquire(ctx context.Context, c claim) (*lease, context.Context, place, erro
 				continue
 			}
 		}
-		l, work, err := c.take(ctx, now)
-		if err == nil {
+		attempt, end := context.WithTimeout(ctx, c.length)
+		l, work, err := c.take(attempt, now)
+		late := attempt.Err() != nil && ctx.Err() == nil
+		end()
+		switch {
+		case err == nil:
 			return l, work, now.entry.place, nil
-		}
-		if !errors.Is(err, errChanged) { // another was faster: it will be seen
+		case late: // in a bucket that was restored the entry may be below its revision, and stay there until it is seen
+			patience.Reset(0)
+		case !errors.Is(err, errChanged): // another was faster: it will be seen
 			return nil, nil, place{}, err
 		}
 	}
 }
 
-// observe reports every revision of the entry; revision 0 when there is none.
+// observe reports every revision of the entry; revision 0 when there is none, also in a bucket that took
+// the place of the one that was observed.
 func (c claim) observe(ctx context.Context, seen chan<- observed) error {
 	report := func(o observed) error {
 		o.at = time.Now()
@@ -172,10 +179,15 @@ func (c claim) observe(ctx context.Context, seen chan<- observed) error {
 			return ctx.Err()
 		}
 	}
-	none := true
+	none, last := true, message{}
 	return c.bucket.store.follow(ctx, c.bucket.source(leaseKey(c.subscription)), 0, follower{
+		again: func() { none = true },
 		deliver: func(m message) error {
 			none = false
+			if m.sequence == last.sequence && bytes.Equal(m.data, last.data) { // delivered again
+				return nil
+			}
+			last = m
 			o := observed{revision: m.sequence, entry: leaseEntry{place: place{Floor: c.from}}}
 			if !isDeleted(m) {
 				if err := o.entry.decode(m.data); err != nil {
@@ -191,7 +203,7 @@ func (c claim) observe(ctx context.Context, seen chan<- observed) error {
 			if !none {
 				return nil
 			}
-			none = false
+			none, last = false, message{}
 			return report(observed{entry: leaseEntry{place: place{Floor: c.from}}})
 		},
 	})

@@ -148,6 +148,7 @@ func (p *parking) watch(ctx context.Context, revision uint64, ready func()) erro
 		return nil
 	}
 	return p.bucket.store.follow(ctx, p.bucket.source(entries...), 0, follower{
+		again: func() {}, // what is known is passed over; in another bucket the lease is another one, too
 		deliver: func(m message) error {
 			if err := hear(); err != nil {
 				return err

@@ -19,10 +19,12 @@ type reader struct {
 	js      jetstream.JetStream
 	src     source
 	f       follower
-	next    uint64 // the sequence to go on with
-	whole   uint64 // up to here nothing was left out by a filter
-	final   bool   // its error ends the follow
-	skipped int    // messages that are not the source's
+	next    uint64  // the sequence to go on with
+	last    message // gapless: the newest one that was read, or that the follow begins behind; zero where it is not known
+	again   bool    // what follows is not read by the first consumer
+	whole   uint64  // up to here nothing was left out by a filter
+	final   bool    // its error ends the follow
+	skipped int     // messages that are not the source's
 	closing sync.WaitGroup
 
 	name      string
@@ -32,6 +34,24 @@ type reader struct {
 	left      uint64 // messages of the source that it had behind the last one it delivered
 	open      int    // messages asked for and not yet received
 	maxBytes  int
+}
+
+// begin looks at what the follow begins behind.
+func (r *reader) begin(ctx context.Context, after uint64) error {
+	if err := r.checkStart(ctx, after); err != nil {
+		return err
+	}
+	if !r.src.gapless || r.f.ends {
+		return nil
+	}
+	m, err := r.store.leaderMessage(ctx, r.src.stream, after)
+	if err == nil {
+		r.last = m
+	}
+	if err != nil && (permanent(err) || ctx.Err() != nil) {
+		return fmt.Errorf("esjs: follow %s: %w", r.src.stream, err)
+	}
+	return nil
 }
 
 // checkStart refuses a position beyond the end: the stream is not the one that
@@ -53,6 +73,29 @@ func (r *reader) checkStart(ctx context.Context, after uint64) error {
 		if !sleep(ctx, 100*time.Millisecond) {
 			return ctx.Err()
 		}
+	}
+}
+
+// checkLog refuses to go on in another log than the one that was read: it was made anew or restored, or has
+// lost its end, and this reader has outlived it. It may have as many commits again. It is asked
+// once there is a consumer, because that does not outlive the log: what holds now holds for all that it delivers.
+func (r *reader) checkLog(ctx context.Context) error {
+	if !r.again || r.next == 1 {
+		return nil
+	}
+	if c, err := r.store.decodeMessage(r.last.subject, r.last.sequence, r.last.data); err == nil {
+		if err := r.store.checkCommit(ctx, c.ref()); err != nil {
+			return err
+		}
+	}
+	return r.checkStart(ctx, r.next-1)
+}
+
+// took notes a message that was read, and that the next one follows it.
+func (r *reader) took(m message) {
+	r.next = m.sequence + 1
+	if r.src.gapless {
+		r.last = m
 	}
 }
 
@@ -109,6 +152,10 @@ func (r *reader) read(ctx context.Context) error {
 		return fmt.Errorf("esjs: create a consumer of %s: %w", r.src.stream, err)
 	}
 	defer r.removeLater(r.name)
+	if err := r.checkLog(ctx); err != nil {
+		r.final = errors.As(err, new(*CorruptError))
+		return err
+	}
 	r.left = consumer.CachedInfo().NumPending
 	if err := r.pull(followBatch, firstPullExpires, firstPullBeat); err != nil {
 		return err
@@ -222,11 +269,12 @@ func (r *reader) take(ctx context.Context, m *nats.Msg) error {
 	if err := r.fill(ctx, sequence); err != nil {
 		return err
 	}
-	r.next = sequence + 1
-	err := r.deliver(message{
+	one := message{
 		subject: m.Subject, sequence: sequence, stored: time.Unix(0, d.stored),
 		pending: d.pending, header: m.Header, data: m.Data,
-	})
+	}
+	r.took(one)
+	err := r.deliver(one)
 	if err == nil && d.pending == 0 {
 		err = r.reached(sequence, 0)
 	}
@@ -310,7 +358,7 @@ func (r *reader) fill(ctx context.Context, sequence uint64) error {
 		if err != nil {
 			return err
 		}
-		r.next++
+		r.took(m)
 		if err := r.deliver(m); err != nil {
 			return err
 		}

@@ -40,13 +40,16 @@ func (all subscriptions[T]) balance(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return s.store.follow(ctx, b.source(shareKey(s.name)), start, follower{deliver: func(m message) error {
-			var asks shareRequest
-			if json.Unmarshal(m.data, &asks) == nil && asks.Owner != s.owner {
-				shared.give(asks)
-			}
-			return nil
-		}})
+		return s.store.follow(ctx, b.source(shareKey(s.name)), start, follower{
+			again: func() {}, // one that is heard twice gets no more
+			deliver: func(m message) error {
+				var asks shareRequest
+				if json.Unmarshal(m.data, &asks) == nil && asks.Owner != s.owner {
+					shared.give(asks)
+				}
+				return nil
+			},
+		})
 	})
 	group.Go(func() error {
 		again := time.NewTicker(s.lease / 4)
