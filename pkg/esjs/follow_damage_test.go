@@ -9,6 +9,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // damage flips one bit of what a server has stored, in the block that holds needle.
@@ -56,5 +57,39 @@ func TestSubscriptionPassesOverNoDamage(t *testing.T) {
 	}
 	if got.versions("a") != "1" || got.versions("b") != "" {
 		t.Errorf("handled %s of a and %s of b, want what is before the damage", got.versions("a"), got.versions("b"))
+	}
+}
+
+// What is built of a log that has lost its beginning would be a part that looks like the whole.
+func TestALogWithoutItsBeginningIsNotRead(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t)
+	store := d.Store(t)
+	interleave(t, store)
+	js := jetStream(t, d.Connect(t))
+	stream, err := js.Stream(within(t), "EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := stream.CachedInfo().Config
+	limited := was
+	limited.MaxMsgs, limited.Discard = 10, jetstream.DiscardOld
+	for _, cfg := range []jetstream.StreamConfig{limited, was} {
+		if _, err := js.UpdateStream(within(t), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(q esjs.Query) error {
+		_, err := versions(store.ReadAll(testContext(t), q))
+		return err
+	}
+	for what, err := range map[string]error{
+		"the store":    read(esjs.Query{}),
+		"a category":   read(esjs.Query{Categories: []string{"account"}}),
+		"a subscriber": subscribeTo(t, store, 10),
+	} {
+		if corrupt := (*esjs.CorruptError)(nil); !errors.As(err, &corrupt) || corrupt.Position.Sequence() > 6 {
+			t.Errorf("%s: %v, want a *CorruptError at one of the six that are gone", what, err)
+		}
 	}
 }

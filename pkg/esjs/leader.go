@@ -87,15 +87,10 @@ func leaderAnswer(stream string, reply *nats.Msg) (message, error) {
 	return out, nil
 }
 
-// lastSequence and firstSequence ask the stream's leader for its ends.
+// lastSequence asks the stream's leader for its end.
 func (s *Store) lastSequence(ctx context.Context, stream string) (uint64, error) {
 	state, err := s.streamState(ctx, stream)
 	return state.LastSeq, err
-}
-
-func (s *Store) firstSequence(ctx context.Context, stream string) (uint64, error) {
-	state, err := s.streamState(ctx, stream)
-	return state.FirstSeq, err
 }
 
 func (s *Store) streamState(ctx context.Context, stream string) (jetstream.StreamState, error) {

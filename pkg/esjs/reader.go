@@ -333,24 +333,13 @@ func (r *reader) checkLeft(ctx context.Context, looked uint64) error {
 }
 
 // fill delivers what a gapless source should have delivered before sequence
-// and did not: the leader has it, or the log is damaged.
+// and did not: the leader has it, or the log is damaged. One whose first commits are gone is, too.
 func (r *reader) fill(ctx context.Context, sequence uint64) error {
 	if !r.src.gapless || r.src.filter() != "" {
 		return nil
 	}
 	for r.next < sequence {
-		m, err := r.store.leaderMessage(ctx, r.src.stream, r.next)
-		if errors.Is(err, errNoMessage) {
-			first, firstErr := r.store.firstSequence(ctx, r.src.stream)
-			if firstErr != nil {
-				return firstErr
-			}
-			if r.next < first { // a copy that begins later
-				r.next = min(first, sequence)
-				continue
-			}
-			m, err = r.store.knownMessage(ctx, r.src.stream, r.next, leaderPatience)
-		}
+		m, err := r.store.knownMessage(ctx, r.src.stream, r.next, leaderPatience)
 		if errors.Is(err, errNoMessage) {
 			r.final = true
 			return &CorruptError{Position: r.store.at(r.next), Reason: "a commit is missing in the stream " + r.src.stream}
