@@ -13,7 +13,9 @@ import (
 // What alerts ask the increase of is there, as 0, before it happens: otherwise the first time would be no increase.
 func TestWhatAlertsCountIsExposedBeforeItHappens(t *testing.T) {
 	metrics := service.NewMetrics()
-	(&service.Env{Name: "jars", Metrics: metrics}).Observer().Handles("jar")
+	observer := (&service.Env{Name: "jars", Metrics: metrics}).Observer()
+	observer.Handles("jar")
+	observer.Lag("jars", 0, 0)
 	families, err := metrics.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -41,7 +41,8 @@ type Observer interface {
 	// attempt to open it, and each of a transaction, is told, and what else it cannot be
 	// asked once a second. It is also called, with an error, for what is parked because it
 	// cannot be decoded, of which no handler is told, and when a key that is to be
-	// parked waits because that could not be stored, once a second until it is.
+	// parked waits because that could not be stored, once a second until it is; and, with an
+	// [ErrUnavailable], once a second while nothing was heard for 10 s of the stream that is to be read.
 	Handled(subscription string, took time.Duration, err error)
 	// Lag is called about once a second: how many commits are delivered or
 	// stored and not finished, and the age of the oldest of them that was delivered.

@@ -48,6 +48,7 @@ type applying[T any, E Event] struct {
 	reached Position   // at or behind it: there is nothing to apply in between
 	limit   Position   // where the live version is, for one that stays behind it
 	room    *semaphore.Weighted
+	hearing []*hearing    // of each partition
 	spans   []func(error) // that end with the transaction
 	began   time.Time     // when the last attempt of a transaction did
 	told    time.Time     // when the observer was last told that the sink cannot be asked

@@ -17,6 +17,18 @@ func (p *Projector[T, E]) turn(ctx context.Context) error {
 	if err := a.open(ctx); err != nil {
 		return err
 	}
+	for range p.store.parts {
+		a.hearing = append(a.hearing, newHearing())
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.report(ctx) })
+	group.Go(func() error { return a.project(ctx) })
+	return group.Wait()
+}
+
+// project reads and applies, until ctx ends or it cannot go on.
+func (a *applying[T, E]) project(ctx context.Context) error {
+	p := a.Projector
 	if err := p.checkLog(ctx, a.now); err != nil {
 		return err
 	}
@@ -37,14 +49,13 @@ func (p *Projector[T, E]) turn(ctx context.Context) error {
 	a.room = semaphore.NewWeighted(feedBytes)
 	group, ctx := errgroup.WithContext(ctx)
 	from := a.now.Position
-	for _, part := range p.store.parts {
+	for i, part := range p.store.parts {
 		group.Go(func() error {
-			read := reading[T, E]{Projector: p, part: part, out: feed, room: a.room}
+			read := reading[T, E]{Projector: p, part: part, hearing: a.hearing[i], out: feed, room: a.room}
 			return read.follow(ctx, from.only(part.partition))
 		})
 	}
 	group.Go(func() error { return a.take(ctx, feed, end) })
-	group.Go(func() error { return a.report(ctx) })
 	return group.Wait()
 }
 
@@ -130,10 +141,20 @@ func (a *applying[T, E]) take(ctx context.Context, feed <-chan selected[E], end 
 	}
 }
 
-// report tells the observer once a second how far behind the projection is, and
-// keeps its pace.
+// report tells the observer once a second how far behind the projection is, and what
+// cannot be read, and keeps its pace.
 func (a *applying[T, E]) report(ctx context.Context) error {
 	for a.keepPace(); sleep(ctx, time.Second); a.keepPace() {
+		for i, part := range a.store.parts {
+			err := a.hearing[i].silent(part.cfg.Stream)
+			if err == nil {
+				continue
+			}
+			a.cfg.Observer.Handled(a.name, 0, err)
+			if last, err := part.endWithin(ctx, part.cfg.Stream, time.Second); err == nil {
+				a.knownLast(part.at(last))
+			}
+		}
 		progress := a.Progress()
 		a.cfg.Observer.Lag(a.name, progress.Lag, progress.Behind)
 	}
@@ -196,9 +217,10 @@ func (a *applying[T, E]) tend(ctx context.Context) error {
 // they come.
 type reading[T any, E Event] struct {
 	*Projector[T, E]
-	part *Store
-	out  chan<- selected[E]
-	room *semaphore.Weighted // for the stored size of commits
+	part    *Store
+	hearing *hearing
+	out     chan<- selected[E]
+	room    *semaphore.Weighted // for the stored size of commits
 }
 
 func (r *reading[T, E]) follow(ctx context.Context, after Position) error {
@@ -220,15 +242,17 @@ func (r *reading[T, E]) follow(ctx context.Context, after Position) error {
 
 // send waits for room.
 func (r *reading[T, E]) send(ctx context.Context, c selected[E]) error {
-	if err := r.room.Acquire(ctx, c.size); err != nil {
-		return err
-	}
-	select {
-	case r.out <- c:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return r.hearing.take(func() error {
+		if err := r.room.Acquire(ctx, c.size); err != nil {
+			return err
+		}
+		select {
+		case r.out <- c:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
 }
 
 // decode turns a commit into what is applied of it. Types that the projection

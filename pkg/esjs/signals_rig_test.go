@@ -16,6 +16,7 @@ type signals struct {
 	failed     map[string]int // by subscription
 	lastError  map[string]string
 	parked     map[string]int
+	lag        map[string]uint64
 	unexpected []string
 	active     map[string]bool
 	turns      map[string]int // of being active
@@ -25,7 +26,7 @@ type signals struct {
 }
 
 func newSignals() *signals {
-	return &signals{handled: map[string]int{}, failed: map[string]int{}, lastError: map[string]string{}, turns: map[string]int{}, parked: map[string]int{}, active: map[string]bool{}, changed: make(chan struct{})}
+	return &signals{handled: map[string]int{}, failed: map[string]int{}, lastError: map[string]string{}, turns: map[string]int{}, parked: map[string]int{}, lag: map[string]uint64{}, active: map[string]bool{}, changed: make(chan struct{})}
 }
 
 func (s *signals) change(f func()) {
@@ -55,6 +56,9 @@ func (s *signals) Handled(subscription string, _ time.Duration, err error) {
 	if s.onHandled != nil {
 		s.onHandled(subscription)
 	}
+}
+func (s *signals) Lag(name string, n uint64, _ time.Duration) {
+	s.change(func() { s.lag[name] = n })
 }
 func (s *signals) ParkedKeys(name string, n int) { s.change(func() { s.parked[name] = n }) }
 func (s *signals) Active(name string, active bool) {

@@ -21,10 +21,12 @@ type running[T any] struct {
 	progress chan struct{} // something was finished and is not stored
 	rate     *meter        // of what was finished
 	rewound  atomic.Bool   // the parked keys do not follow the start yet
+	hearing  *hearing      // of the stream
 
 	target  uint64 // where the stream ended at the start
 	mu      sync.Mutex
-	pending uint64 // messages behind the last delivered one
+	read    uint64 // up to here everything was delivered
+	pending uint64 // messages behind it
 }
 
 // session delivers and handles until ctx or work ends, or something fails. Then
@@ -38,7 +40,7 @@ func (s *subscription[T]) session(ctx, work context.Context, l *lease, at place)
 	defer cancelHandlers()
 	r := &running[T]{
 		subscription: s, lease: l, start: at, handlers: handlers, fail: fail, progress: make(chan struct{}, 1),
-		rate: newMeter(time.Now()),
+		rate: newMeter(time.Now()), hearing: newHearing(), read: at.Floor.sequence,
 	}
 	r.rewound.Store(at.Rewound)
 	r.queue = newQueue[T](at, s.window, s.bytes, func(full bool) { s.observer.WindowFull(s.name, full) }, r.moved)
@@ -51,9 +53,9 @@ func (s *subscription[T]) session(ctx, work context.Context, l *lease, at place)
 		stopKeeper = cancel
 		keeper.Go(func() { l.keep(stop, work, r.progress, r.place) })
 	}
+	delivery.Go(func() { r.report(ctx) })
 	if r.prepare(ctx, &delivery) {
 		delivery.Go(func() { r.failed(ctx, r.deliver(ctx)) })
-		delivery.Go(func() { r.report(ctx) })
 		for range s.workers {
 			workers.Go(r.work)
 		}
@@ -126,14 +128,18 @@ func (r *running[T]) deliver(ctx context.Context) error {
 	}
 	r.queue.pass(r.start.Floor.sequence) // an empty stream is caught up with at once
 	add := func(m message, parts []part[T]) error {
-		r.setPending(m.pending)
-		r.queue.add(m, parts)
-		return ctx.Err()
+		return r.hearing.take(func() error {
+			r.isBehind(m.sequence, m.pending)
+			r.queue.add(m, parts)
+			return ctx.Err()
+		})
 	}
 	return r.follow(ctx, r.start.Floor.sequence, add, func(sequence, pending uint64) error {
-		r.setPending(pending)
-		r.queue.pass(sequence)
-		return nil
+		return r.hearing.take(func() error {
+			r.isBehind(sequence, pending)
+			r.queue.pass(sequence)
+			return nil
+		})
 	})
 }
 
@@ -167,15 +173,34 @@ func (r *running[T]) where() place {
 	return at
 }
 
-func (r *running[T]) setPending(n uint64) {
+// isBehind notes how far the stream was read, and how many messages are behind that.
+func (r *running[T]) isBehind(read, pending uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pending = n
+	r.read, r.pending = read, pending
 }
 
-// report tells the observer once a second how far behind the session is.
+// askBehind asks how much the stream has behind what was read of it. One that forgets what is old cannot tell.
+func (r *running[T]) askBehind(ctx context.Context) {
+	if r.stays > 0 {
+		return
+	}
+	last, err := r.store.endWithin(ctx, r.stream, time.Second)
+	if err != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending = last - min(last, r.read)
+}
+
+// report tells the observer once a second how far behind the session is, and that its stream cannot be read.
 func (r *running[T]) report(ctx context.Context) {
 	for sleep(ctx, time.Second) {
+		if err := r.hearing.silent(r.stream); err != nil {
+			r.observer.Handled(r.name, 0, err)
+			r.askBehind(ctx)
+		}
 		n, oldest := r.queue.backlog()
 		behind := time.Duration(0)
 		if n > 0 {

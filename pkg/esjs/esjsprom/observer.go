@@ -91,7 +91,7 @@ func New(r prometheus.Registerer) (*Observer, error) {
 			"How often the connection was lost.", "connection"),
 
 		deliveries: m.counter("esjs_deliveries_total",
-			"Calls of handlers and transactions of projections; outcome is ok or the kind of the error, after which it is tried again or parked.", "subscription", "outcome"),
+			"Calls of handlers and transactions of projections; outcome is ok or the kind of the error, after which it is tried again or parked. While the stream cannot be read, unavailable counts the seconds.", "subscription", "outcome"),
 		deliverySeconds: m.histogram("esjs_delivery_duration_seconds",
 			"One call of a handler, or one transaction of a projection.", latency, "subscription"),
 		lagCommits: m.gauge("esjs_subscription_lag_commits",
@@ -233,6 +233,7 @@ func (o *Observer) Handled(subscription string, took time.Duration, err error) {
 
 // Lag notes how far behind a subscription is.
 func (o *Observer) Lag(subscription string, events uint64, behind time.Duration) {
+	o.deliveries.WithLabelValues(subscription, "unavailable") // shown from the start, as 0
 	o.lagCommits.WithLabelValues(subscription).Set(float64(events))
 	o.lagSeconds.WithLabelValues(subscription).Set(behind.Seconds())
 }

@@ -118,6 +118,7 @@ func TestWhatIsToldIsCounted(t *testing.T) {
 		"esjs_connection_losses_total{connection=append}":                            1,
 		"esjs_deliveries_total{outcome=ok,subscription=copy}":                        1,
 		"esjs_deliveries_total{outcome=error,subscription=copy}":                     1,
+		"esjs_deliveries_total{outcome=unavailable,subscription=copy}":               0,
 		"esjs_delivery_duration_seconds{subscription=copy}":                          2,
 		"esjs_subscription_lag_commits{subscription=copy}":                           7,
 		"esjs_subscription_lag_seconds{subscription=copy}":                           2,
