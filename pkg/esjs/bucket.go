@@ -153,7 +153,13 @@ func isGone(_ message, err error) bool { return errors.Is(err, errNoMessage) }
 // get returns an entry's value and revision as the leader has them; no value
 // and the revision to write at when there is none.
 func (b bucket) get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
-	m, err := b.store.leaderLast(ctx, b.stream(), b.subject(key))
+	return b.getFrom(ctx, key, 0)
+}
+
+// getFrom is get of an entry that is known to have been at the revision from: what is before it is the word of a leader
+// that leads indeed.
+func (b bucket) getFrom(ctx context.Context, key string, from uint64) (value []byte, revision uint64, err error) {
+	m, err := b.store.surely(ctx, b.stream(), lastOf(b.subject(key)), from, 0)
 	switch {
 	case errors.Is(err, errNoMessage):
 		return nil, 0, nil
@@ -222,22 +228,17 @@ func (b bucket) write(ctx context.Context, msg *nats.Msg, revision uint64) (uint
 		if err := b.final(ack, err); err != nil {
 			return 0, err
 		}
-		m, readErr := b.store.leaderLast(ctx, b.stream(), msg.Subject)
+		// Behind the revision it is not, unless it was deleted and that is forgotten, or the bucket was made anew or restored.
+		m, readErr := b.store.surely(ctx, b.stream(), lastOf(msg.Subject), revision, 0)
 		switch {
-		case errors.Is(readErr, errNoMessage):
-			m = message{}
-		case readErr != nil:
+		case readErr != nil && !isGone(m, readErr):
 			return 0, readErr
-		}
-		switch {
 		case m.sequence > revision && bytes.Equal(m.data, msg.Data) && isDeleted(m) == (len(msg.Data) == 0):
 			return m.sequence, nil
-		case m.sequence > revision:
-			return 0, errChanged
-		case m.sequence == 0 && revision > 0 && b.store.surely(ctx, b.stream(), lastOf(msg.Subject), isGone): // it was deleted, and that is forgotten
+		case m.sequence != revision:
 			return 0, errChanged
 		}
-		// At the revision, or behind it where a leader that is cut off answers: not decided yet.
+		// Not decided yet.
 		if !sleep(ctx, wait) {
 			return 0, ctx.Err()
 		}

@@ -80,3 +80,31 @@ func TestABucketThatWouldForgetIsRefused(t *testing.T) {
 	h.wait()
 	run.stopped(t)
 }
+
+// A write over a revision that the entry is not at any more is refused, also where the entry has an earlier one: the bucket was made
+// anew, or restored. Who waits for the end of that waits for ever.
+func TestAnEntryOfABucketThatWasMadeAnewHasChanged(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t)
+	store := d.Store(t)
+	if err := esjs.ProvisionBucket(within(t), d.Dial(), "SUBSCRIPTIONS_x", 1); err != nil {
+		t.Fatal(err)
+	}
+	put := func(value string, revision uint64) (uint64, error) {
+		return esjs.PutEntry(within(t), store, "SUBSCRIPTIONS_x", "a", []byte(value), revision)
+	}
+	var revision uint64
+	for _, value := range []string{"one", "two"} {
+		var err error
+		if revision, err = put(value, revision); err != nil {
+			t.Fatal(err)
+		}
+	}
+	renewBucket(t, d, "SUBSCRIPTIONS_x")
+	if again, err := put("one again", 0); err != nil || again >= revision {
+		t.Fatalf("the first entry of the new bucket: %d, %v", again, err)
+	}
+	if _, err := put("three", revision); !errors.Is(err, esjs.ErrChanged) {
+		t.Errorf("it was at %d in the bucket of before: %v", revision, err)
+	}
+}

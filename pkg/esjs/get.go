@@ -64,6 +64,11 @@ func directSequence(msg *nats.Msg) (uint64, error) {
 // zero Commit when there is none. It asks again until ctx ends while no leader answers.
 func (s *Store) leaderTail(ctx context.Context, id StreamID) (Commit, error) {
 	m, err := s.leaderLast(ctx, s.cfg.Stream, s.subjectOf(id))
+	return s.leaderTailOf(ctx, id, m, err)
+}
+
+// leaderTailOf reads the leader's answer to the question for the aggregate's last commit.
+func (s *Store) leaderTailOf(ctx context.Context, id StreamID, m message, err error) (Commit, error) {
 	if errors.Is(err, errNoMessage) {
 		return Commit{Stream: id}, s.checkAbsent(ctx, id)
 	}
@@ -87,26 +92,16 @@ const (
 // leaderTailFrom is leaderTail that is not behind the sequence seen, at which a
 // commit of the aggregate was stored or read before; otherwise a *[CorruptError].
 func (s *Store) leaderTailFrom(ctx context.Context, id StreamID, seen uint64) (Commit, error) {
-	end := time.Now().Add(leaderPatience)
-	behind := func(m message, err error) bool {
-		return err == nil && m.sequence < seen || errors.Is(err, errNoMessage)
-	}
-	for wait := newPause(); ; {
-		tail, err := s.leaderTail(ctx, id)
-		switch {
-		case err != nil || tail.Position.sequence >= seen:
-			return tail, err
-		case time.Now().After(end) && s.surely(ctx, s.cfg.Stream, lastOf(s.subjectOf(id)), behind):
-			return Commit{}, &CorruptError{
-				Stream:   id,
-				Position: s.at(seen),
-				Reason:   fmt.Sprintf("the leader's last commit is %s, but a later one was stored", tail.Position),
-			}
-		}
-		if err := wait.sleep(ctx); err != nil {
-			return Commit{}, err
+	m, err := s.surely(ctx, s.cfg.Stream, lastOf(s.subjectOf(id)), seen, leaderPatience)
+	tail, err := s.leaderTailOf(ctx, id, m, err)
+	if err == nil && tail.Position.sequence < seen {
+		return Commit{}, &CorruptError{
+			Stream:   id,
+			Position: s.at(seen),
+			Reason:   fmt.Sprintf("the leader's last commit is %s, but a later one was stored", tail.Position),
 		}
 	}
+	return tail, err
 }
 
 // leaderCommit returns the commit at a sequence, where one is known to be, as the
@@ -122,17 +117,11 @@ func (s *Store) leaderCommit(ctx context.Context, id StreamID, sequence uint64) 
 	return decodeCommit(id, s.at(sequence), m.data)
 }
 
-// surestTail is leaderTail of a leader that leads indeed, which costs two more requests; it asks
+// surestTail is leaderTail of a leader that leads indeed, which costs three more requests; it asks
 // until ctx ends. One that is cut off from the others would not know the newest commits.
-func (s *Store) surestTail(ctx context.Context, id StreamID) (tail Commit, err error) {
-	for wait := newPause(); ; {
-		if s.led(ctx, s.cfg.Stream, func() { tail, err = s.leaderTail(ctx, id) }) || err != nil {
-			return tail, err
-		}
-		if err := wait.sleep(ctx); err != nil {
-			return Commit{}, err
-		}
-	}
+func (s *Store) surestTail(ctx context.Context, id StreamID) (Commit, error) {
+	m, err := s.surely(ctx, s.cfg.Stream, lastOf(s.subjectOf(id)), noDoubt, 0)
+	return s.leaderTailOf(ctx, id, m, err)
 }
 
 // permanent tells that asking again cannot help.

@@ -2,8 +2,8 @@ package esjs
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -34,14 +34,10 @@ func bySequence(sequence uint64) []byte { return fmt.Appendf(nil, `{"seq":%d}`, 
 func lastOf(subject string) []byte { return fmt.Appendf(nil, `{"last_by_subj":%q}`, subject) }
 
 func (s *Store) askLeader(ctx context.Context, stream string, request []byte) (message, error) {
-	return untilAnswered(ctx, stream, func() (message, error) { return s.askLeaderOnce(ctx, stream, request) })
+	return untilAnswered(ctx, stream, func() (message, error) { return s.askLeaderOn(ctx, s.reader(), stream, request) })
 }
 
-// askLeaderOnce asks STREAM.MSG.GET, which only the stream's leader answers.
-func (s *Store) askLeaderOnce(ctx context.Context, stream string, request []byte) (message, error) {
-	return s.askLeaderOn(ctx, s.reader(), stream, request)
-}
-
+// askLeaderOn asks STREAM.MSG.GET once, which only who leads the stream answers, or takes itself for the leader.
 func (s *Store) askLeaderOn(ctx context.Context, on *requester, stream string, request []byte) (message, error) {
 	reply, err := on.do(ctx, leaderRequest(stream, request))
 	if err != nil {
@@ -138,36 +134,44 @@ func (s *Store) leading(ctx context.Context, stream string) string {
 	return info.Cluster.Leader
 }
 
-// led tells that one leader, which leads indeed, was there before and after what was asked on
-// the general connection: then it is who answered.
-func (s *Store) led(ctx context.Context, stream string, ask func()) bool {
+// led tells that one leader, which leads indeed, was there before and after ask: then it is who
+// answered what was asked on the connection that ask is given. On another one it may have been
+// another server, at another side of a network that is cut.
+func (s *Store) led(ctx context.Context, stream string, ask func(on *requester)) bool {
 	leader := s.leading(ctx, stream)
-	ask()
+	ask(s.general)
 	return leader != "" && s.leading(ctx, stream) == leader
 }
 
-// surely tells that the leader's newest word on a request is as before, and that it
-// leads: it is asked all on one connection, so that the answers come from the same
-// side of a network that is cut.
-func (s *Store) surely(ctx context.Context, stream string, request []byte, before func(message, error) bool) bool {
-	as := false
-	led := s.led(ctx, stream, func() { as = before(s.askLeaderOn(ctx, s.general, stream, request)) })
-	return led && as
-}
-
-// knownMessage is leaderMessage for one that is known to be there: errNoMessage is the
-// word of a leader that leads indeed, and that did not have it for so long.
-func (s *Store) knownMessage(ctx context.Context, stream string, sequence uint64, patience time.Duration) (message, error) {
+// surely asks the leader for a message that is not expected to be before the sequence from.
+// What is before it, or that there is none, is believed of a leader that leads indeed, where nothing
+// better has come for as long as patience lasts: the caller compares. It asks until ctx ends.
+func (s *Store) surely(ctx context.Context, stream string, request []byte, from uint64, patience time.Duration) (m message, err error) {
 	end := time.Now().Add(patience)
 	for wait := newPause(); ; {
-		m, err := s.leaderMessage(ctx, stream, sequence)
-		if !errors.Is(err, errNoMessage) || time.Now().After(end) && s.surely(ctx, stream, bySequence(sequence), isGone) {
+		m, err = s.askLeader(ctx, stream, request)
+		if m.sequence >= from || err != nil && !isGone(m, err) {
 			return m, err
+		}
+		if time.Now().After(end) {
+			led := s.led(ctx, stream, func(on *requester) { m, err = s.askLeaderOn(ctx, on, stream, request) })
+			if (led || m.sequence >= from) && (err == nil || isGone(m, err)) {
+				return m, err
+			}
 		}
 		if err := wait.sleep(ctx); err != nil {
 			return message{}, err
 		}
 	}
+}
+
+// noDoubt lets surely believe only a leader that leads indeed, whatever it says.
+const noDoubt = math.MaxUint64
+
+// knownMessage is leaderMessage for one that is known to be there: errNoMessage is the
+// word of a leader that leads indeed, and that did not have it for so long.
+func (s *Store) knownMessage(ctx context.Context, stream string, sequence uint64, patience time.Duration) (message, error) {
+	return s.surely(ctx, stream, bySequence(sequence), sequence, patience)
 }
 
 // listTimeout bounds one attempt to ask for a stream's state together with a

@@ -101,7 +101,7 @@ func (r *reader) took(m message) {
 
 // surelyEnds tells that the stream ends before after, by the word of a leader that leads indeed.
 func (r *reader) surelyEnds(ctx context.Context, after uint64) (ends bool) {
-	led := r.store.led(ctx, r.src.stream, func() {
+	led := r.store.led(ctx, r.src.stream, func(*requester) { // of which lastSequence asks, too
 		last, err := r.store.lastSequence(ctx, r.src.stream)
 		ends = err == nil && last < after
 	})

@@ -63,7 +63,7 @@ func (m *move) fence(ctx context.Context) (end uint64, err error) {
 		}
 	}
 	for wait := newPause(); ; {
-		led := m.from.led(ctx, stream, func() { end, err = m.from.lastSequence(ctx, stream) })
+		led := m.from.led(ctx, stream, func(*requester) { end, err = m.from.lastSequence(ctx, stream) })
 		if led && err == nil || err != nil && permanent(err) {
 			return end, err
 		}

@@ -1,11 +1,14 @@
 package esjs_test
 
 import (
+	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
+	"github.com/b144f99b/orderflow/pkg/esjs/kvsink"
 )
 
 // A leader that was paused may answer once more before it learns that it leads no
@@ -107,5 +110,56 @@ func TestAStaleLeaderIsNotNamedInAConflict(t *testing.T) {
 	}
 	if f.Armed() != 0 {
 		t.Errorf("%d faults have not come", f.Armed())
+	}
+}
+
+// A released key is applied up to what the leader has that leads, and not to what one has that was cut off: what came after that
+// would never be in the view.
+func TestAReleaseLeavesOutNothingThatAFormerLeaderDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t, esjstest.Partitions(1))
+	store, former := d.Store(t), newFormerLeader(t, d)
+	if err := esjs.ProvisionBucket(testContext(t), d.Dial(), "VIEWS", 1); err != nil {
+		t.Fatal(err)
+	}
+	reading := open(t, former.dial, d)
+	sink := kvsink.New(reading, "VIEWS")
+	var mended atomic.Bool
+	p := esjs.NewProjector(reading, sink, esjs.Projection[*kvsink.Tx, esjs.Event]{
+		Name: "totals", Version: 1, Codec: accountAggregate(t).Codec,
+		Apply: func(ctx context.Context, tx *kvsink.Tx, e esjs.Recorded[esjs.Event]) error {
+			if !mended.Load() {
+				return esjs.Park(errors.New("not yet"))
+			}
+			return kvsink.Update(ctx, tx, e.Stream.Key, e.Record, func(n int) (int, error) { return n + e.Event.(deposited).Amount, nil })
+		},
+	}, esjs.ProjectionConfig{})
+	ctx, stop := context.WithCancel(testContext(t))
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	deposit := func(amount int) esjs.Position {
+		stored, err := store.Append(testContext(t), account("a"), esjs.Any(), deposited{Amount: amount})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stored.Revision.Position()
+	}
+	deposit(1)
+	former.remember(t, "EVENTS", "ev.account.a")
+	if err := p.WaitFor(testContext(t), deposit(2)); err != nil {
+		t.Fatal(err)
+	}
+	mended.Store(true)
+	if err := p.Release(testContext(t), "account/a"); err != nil {
+		t.Error(err)
+	}
+	former.resign(t)
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("the projector ended with %v", err)
+	}
+	var total int
+	if _, err := sink.Get(testContext(t), "totals_v1", "a", &total); err != nil || total != 3 {
+		t.Errorf("the view has %d, %v; want 3", total, err)
 	}
 }

@@ -74,20 +74,13 @@ func (s *Store) subjects(ctx context.Context, filter string, offset int) (page m
 // but then the leader's index still counts the aggregate's commits.
 func (s *Store) checkAbsent(ctx context.Context, id StreamID) error {
 	subject := s.subjectOf(id)
-	for wait, attempts := newPause(), 3; ; attempts-- {
-		commits, _, err := s.subjects(ctx, subject, 0)
-		if err != nil || commits[subject] == 0 {
-			return err
-		}
-		if attempts == 0 {
-			return &CorruptError{Stream: id, Reason: fmt.Sprintf("the leader counts %d commits and cannot read the last one", commits[subject])}
-		}
-		// It may have been stored in between.
-		if _, err := s.leaderLast(ctx, s.cfg.Stream, subject); !errors.Is(err, errNoMessage) {
-			return err
-		}
-		if err := wait.sleep(ctx); err != nil {
-			return err
-		}
+	commits, _, err := s.subjects(ctx, subject, 0)
+	if err != nil || commits[subject] == 0 {
+		return err
 	}
+	// It may have been stored in between, or who had none leads no more.
+	if _, err := s.surely(ctx, s.cfg.Stream, lastOf(subject), 1, 0); !errors.Is(err, errNoMessage) {
+		return err
+	}
+	return &CorruptError{Stream: id, Reason: fmt.Sprintf("the leader counts %d commits and cannot read the last one", commits[subject])}
 }
