@@ -67,21 +67,22 @@ func (s *Store) ErasePerson(ctx context.Context, person string) error {
 // erase replaces a person's key by a note, and removes the key.
 func (k *keyStore) erase(ctx context.Context, person string) error {
 	for {
-		e, revision, err := k.read(ctx, person)
+		e, revision, err := k.read(ctx, person, 0)
 		if err != nil && !errors.Is(err, ErrNoKey) && !errors.Is(err, ErrBrokenSeal) {
 			return err
 		}
-		if err == nil && !e.Erased.IsZero() {
-			break
+		if err != nil || e.Erased.IsZero() {
+			note, err := json.Marshal(keyEntry{Erased: time.Now().UTC()})
+			if err != nil {
+				return err
+			}
+			if revision, err = k.bucket.put(ctx, personEntry(person), note, revision); errors.Is(err, errChanged) {
+				continue
+			} else if err != nil {
+				return err
+			}
 		}
-		note, err := json.Marshal(keyEntry{Erased: time.Now().UTC()})
-		if err != nil {
-			return err
-		}
-		if _, err = k.bucket.put(ctx, personEntry(person), note, revision); err != nil && !errors.Is(err, errChanged) {
-			return err
-		}
+		k.sawErased(person)
+		return k.bucket.removeOlder(ctx, personEntry(person), revision)
 	}
-	k.sawErased(person)
-	return k.bucket.removeOlder(ctx, personEntry(person))
 }

@@ -57,12 +57,12 @@ func VerifyErased[E Event](ctx context.Context, store *Store, codec *Codec[E], p
 	if err := wire.CheckKey(person); err != nil {
 		return report, fmt.Errorf("%w: the person: %w", ErrInvalid, err)
 	}
-	entry, _, err := store.keys.read(ctx, person)
+	entry, revision, err := store.keys.read(ctx, person, 0)
 	if err != nil && !errors.Is(err, ErrNoKey) && !errors.Is(err, ErrBrokenSeal) {
 		return report, err
 	}
 	report.Erased = entry.Erased
-	old, err := store.keys.bucket.older(ctx, personEntry(person))
+	old, err := store.keys.bucket.older(ctx, personEntry(person), revision)
 	if err != nil {
 		return report, err
 	}

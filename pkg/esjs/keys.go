@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -121,10 +123,16 @@ func openKeys(ctx context.Context, store *Store, cfg KeyConfig) (*keyStore, erro
 func (k *keyStore) close() { k.cancel() }
 func (k *keyStore) wait()  { <-k.done }
 
-// get returns a person's key, not older than [keyLife]. It asks the leader until
-// ctx ends. Errors: *[ErasedError], [ErrNoKey], [ErrMasterKey], [ErrBrokenSeal], and
-// what the connection says.
-func (k *keyStore) get(ctx context.Context, person string) (*seal.Key, error) {
+// known returns the key of a person of whom something was sealed, so that it was stored: that there
+// is none is the word of a leader that leads indeed. See get.
+func (k *keyStore) known(ctx context.Context, person string) (*seal.Key, error) {
+	return k.get(ctx, person, 1)
+}
+
+// get returns a person's key, not older than [keyLife], whose entry was stored at the revision from or
+// later, 0 where it may never have been. It asks the leader until ctx ends. Errors: *[ErasedError], [ErrNoKey],
+// [ErrMasterKey], [ErrBrokenSeal], and what the connection says.
+func (k *keyStore) get(ctx context.Context, person string, from uint64) (*seal.Key, error) {
 	now := time.Now()
 	if c, ok := k.cache.Get(person); ok && (c.key == nil || now.Sub(c.since) < k.life) {
 		return c.answer(person)
@@ -132,7 +140,7 @@ func (k *keyStore) get(ctx context.Context, person string) (*seal.Key, error) {
 	k.mu.Lock()
 	forgotten := k.forgotten
 	k.mu.Unlock()
-	e, _, err := k.read(ctx, person)
+	e, _, err := k.read(ctx, person, from)
 	if err != nil {
 		return nil, err
 	}
@@ -157,10 +165,10 @@ func (c cachedKey) answer(person string) (*seal.Key, error) {
 	return c.key, nil
 }
 
-// read returns a person's entry and its revision as the leader has them;
-// [ErrNoKey] when there is none.
-func (k *keyStore) read(ctx context.Context, person string) (e keyEntry, revision uint64, err error) {
-	value, revision, err := k.bucket.get(ctx, personEntry(person))
+// read returns a person's entry and its revision as the leader has them; [ErrNoKey] when there is none.
+// For from see [bucket.getFrom].
+func (k *keyStore) read(ctx context.Context, person string, from uint64) (e keyEntry, revision uint64, err error) {
+	value, revision, err := k.bucket.getFrom(ctx, personEntry(person), from)
 	switch {
 	case err != nil:
 		return e, 0, fmt.Errorf("esjs: read the key of %s: %w", person, err)
@@ -196,7 +204,7 @@ func (k *keyStore) toSeal(ctx context.Context, person string) (*seal.Key, error)
 		return nil, fmt.Errorf("%w: the PersonID: %w", ErrInvalid, err)
 	}
 	for {
-		key, err := k.get(ctx, person)
+		key, err := k.get(ctx, person, 0) // an old "none" does no harm: create finds out
 		if !errors.Is(err, ErrNoKey) {
 			return key, err
 		}
@@ -212,7 +220,7 @@ func (k *keyStore) create(ctx context.Context, person string) error {
 	if k.isRetired() {
 		return fmt.Errorf("%w: no new keys are wrapped by %s, which others no longer know", ErrMasterKey, k.master.ID())
 	}
-	_, revision, err := k.read(ctx, person)
+	_, revision, err := k.read(ctx, person, 0)
 	switch {
 	case err == nil:
 		return errChanged
@@ -227,25 +235,27 @@ func (k *keyStore) create(ctx context.Context, person string) error {
 	return err
 }
 
-// forget drops a person's key from memory: the leader is asked next time.
+// forget drops from memory what is known of a person: the leader is asked next time.
 func (k *keyStore) forget(person string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.forgotten++
-	if c, ok := k.cache.Peek(person); ok && c.key != nil {
-		k.cache.Remove(person)
-	}
+	k.cache.Remove(person)
+}
+
+// noteErased takes note that a person was erased.
+func (k *keyStore) noteErased(person string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.forgotten++
+	k.cache.Add(person, cachedKey{})
 }
 
 // sawErased takes note that a person was erased and tells it.
 func (k *keyStore) sawErased(person string) {
+	k.noteErased(person)
 	k.mu.Lock()
-	k.forgotten++
-	k.cache.Add(person, cachedKey{})
-	listeners := make([]func(string), 0, len(k.listeners))
-	for _, l := range k.listeners {
-		listeners = append(listeners, l)
-	}
+	listeners := slices.Collect(maps.Values(k.listeners))
 	k.mu.Unlock()
 	for _, l := range listeners {
 		l(person)

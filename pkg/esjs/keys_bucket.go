@@ -84,27 +84,33 @@ func (b bucket) verifyKeys(ctx context.Context) error {
 }
 
 // older returns the sequence of the oldest message of an entry that has a newer
-// one, 0 when there is none.
-func (b bucket) older(ctx context.Context, key string) (uint64, error) {
-	last, err := b.store.leaderLast(ctx, b.stream(), b.subject(key))
-	if errors.Is(err, errNoMessage) {
-		return 0, nil
-	}
+// one, 0 when there is none. The entry is known to have been at the revision from: a leader that does not
+// know that, as one that is cut off, does not know what is older.
+func (b bucket) older(ctx context.Context, key string, from uint64) (uint64, error) {
+	last, err := b.store.surely(ctx, b.stream(), lastOf(b.subject(key)), from, 0)
 	if err != nil {
-		return 0, err
+		return 0, unlessGone(err)
 	}
-	first, err := b.store.askLeader(ctx, b.stream(), fmt.Appendf(nil, `{"seq":1,"next_by_subj":%q}`, b.subject(key)))
+	first, err := b.store.surely(ctx, b.stream(), fmt.Appendf(nil, `{"seq":1,"next_by_subj":%q}`, b.subject(key)), last.sequence, 0)
 	if err != nil || first.sequence >= last.sequence {
-		return 0, err
+		return 0, unlessGone(err)
 	}
 	return first.sequence, nil
 }
 
-// removeOlder deletes what an entry was before, and lets the server overwrite it. It
+// unlessGone is nil where nothing is left.
+func unlessGone(err error) error {
+	if errors.Is(err, errNoMessage) {
+		return nil
+	}
+	return err
+}
+
+// removeOlder deletes what an entry was before it was at revision, and lets the server overwrite it. It
 // tries until ctx ends.
-func (b bucket) removeOlder(ctx context.Context, key string) error {
+func (b bucket) removeOlder(ctx context.Context, key string, revision uint64) error {
 	for wait := newPause(); ; {
-		sequence, err := b.older(ctx, key)
+		sequence, err := b.older(ctx, key, revision)
 		if err != nil || sequence == 0 {
 			return err
 		}

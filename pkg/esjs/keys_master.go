@@ -120,7 +120,7 @@ func (s *Store) RotateMasterKey(ctx context.Context) (rewrapped int, err error) 
 		if err != nil {
 			return fmt.Errorf("%w: the entry %s: %w", ErrBrokenSeal, m.subject, err)
 		}
-		changed, err := k.rewrap(ctx, person)
+		changed, err := k.rewrap(ctx, person, m.sequence)
 		if changed {
 			rewrapped++
 		}
@@ -141,17 +141,17 @@ func (s *Store) RotateMasterKey(ctx context.Context) (rewrapped int, err error) 
 
 func (k *keyStore) personEntriesAll() string { return personEntries + ">" }
 
-// rewrap wraps a person's key by our master key, and removes what there was before.
-func (k *keyStore) rewrap(ctx context.Context, person string) (changed bool, err error) {
+// rewrap wraps a person's key, whose entry was stored at the revision from or later, by our master key, and removes what there was before.
+func (k *keyStore) rewrap(ctx context.Context, person string, from uint64) (changed bool, err error) {
 	for {
-		e, revision, err := k.read(ctx, person)
+		e, revision, err := k.read(ctx, person, from)
 		switch {
 		case errors.Is(err, ErrNoKey): // removed by others than esjs
 			return changed, nil
 		case err != nil:
 			return changed, err
 		case !e.Erased.IsZero() || e.Master == k.master.ID():
-			return changed, k.bucket.removeOlder(ctx, personEntry(person))
+			return changed, k.bucket.removeOlder(ctx, personEntry(person), revision)
 		}
 		key, err := k.unwrap(person, e)
 		if err != nil {
@@ -161,9 +161,11 @@ func (k *keyStore) rewrap(ctx context.Context, person string) (changed bool, err
 		if err != nil {
 			return false, err
 		}
-		if _, err = k.bucket.put(ctx, personEntry(person), value, revision); err != nil && !errors.Is(err, errChanged) {
+		switch now, err := k.bucket.put(ctx, personEntry(person), value, revision); {
+		case err == nil:
+			changed, from = true, now
+		case !errors.Is(err, errChanged):
 			return false, err
 		}
-		changed = changed || err == nil
 	}
 }

@@ -130,8 +130,9 @@ func (s *Store) revealRecord(ctx context.Context, r *Record, types []string) err
 	switch {
 	case s.keys == nil:
 	case r.Stream.Category == erasureCategory:
-		// What is read after this was written when the person was erased.
-		s.keys.forget(r.Stream.Key)
+		// What is read after this was written when the person was erased, whatever a leader
+		// still has that was cut off before.
+		s.keys.noteErased(r.Stream.Key)
 	case r.Person == "", len(types) > 0 && !slices.Contains(types, r.Type):
 	default:
 		return s.keys.reveal(ctx, r)
@@ -181,7 +182,7 @@ func (p *personalReading) withoutValues(err error) error {
 
 // reveal opens the personal values of one record.
 func (k *keyStore) reveal(ctx context.Context, r *Record) error {
-	key, err := k.get(ctx, r.Person)
+	key, err := k.known(ctx, r.Person)
 	erased := errors.As(err, new(*ErasedError))
 	switch {
 	case err == nil, erased:

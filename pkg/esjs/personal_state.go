@@ -55,7 +55,7 @@ func (h *CommandHandler[S, C, E]) readable(ctx context.Context, id StreamID, f *
 		return f, nil
 	}
 	for _, person := range f.persons.ids {
-		_, err := h.store.keys.get(ctx, person)
+		_, err := h.store.keys.known(ctx, person)
 		if errors.As(err, new(*ErasedError)) {
 			h.cache.Remove(id.Key)
 			return nil, nil
@@ -141,7 +141,7 @@ func (s *snapshotter[S]) sealKey(ctx context.Context, by []string) (*seal.Key, e
 	keys := make([]*seal.Key, len(by))
 	for i, person := range by {
 		var err error
-		if keys[i], err = s.store.keys.get(ctx, person); err != nil {
+		if keys[i], err = s.store.keys.known(ctx, person); err != nil {
 			return nil, err
 		}
 	}

@@ -3,6 +3,7 @@ package esjs_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -162,4 +163,98 @@ func TestAReleaseLeavesOutNothingThatAFormerLeaderDoesNotKnow(t *testing.T) {
 	if _, err := sink.Get(testContext(t), "totals_v1", "a", &total); err != nil || total != 3 {
 		t.Errorf("the view has %d, %v; want 3", total, err)
 	}
+}
+
+// A sealed value proves that its key was stored: that there is none is not the word of a leader that was cut off before. What
+// it says would be set aside, with no attempt.
+func TestAKeyIsNotMissingWhereAFormerLeaderDoesNotKnowIt(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t, esjstest.Partitions(1))
+	store, former := keyedStore(t, d, master(1)), newFormerLeader(t, d)
+	reading := keyedOn(t, d, former.dial)
+	former.remember(t, "KV_"+keyBucket, "$KV."+keyBucket+".person.m-1")
+	if _, err := store.Append(testContext(t), member("m-1"), esjs.NoStream(), ada("m-1")); err != nil {
+		t.Fatal(err)
+	}
+	if c := loaded(t, clubHandler(t, reading, esjs.HandlerConfig[club]{}), "m-1"); c.Names["m-1"] != "Ada" {
+		t.Errorf("loaded %+v", c)
+	}
+	former.resign(t)
+}
+
+// What is read after a PersonErased is erased, whatever a former leader still has.
+func TestNothingOfAPersonIsReadAfterTheErasureBesideAFormerLeader(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t, esjstest.Partitions(1))
+	store, late, former := keyedStore(t, d, master(1)), keyedStore(t, d, master(1)), newFormerLeader(t, d)
+	reading := keyedOn(t, d, former.dial)
+	esjs.StopKeyWatch(late)
+	esjs.StopKeyWatch(reading)
+	for _, key := range []string{"first", "late"} {
+		if key == "late" {
+			if err := store.ErasePerson(testContext(t), "m-1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// late has the key in memory and does not know better.
+		if _, err := late.Append(testContext(t), member(key), esjs.NoStream(), ada("m-1")); err != nil {
+			t.Fatal(err)
+		}
+		if key == "first" {
+			former.remember(t, "KV_"+keyBucket, "$KV."+keyBucket+".person.m-1")
+		}
+	}
+	var names []string
+	for r, err := range reading.ReadAll(testContext(t), esjs.Query{Categories: []string{"member", "erasure"}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Stream.Category != "member" {
+			continue
+		}
+		e, err := joinedCodec(t).Decode(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, r.Stream.Key+" "+e.Event.(joined).Name.Value())
+	}
+	if want := []string{"first Ada", "late "}; !slices.Equal(names, want) {
+		t.Errorf("read %q, want %q", names, want)
+	}
+	former.resign(t)
+}
+
+// An erasure is complete when the old key is gone from the bucket, which a former leader does not know it to have been replaced in.
+func TestAnErasureRemovesTheKeyBesideAFormerLeader(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t)
+	store, former := keyedStore(t, d, master(1)), newFormerLeader(t, d)
+	erasing := keyedOn(t, d, former.dial)
+	if _, err := store.Append(testContext(t), member("m-1"), esjs.NoStream(), ada("m-1")); err != nil {
+		t.Fatal(err)
+	}
+	entry := "$KV." + keyBucket + ".person.m-1"
+	former.remember(t, "KV_"+keyBucket, entry)
+	former.rememberFirst(t, "KV_"+keyBucket, entry)
+	if err := erasing.ErasePerson(testContext(t), "m-1"); err != nil {
+		t.Fatal(err)
+	}
+	former.resign(t)
+	report, err := esjs.VerifyErased(testContext(t), store, joinedCodec(t), "m-1")
+	if err != nil || !report.Complete() {
+		t.Errorf("after the erasure: %+v, %v", report, err)
+	}
+}
+
+// keyedOn opens another store with keys, on connections of its own.
+func keyedOn(t *testing.T, d *esjstest.Deployment, dial esjs.Dial) *esjs.Store {
+	t.Helper()
+	cfg := d.Config()
+	cfg.Keys = &esjs.KeyConfig{Bucket: keyBucket, Master: master(1)}
+	store, err := esjs.Open(testContext(t), dial, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	return store
 }
