@@ -10,8 +10,12 @@ import "context"
 
 // baseOfRepeated is the base of a write whose expectation, a version, the
 // aggregate has left behind; a *[ConflictError] unless the write itself is what
-// follows that version.
+// follows that version. A guard writes nothing that could be looked for: where its aggregate has moved on,
+// that may have been after the batch was stored, which [Store.settleBatch] finds out.
 func (s *Store) baseOfRepeated(ctx context.Context, w Write, tail Commit, version uint64) (Revision, error) {
+	if since := w.Expect.revision; w.guard && since.partition == s.partition && since.sequence < tail.Position.sequence {
+		return since, nil
+	}
 	conflict := &ConflictError{Stream: w.Stream, Expected: version, Actual: tail.revision.version}
 	if w.Metadata.CommandID == "" || tail.revision.version <= version {
 		return Revision{}, conflict
