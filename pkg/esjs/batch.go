@@ -143,9 +143,10 @@ func (s *Store) publishBatch(ctx context.Context, commits []*outgoing) ([]Append
 		if err != nil || out != nil {
 			return out, publishError(err, wait.used, batchName(len(commits)))
 		}
-		// Without one of its messages no attempt was stored.
+		// Without one of its messages this attempt was not stored.
 		if denied := s.appends.deniedSince(began); denied != nil && slices.ContainsFunc(commits, func(c *outgoing) bool { return c.subject == denied.subject }) {
-			return nil, fmt.Errorf("%w: append to %d aggregates: %w", ErrRefused, len(commits), denied)
+			err := fmt.Errorf("%w: append to %d aggregates: %w", ErrRefused, len(commits), denied)
+			return nil, publishError(err, wait.used, batchName(len(commits)))
 		}
 		if err := wait.sleep(ctx); err != nil {
 			return nil, fmt.Errorf("%w: %d aggregates: %w", ErrUnknownOutcome, len(commits), err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
+	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
@@ -120,4 +121,29 @@ func TestWhatIsNotPermittedIsRefused(t *testing.T) {
 
 func put(id esjs.StreamID, expect esjs.Expectation, amount int) esjs.Write {
 	return esjs.Write{Stream: id, Expect: expect, Events: []esjs.Event{deposited{Amount: amount}}}
+}
+
+// Who is denied what an earlier attempt may have stored does not know that nothing was.
+func TestABatchThatIsDeniedLaterIsOfUnknownOutcome(t *testing.T) {
+	g := startGuarded(t, denied())
+	cfg := esjs.Config{MaxBytes: 1 << 20}
+	if err := esjs.Provision(testContext(t), esjs.DialURL(g.url("admin")), cfg); err != nil {
+		t.Fatal(err)
+	}
+	f := esjstest.NewFaults(g.url("denied"))
+	store, err := esjs.Open(testContext(t), f.Dial(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	f.BeforeAppend(func() { g.deny(t, "ev.account.a") })
+	f.LoseAppends(1)
+	_, err = store.AppendAll(testContext(t), put(account("a"), esjs.NoStream(), 1), put(account("b"), esjs.NoStream(), 1))
+	if !errors.Is(err, esjs.ErrUnknownOutcome) || errors.Is(err, esjs.ErrRefused) {
+		t.Errorf("the attempt after one whose answer was lost is denied: %v", err)
+	}
+	_, err = store.AppendAll(testContext(t), put(account("a"), esjs.NoStream(), 1), put(account("b"), esjs.NoStream(), 1))
+	if !errors.Is(err, esjs.ErrRefused) {
+		t.Errorf("the first attempt is denied: %v", err)
+	}
 }
