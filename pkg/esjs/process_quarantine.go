@@ -39,7 +39,7 @@ func (r *ProcessRunner[S, In, Out]) quarantine(ctx context.Context, key string, 
 	if reason == nil {
 		return fmt.Errorf("%w: quarantine of %s/%s: a reason is required", ErrInvalid, r.process.Category, key)
 	}
-	parked, err := r.parked(ctx, key)
+	parked, err := r.parked(ctx, key, 0)
 	if err != nil || slices.ContainsFunc(parked, (*parkedEntry).holds) {
 		return err
 	}
@@ -126,7 +126,7 @@ func (r *ProcessRunner[S, In, Out]) Quarantined(ctx context.Context) ([]Parked, 
 // InQuarantine tells whether an instance is in quarantine. One that is being released
 // is, until all that waits is handled.
 func (r *ProcessRunner[S, In, Out]) InQuarantine(ctx context.Context, key string) (bool, error) {
-	parked, err := r.parked(ctx, key)
+	parked, err := r.parked(ctx, key, 0)
 	return len(parked) > 0, err
 }
 
@@ -143,14 +143,14 @@ func (r *ProcessRunner[S, In, Out]) entries() []string {
 	return entries
 }
 
-// parked are the instance's entries in all partitions.
-func (r *ProcessRunner[S, In, Out]) parked(ctx context.Context, key string) ([]*parkedEntry, error) {
+// parked are the instance's entries in all partitions. For from see [bucket.getFrom].
+func (r *ProcessRunner[S, In, Out]) parked(ctx context.Context, key string, from uint64) ([]*parkedEntry, error) {
 	entries := r.entries()
 	parked := make([]*parkedEntry, len(entries))
 	group, ctx := errgroup.WithContext(ctx)
 	for p, entry := range entries {
 		group.Go(func() (err error) {
-			parked[p], _, err = readParked(ctx, r.bucket(), entry, key)
+			parked[p], _, err = readParked(ctx, r.bucket(), entry, key, from)
 			return err
 		})
 	}
@@ -167,7 +167,11 @@ const releasePause = 200 * time.Millisecond
 // release sets it again. While an instance is being released its timer waits: what was
 // parked came first, and it may be what the timer would miss.
 func (r *ProcessRunner[S, In, Out]) leaveTimer(ctx context.Context, fired Fired) (bool, error) {
-	parked, err := r.parked(ctx, fired.Stream.Key)
+	parked, err := r.parked(ctx, fired.Stream.Key, 0)
+	if err == nil && slices.ContainsFunc(parked, (*parkedEntry).holds) {
+		// Who was cut off before the release does not know of it, and this may be the timer that the release set.
+		parked, err = r.parked(ctx, fired.Stream.Key, noDoubt)
+	}
 	switch {
 	case err != nil:
 		return false, RetryAfter(unavailablePause, err)
@@ -185,6 +189,10 @@ func (r *ProcessRunner[S, In, Out]) setTimersAgain(ctx context.Context, key stri
 	id, err := r.handler.stream(key)
 	if err != nil {
 		return nil //nolint:nilerr // what was parked under another name is no instance
+	}
+	// Nobody asks again for the timers of an old state: what is loaded is at least what a leader has that leads.
+	if _, err := r.store.of(id).surestTail(ctx, id); err != nil {
+		return laterUnless(ofInstance(err), err)
 	}
 	loaded, err := r.handler.Load(ctx, key, Fresh())
 	switch {

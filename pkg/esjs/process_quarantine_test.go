@@ -403,3 +403,52 @@ func TestInputWhoseKeyIsNoKeyIsParked(t *testing.T) {
 	p.quarantined(t, "part/"+r.key("o-1", "odd")+": 1")
 	p.shutdown(t)
 }
+
+// The timers that a release sets again are handled, also where the leader that is asked was cut off before the release and still
+// has the instance in quarantine.
+func TestAReleasedTimerFiresBesideAFormerLeader(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t, esjstest.Partitions(1))
+	r, former := newAssemblyRig(t, d), newFormerLeader(t, d)
+	s := newSignals()
+	p := r.startOn(t, open(t, former.dial, d), observed(s))
+	late := inTime("late", func(late string, wait time.Duration) {
+		r.place(t, late, wait)
+		r.seen.await(t, late, "AssemblyStarted")
+		p.quarantine(t, late)
+	}, func(late string) { p.release(t, late) })
+	former.remember(t, "KV_"+positions, "$KV."+positions+".parked.assembly."+late)
+	s.await(t, "its timer fires in quarantine", func() bool { return s.handled["assembly-timers"] >= 1 })
+	r.check(t, late, "AssemblyStarted")
+	if err := r.subscription().Release(contextWithPatience(t), late); err != nil {
+		t.Fatal(err)
+	}
+	r.seen.await(t, late, "AssemblyStarted", "Reminded", "GivenUp")
+	former.resign(t)
+	p.shutdown(t)
+}
+
+// The timers that a release sets again are those of the newest state, also where the leader that is asked was cut off before it.
+func TestAReleaseSetsTheTimersThatAFormerLeaderDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t, esjstest.Partitions(1))
+	r, former := newAssemblyRig(t, d), newFormerLeader(t, d)
+	s := newSignals()
+	p := r.startOn(t, open(t, former.dial, d), observed(s))
+	r.place(t, "o-1", time.Hour)
+	r.seen.await(t, "o-1", "AssemblyStarted")
+	p.quarantine(t, "o-1")
+	s.await(t, "the instance is known", func() bool { return s.parked["assembly"] == 1 })
+	former.remember(t, "EVENTS", "ev.assembly.o-1")
+	if _, err := r.operator(t, d.Dial(), func() {}).Handle(contextWithPatience(t), "o-1", extend{wait: 10 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	s.await(t, "its timer fires in quarantine", func() bool { return s.handled["assembly-timers"] >= 1 })
+	r.check(t, "o-1", "AssemblyStarted", "Reminded")
+	if err := r.subscription().Release(contextWithPatience(t), "o-1"); err != nil {
+		t.Fatal(err)
+	}
+	r.seen.await(t, "o-1", "AssemblyStarted", "Reminded", "GivenUp")
+	former.resign(t)
+	p.shutdown(t)
+}

@@ -104,6 +104,25 @@ func (r *assemblyRig) startOn(t *testing.T, store *esjs.Store, o options) *assem
 	return started
 }
 
+// extend is an operator's command that sets a deadline.
+type extend struct{ wait time.Duration }
+
+// operator is another program that has the process and does not run it: commands are given to it. It calls deciding when it
+// decides one.
+func (r *assemblyRig) operator(t *testing.T, dial esjs.Dial, deciding func()) *runner {
+	t.Helper()
+	process := assemblyProcess(t)
+	process.React = func(_ assembly, in esjs.Input[esjs.Event]) ([]esjs.Event, error) {
+		deciding()
+		return []esjs.Event{reminded{Deadline: in.Time.Add(in.Command.(extend).wait)}}, nil
+	}
+	p, err := esjs.NewProcess(contextWithPatience(t), open(t, dial, r.Deployment), process, esjs.ProcessConfig{Service: "test", Bucket: positions, Instances: openOnes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // shutdown stops a run as a deployment does, and wants no error.
 func (p *assemblyRun) shutdown(t *testing.T) {
 	t.Helper()

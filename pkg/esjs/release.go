@@ -69,7 +69,7 @@ func (s Subscription) DropParked(ctx context.Context, key string, from Position)
 	}
 	entry := entryOf(s.Name, from.Partition(), len(s.Store.parts))
 	if entry != s.Name {
-		switch e, _, err := readParked(ctx, s.bucket(), entry, key); {
+		switch e, _, err := readParked(ctx, s.bucket(), entry, key, 0); {
 		case err != nil:
 			return err
 		case e == nil: // it may be one that does not read the partitions
@@ -96,9 +96,9 @@ func (s Subscription) DropParked(ctx context.Context, key string, from Position)
 }
 
 // readParked reads the entry of a key, and the revision at which it may be
-// written; nil when the key is not parked.
-func readParked(ctx context.Context, b bucket, subscription, key string) (*parkedEntry, uint64, error) {
-	value, revision, err := b.get(ctx, parkedKVKey(subscription, key))
+// written; nil when the key is not parked. For from see [bucket.getFrom].
+func readParked(ctx context.Context, b bucket, subscription, key string, from uint64) (*parkedEntry, uint64, error) {
+	value, revision, err := b.getFrom(ctx, parkedKVKey(subscription, key), from)
 	if err != nil {
 		return nil, 0, fmt.Errorf("esjs: the parked key %q of %s: %w", key, subscription, err)
 	}
@@ -116,7 +116,7 @@ func readParked(ctx context.Context, b bucket, subscription, key string) (*parke
 // is faster. change tells whether there is anything to write.
 func changeParked(ctx context.Context, b bucket, subscription, key string, change func(e *parkedEntry, found bool) (bool, error)) error {
 	for {
-		e, revision, err := readParked(ctx, b, subscription, key)
+		e, revision, err := readParked(ctx, b, subscription, key, 0)
 		if err != nil {
 			return err
 		}
