@@ -172,14 +172,14 @@ func NewProcess[S any, In, Out Event](ctx context.Context, store *Store, p Proce
 // with [Unexpected] is refused with a *[Rejection]; other errors are those of
 // [CommandHandler.Handle].
 func (r *ProcessRunner[S, In, Out]) Handle(ctx context.Context, key string, command any, opts ...HandleOption) (Result[S], error) {
-	// The entry comes first: should this process end after the append, the
+	appending, cancel := context.WithTimeout(ctx, listedStays/2)
+	defer cancel()
+	// The entry comes first: should this process end after the append, or not learn what became of it, the
 	// sweep finds the instance and arms what is missing.
-	if err := r.list(ctx, key); err != nil {
+	if err := r.list(appending, key); err != nil {
 		return Result[S]{}, err
 	}
 	given := &reaction[In]{input: Input[In]{Command: command}}
-	appending, cancel := context.WithTimeout(ctx, listedStays/2)
-	defer cancel()
 	result, err := r.handler.Handle(appending, key, given, opts...)
 	if err != nil {
 		return result, err

@@ -228,7 +228,7 @@ func (r *ProcessRunner[S, In, Out]) follow(ctx context.Context, key string, stat
 	case next.listed && before.coversDeadline(next.deadline) && !r.mayHaveMoved(before.deadline):
 		next.deadline = before.deadline
 	case next.listed:
-		group.Go(func() error { return r.instances.put(ctx, key, openInstance{Deadline: next.deadline}) })
+		group.Go(func() error { return r.instances.put(ctx, key, next.deadline) })
 	case before.listed || !known:
 		group.Go(func() error { return r.instances.remove(ctx, key) })
 	}
@@ -239,9 +239,9 @@ func (r *ProcessRunner[S, In, Out]) follow(ctx context.Context, key string, stat
 	return nil
 }
 
-// list puts an instance on the list so that the next sweep looks at it.
+// list puts an instance on the list so that sweeps look at it while something may still be appended.
 func (r *ProcessRunner[S, In, Out]) list(ctx context.Context, key string) error {
-	if err := r.instances.put(ctx, key, openInstance{Look: true}); err != nil {
+	if err := r.instances.look(ctx, key, time.Now().Add(listedStays)); err != nil {
 		return err
 	}
 	r.followed.Remove(key)

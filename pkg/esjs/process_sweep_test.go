@@ -1,6 +1,7 @@
 package esjs_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -262,4 +263,28 @@ func TestEndedInstancesLeaveTheList(t *testing.T) {
 	if _, err := kv.Get(contextWithPatience(t), "assembly.o-2"); err != nil {
 		t.Errorf("the entry of an open instance: %v", err)
 	}
+}
+
+// The timers of a command are armed also where a sweep has looked between its entry on the list and its append, and who gave it
+// does not learn that it was stored.
+func TestACommandOfUnknownOutcomeKeepsItsTimers(t *testing.T) {
+	t.Parallel()
+	r := newAssemblyRig(t, esjstest.Server(t))
+	s := newSignals()
+	p := r.start(t, quickSweeps(s))
+	r.place(t, "o-1", time.Hour)
+	r.seen.await(t, "o-1", "AssemblyStarted")
+
+	f := r.Faults()
+	ctx, lose := context.WithCancel(contextWithPatience(t))
+	operator := r.operator(t, f.Dial(), func() {
+		swept := s.count(s.handled, "assembly-sweep")
+		s.await(t, "a whole sweep comes first", func() bool { return s.handled["assembly-sweep"] > swept+1 })
+		f.BeforeAppend(lose)
+	})
+	if _, err := operator.Handle(ctx, "o-1", extend{wait: 100 * time.Millisecond}); !errors.Is(err, esjs.ErrUnknownOutcome) {
+		t.Errorf("the command: %v, want an unknown outcome", err)
+	}
+	r.seen.await(t, "o-1", "AssemblyStarted", "Reminded", "GivenUp")
+	p.shutdown(t)
 }
