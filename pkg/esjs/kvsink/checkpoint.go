@@ -17,7 +17,7 @@ type storedCheckpoint struct {
 	Parked   map[string]esjs.Parked `json:"parked,omitempty"`
 	Newest   esjs.CommitRef         `json:"newest,omitzero"`
 	NewestIn map[int]esjs.CommitRef `json:"newest_in,omitempty"`
-	Claim    string                 `json:"claim,omitempty"` // the token of the sink that is writing rows behind the position
+	Claim    string                 `json:"claim,omitempty"` // the token of the sink that is writing rows behind the position, with what it does unless it projects
 	Write    string                 `json:"write"`           // makes every write another one, so that a lost answer is settled
 }
 

@@ -26,7 +26,8 @@
 // a commit before it writes the first row, and a second one is refused with
 // [esjs.ErrConflict] before it writes any. Opening a projection takes over a
 // claim that a crash left behind; a projector that still runs then ends with
-// [esjs.ErrConflict], and the rows that it may have written are right.
+// [esjs.ErrConflict], and the rows that it may have written are right. A projector waits for
+// another program's [esjs.Projector.Release], for half a minute where that was cut off.
 //
 // # What a projection must keep to
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
@@ -76,5 +77,106 @@ func TestAReleaseLeavesNoEventOut(t *testing.T) {
 	checkpoint, err := sink.Load(t.Context(), "total_v1")
 	if _, parked := checkpoint.Parked["jar/bad"]; err != nil || !parked {
 		t.Errorf("parked is %+v, %v", checkpoint.Parked, err)
+	}
+}
+
+// A release by another program is waited for by the projector, which goes on; one that was cut off after it had claimed the checkpoint, for
+// a while.
+func TestAProjectorOutlivesReleasesByOthers(t *testing.T) {
+	t.Parallel()
+	d := esjstest.Server(t)
+	store := d.Store(t)
+	if err := esjs.ProvisionBucket(t.Context(), d.Dial(), "VIEWS", 1); err != nil {
+		t.Fatal(err)
+	}
+	codec, err := esjs.NewCodec(esjs.TypeOf[added, added]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mended atomic.Bool
+	waits := make(chan struct{}, 1000)
+	projector := func(store *esjs.Store, observer esjs.Observer) *esjs.Projector[*kvsink.Tx, added] {
+		sink := kvsink.New(store, "VIEWS")
+		kvsink.ReleaseStays(sink, time.Second)
+		return esjs.NewProjector(store, sink, esjs.Projection[*kvsink.Tx, added]{Name: "jars", Version: 1, Codec: codec,
+			Apply: func(ctx context.Context, tx *kvsink.Tx, e esjs.Recorded[added]) error {
+				if e.Stream.Key == "bad" && !mended.Load() {
+					return esjs.Park(errors.New("no good"))
+				}
+				return kvsink.Update(ctx, tx, e.Stream.Key, e.Record, func(n int) (int, error) { return n + e.Event.N, nil })
+			}}, esjs.ProjectionConfig{Observer: observer, Retry: esjs.Backoff{First: time.Millisecond, Max: 10 * time.Millisecond}})
+	}
+	running := projector(store, waiting{c: waits})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- running.Run(ctx) }()
+	f := d.Faults()
+	operator, err := esjs.Open(t.Context(), f.Dial(), d.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(operator.Close)
+	add := func(key string) esjs.Position {
+		out, err := store.Append(t.Context(), esjs.StreamID{Category: "jar", Key: key}, esjs.Any(), added{1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Revision.Position()
+	}
+	var last esjs.Position
+	for _, cut := range []bool{false, true} {
+		mended.Store(false)
+		if err := running.WaitFor(t.Context(), last.Later(add("bad"))); err != nil {
+			t.Fatal(err)
+		}
+		mended.Store(true)
+		for len(waits) > 0 {
+			<-waits
+		}
+		releasing, end := context.WithCancel(t.Context())
+		f.BeforeAppend(func() {}) // the claim
+		f.BeforeAppend(func() {   // the row
+			last = last.Later(add("good"))
+			<-waits
+			if cut {
+				end()
+			}
+		})
+		err := projector(operator, nil).Release(releasing, "jar/bad")
+		if (err != nil) != cut {
+			t.Errorf("cut off %v: the release says %v", cut, err)
+		}
+		end()
+		if err := running.WaitFor(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := running.Release(t.Context(), "jar/bad"); err != nil {
+		t.Error(err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("the projector ended with %v", err)
+	}
+	for row, want := range map[string]int{"bad": 2, "good": 2} {
+		var n int
+		if _, err := kvsink.New(store, "VIEWS").Get(t.Context(), "jars_v1", row, &n); err != nil || n != want {
+			t.Errorf("%s is %d, %v; want %d", row, n, err, want)
+		}
+	}
+}
+
+// waiting is told of attempts that wait.
+type waiting struct {
+	esjs.NopObserver
+	c chan struct{}
+}
+
+func (w waiting) Handled(_ string, _ time.Duration, err error) {
+	if errors.Is(err, esjs.ErrUnavailable) {
+		select {
+		case w.c <- struct{}{}:
+		default:
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/google/uuid"
@@ -23,18 +24,36 @@ type Sink struct {
 	bucket bucket
 	token  string // this sink's claims are known by it
 
-	mu      sync.Mutex
-	writers map[string]chan struct{} // by projection: holds one token, the right to write
+	releaseStays time.Duration
+
+	mu       sync.Mutex
+	writers  map[string]chan struct{} // by projection: holds one token, the right to write
+	releases map[string]release       // by projection: those of others that are waited for
 }
+
+// release is another sink's claim for a release, by the revision of the checkpoint, and since when it is waited for.
+type release struct {
+	revision uint64
+	since    time.Time
+}
+
+const (
+	// releasing begins the claim of a sink that releases parked keys, and does not project.
+	releasing = "release:"
+	// releaseStays is how long such a claim is waited for, which stays until then where the release was cut off.
+	releaseStays = 30 * time.Second
+)
 
 // New makes the sink of a bucket that [esjs.ProvisionBucket] created; it uses
 // the store's connection. The bucket's limit of bytes is the operator's to raise.
 func New(store *esjs.Store, bucketName string) *Sink {
 	return &Sink{
-		store:   store,
-		bucket:  bucket{nc: store.Conn(), name: bucketName},
-		token:   uuid.NewString(),
-		writers: map[string]chan struct{}{},
+		store:        store,
+		bucket:       bucket{nc: store.Conn(), name: bucketName},
+		token:        uuid.NewString(),
+		releaseStays: releaseStays,
+		writers:      map[string]chan struct{}{},
+		releases:     map[string]release{},
 	}
 }
 
@@ -129,7 +148,8 @@ func (s *Sink) enter(ctx context.Context, name string, isNew bool) error {
 // then the checkpoint that it returned; see the package's comment for what
 // others see meanwhile. A checkpoint that another sink has claimed or written
 // meanwhile, and a row that another sink has written, are refused with
-// [esjs.ErrConflict]. So is, with [esjs.ErrInvalid], a release whose events a row would pass over.
+// [esjs.ErrConflict]. So is, with [esjs.ErrInvalid], a release whose events a row would pass over. While another
+// sink releases a key it is [esjs.ErrUnavailable], for at most half a minute where that was cut off.
 //
 // When step fails, or ctx has ended when it returns, no row is stored. Later
 // failures may leave some rows stored: the events come again and those rows stay
@@ -146,8 +166,8 @@ func (s *Sink) Commit(ctx context.Context, name string, step func(context.Contex
 	if err != nil {
 		return err
 	}
-	if found.Claim != "" && found.Claim != s.token {
-		return fmt.Errorf("%w: the checkpoint of %s is claimed: another instance is projecting", esjs.ErrConflict, name)
+	if err := s.free(name, found, revision); err != nil {
+		return err
 	}
 	now, err := s.bucket.withLive(ctx, name, found)
 	if err != nil {
@@ -161,21 +181,59 @@ func (s *Sink) Commit(ctx context.Context, name string, step func(context.Contex
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	claim := s.token
 	if len(to.Parked) < len(now.Parked) { // keys are released, and no event that waited is left out
 		if err := tx.passedOver(); err != nil {
 			return err
 		}
+		claim = releasing + claim
 	}
-	if len(tx.changed()) > 0 {
-		if revision, err = s.bucket.putCheckpoint(ctx, name, found.esjs(), s.token, revision); err != nil {
-			return err
-		}
-		if err := tx.store(ctx); err != nil {
-			return err
-		}
+	if len(tx.changed()) == 0 {
+		_, err = s.bucket.putCheckpoint(ctx, name, to, "", revision)
+		return s.unlessReleased(ctx, name, found, err)
+	}
+	if revision, err = s.bucket.putCheckpoint(ctx, name, found.esjs(), claim, revision); err != nil {
+		return s.unlessReleased(ctx, name, found, err)
+	}
+	if err := tx.store(ctx); err != nil {
+		return err
 	}
 	_, err = s.bucket.putCheckpoint(ctx, name, to, "", revision)
 	return err
+}
+
+// free tells that no other sink has claimed the checkpoint: one that projects is a conflict, and one that
+// releases a key is waited for, unless it was cut off.
+func (s *Sink) free(name string, found storedCheckpoint, revision uint64) error {
+	by, releases := strings.CutPrefix(found.Claim, releasing)
+	switch {
+	case by == "" || by == s.token:
+		return nil
+	case !releases:
+		return fmt.Errorf("%w: the checkpoint of %s is claimed: another instance is projecting", esjs.ErrConflict, name)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.releases[name].revision != revision {
+		s.releases[name] = release{revision: revision, since: time.Now()}
+	}
+	if time.Since(s.releases[name].since) < s.releaseStays {
+		return fmt.Errorf("%w: the checkpoint of %s is claimed: another instance releases a key", esjs.ErrUnavailable, name)
+	}
+	return nil
+}
+
+// unlessReleased is err, why the checkpoint could not be written over the one that was found. Where another sink has only released a
+// key meanwhile it can be tried again.
+func (s *Sink) unlessReleased(ctx context.Context, name string, found storedCheckpoint, err error) error {
+	if !errors.Is(err, esjs.ErrConflict) {
+		return err
+	}
+	now, _, none, readErr := s.bucket.checkpoint(ctx, name)
+	if readErr != nil || none || now.Position != found.Position || now.Claim != "" && !strings.HasPrefix(now.Claim, releasing) {
+		return err
+	}
+	return fmt.Errorf("%w: another instance has released a key of %s meanwhile", esjs.ErrUnavailable, name)
 }
 
 // Load returns a checkpoint as the bucket's leader has it.
