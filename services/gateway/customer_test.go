@@ -14,13 +14,16 @@ import (
 	"github.com/b144f99b/orderflow/services/gateway/signin/signintest"
 )
 
-// serveOwners answers query.orders.at: whose an order is, by its id.
+// serveOwners answers query.orders.at: whose an order is, by its id. A blank one is refused, as the order service does.
 func (r *rig) serveOwners(owners map[string]string) {
 	env := r.Env("history")
 	env.Health.AwaitEndpoints("history")
 	r.Run(func(ctx context.Context) error {
 		return env.ServeQueries(ctx, service.Queries{Name: "history", Handlers: map[string]service.Query{
 			queries.OrderAt.Subject: service.Answering(func(_ context.Context, q queries.OrderAtRequest) (queries.OrderMoment, error) {
+				if strings.TrimSpace(q.OrderID) == "" {
+					return queries.OrderMoment{}, &esjs.Rejection{Code: "field_required", Message: "the field must not be empty", Status: http.StatusUnprocessableEntity}
+				}
 				owner, known := owners[q.OrderID]
 				if !known {
 					return queries.OrderMoment{}, &esjs.Rejection{Code: "order_not_found", Message: "there is no such order", Status: http.StatusNotFound}

@@ -36,7 +36,7 @@ func TestACustomerFollowsHisOrders(t *testing.T) {
 	if e := s.next(); e.Key != "mine" || e.Version != 1 {
 		t.Errorf("after the interruption comes %+v", e)
 	}
-	for _, order := range []string{"theirs", "nobody's", "mine"} {
+	for _, order := range []string{"theirs", "nobody's", " ", "mine"} { // a blank one was stored before they were refused
 		happen(order)
 	}
 	r.Append("fulfilment", "mine", events.FulfilmentCompleted{OrderID: "mine"})

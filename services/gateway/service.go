@@ -81,15 +81,19 @@ func New(env *service.Env, cfg Config) (*Service, error) {
 	return s, nil
 }
 
-// owner returns whose an order is for live streams; "" when there is no such order.
+// owner returns whose an order is for live streams; "" when there is no such order, or none that could be asked about:
+// what one order is refused for must not end the streams of those whom it is nothing to.
 func (s *Service) owner(ctx context.Context, orderID string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	owner, err := s.desk.Owner(ctx, orderID)
-	if p, _ := service.ProblemOf(err); err != nil && p.Status == http.StatusNotFound {
+	if err == nil {
+		return owner, nil
+	}
+	if p, _ := service.ProblemOf(err); p.Status/100 == 4 && p.Status != http.StatusTooManyRequests {
 		return "", nil
 	}
-	return owner, err
+	return "", err
 }
 
 // SignsIn tells that the gateway asks who its callers are.

@@ -29,7 +29,7 @@ func (c Create) decide(s State) ([]events.Event, error) {
 	if s.exists() {
 		return nil, reject(http.StatusConflict, "order_exists", "order %s exists already, as %s; choose another id", c.OrderID, s.Status)
 	}
-	if err := firstOf(printable("order_id", c.OrderID), text("customer_id", c.CustomerID), optional("channel", c.Channel)); err != nil {
+	if err := firstOf(text("order_id", c.OrderID), text("customer_id", c.CustomerID), optional("channel", c.Channel)); err != nil {
 		return nil, err
 	}
 	if _, err := events.NewMoney(0, c.Currency); err != nil {

@@ -128,6 +128,8 @@ func TestDrafting(t *testing.T) {
 		{name: "create for a customer with a line break", when: Create{OrderID: "o-1", CustomerID: "c\n1", Currency: "EUR"}, code: "field_invalid"},
 
 		{name: "add an item", given: toDraft, when: AddItem{SKU: "beans", Quantity: 2, Product: beans}, then: only(added)},
+		{name: "create under a blank id", when: Create{OrderID: " ", CustomerID: "c-1", Currency: "EUR"}, code: "field_required"},
+		{name: "create under a long id", when: Create{OrderID: long, CustomerID: "c-1", Currency: "EUR"}, code: "field_too_long"},
 		{name: "add another item", given: then(toDraft, added), when: AddItem{SKU: "filter", Quantity: 1, Product: filter}, then: only(addedToo)},
 		{name: "a removed line's id is not used again", given: then(toDraft, added, events.ItemRemoved{LineID: "l1", SKU: "beans", Quantity: 2}), when: AddItem{SKU: "filter", Quantity: 1, Product: filter}, then: only(addedToo)},
 		{name: "add the same item again", given: then(toDraft, added), when: AddItem{SKU: "beans", Quantity: 3, Product: beans}, then: only(events.ItemQuantityChanged{LineID: "l1", Old: 2, New: 5})},
