@@ -173,7 +173,8 @@ func refuseCapture(s State, amount events.Money) string {
 }
 
 // refuseRefund returns why the PSP must not be asked to refund; "" when it may.
-// Refunds under way count as done: they may be.
+// Refunds under way count as done: they may be. So one of a disputed payment, whose money the
+// customer's bank takes back, is not refused when it is under way: see [Ask.Call].
 func refuseRefund(s State, refund Refund) string {
 	if s.Captured.Sign() <= 0 {
 		return "nothing_captured"
@@ -181,13 +182,19 @@ func refuseRefund(s State, refund Refund) string {
 	if refund.Amount.Currency() != s.Captured.Currency() {
 		return "currency_mismatch"
 	}
-	left := s.Captured.Minor()
+	left, underWay := s.Captured.Minor(), false
 	for _, r := range s.Refunds {
 		if r.ID != refund.ID {
 			left -= r.Amount.Minor()
-		} else if r.Amount != refund.Amount {
+			continue
+		}
+		if r.Amount != refund.Amount {
 			return "amount_changed"
 		}
+		underWay = true
+	}
+	if s.Disputed && !underWay {
+		return "disputed"
 	}
 	if refund.Amount.Minor() <= 0 || refund.Amount.Minor() > left {
 		return "exceeds_captured"
@@ -229,5 +236,6 @@ func (a Ask) Call(s State) (Call, bool) {
 		call.Amount = attempt.Amount
 	}
 	call.Look = attempt.N > 1
+	call.Check = a.Op == events.OperationRefund && s.Disputed // it would go out twice: what was sent before counts
 	return call, true
 }

@@ -49,6 +49,7 @@ func TestDecisions(t *testing.T) {
 
 	voidFailed := events.PaymentVoidFailed{OrderID: "o", RequestID: "v1", Code: "no"}
 	voidUnknown := events.PaymentOutcomeUnknown{OrderID: "o", RequestID: "v1", Op: events.OperationVoid, Error: "timeout"}
+	disputed := events.PaymentDisputed{OrderID: "o", DisputeID: "e", Amount: ten, Reason: "dispute", PSPEventID: "e"}
 	refundFailed := events.PaymentRefundFailed{OrderID: "o", RequestID: "r1", RefundID: "rf1", Code: "no"}
 	forgotten := func(request string, op events.PaymentOperation) events.Event {
 		return events.PaymentOutcomeUnknown{OrderID: "o", RequestID: request, Op: op, Error: "the provider does not know the payment that it had authorised"}
@@ -228,6 +229,11 @@ func TestDecisions(t *testing.T) {
 			[]events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r2", RefundID: "rf2", Code: "exceeds_captured"}}},
 		"a refund keeps its amount": {
 			refunding, of(again(refund), five), []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1-again", RefundID: "rf1", Code: "amount_changed"}}},
+		"a refund of a disputed payment is refused": {
+			append(slices.Clone(paid), disputed), refund, []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1", RefundID: "rf1", Code: "disputed"}}},
+		"a refund that is under way when the payment is disputed is not said to have failed": {
+			append(slices.Clone(refunding), disputed), again(refund),
+			[]events.Event{events.RefundAttempted{OrderID: "o", RequestID: "r1-again", RefundID: "rf1", Amount: six, Key: "p:refund:rf1", Attempt: 2}}},
 		"a refund of another currency is refused": {
 			paid, of(refund, usd("1.00")), []events.Event{events.PaymentRefundFailed{OrderID: "o", RequestID: "r1", RefundID: "rf1", Code: "currency_mismatch"}}},
 		"an unknown refund is asked for again by the same key": {
@@ -337,6 +343,20 @@ func usd(amount string) events.Money { return events.MustMoney(amount, "USD") }
 
 // What a PSP tells of a payment cannot be more than, or something else than, what
 // was to be paid.
+// A refund that was under way when the payment was disputed is looked for at the provider, and not sent again.
+func TestARefundOfADisputedPaymentIsNotSent(t *testing.T) {
+	refund := Ask{PaymentID: "p", OrderID: "o", RequestID: "r1", Op: events.OperationRefund, RefundID: "rf1", Amount: eur("6.00")}
+	s := Apply(State{}, events.PaymentCaptured{OrderID: "o", RequestID: "c1", CaptureID: "cap", Amount: eur("10.00")})
+	s = Apply(s, events.RefundAttempted{OrderID: "o", RequestID: "r1", RefundID: "rf1", Amount: eur("6.00"), Key: "p:refund:rf1", Attempt: 1})
+	if call, needed := refund.Call(s); !needed || call.Check {
+		t.Errorf("before the dispute the call is %+v, %t", call, needed)
+	}
+	s = Apply(s, events.PaymentDisputed{OrderID: "o", DisputeID: "e", Amount: eur("10.00")})
+	if call, needed := refund.Call(s); !needed || !call.Check {
+		t.Errorf("after the dispute the call is %+v, %t", call, needed)
+	}
+}
+
 func TestNewsThatContradictThePaymentAreRefused(t *testing.T) {
 	paid := State{OrderID: "o", Status: StatusAuthorized, Amount: eur("10.00"), Authorized: eur("10.00"), AuthID: "a"}
 	for name, c := range map[string]struct {

@@ -40,7 +40,7 @@ func (w *world) wantsFulfilment(f fulfilment.State, books truth.Ledger) bool {
 	case strings.HasPrefix(f.Attention, "goods_left"), f.Attention == "no_answer" && f.Status == fulfilment.CompShipment:
 		return stays
 	case f.Attention == "no_answer" && f.Status == fulfilment.CompPayment:
-		return w.refused[paymentPath(f.PaymentID, "void")] || w.refused[paymentPath(f.PaymentID, "refund")]
+		return w.refused[paymentPath(f.PaymentID, "void")] || w.refused[paymentPath(f.PaymentID, "refund")] || w.disputed[f.PaymentID]
 	case f.Attention == "no_answer" && f.Status == fulfilment.Dispatching:
 		waits := parcel.Status == "booked" && (f.AddressRef == "addr-manual" || w.refused[parcelPath(f.ShipmentID, "dispatch")])
 		return waits || w.refused[parcelPath(f.ShipmentID, "book")]
@@ -64,7 +64,7 @@ func (w *world) wantsRefund(r refund.State, books truth.Ledger) bool {
 	case r.Status == refund.Refunding && w.givenBack[r.PaymentID]:
 		return true // less is left than the order knows of
 	case r.Status == refund.Refunding:
-		return w.refused[paymentPath(r.PaymentID, "refund")]
+		return w.refused[paymentPath(r.PaymentID, "refund")] || w.disputed[r.PaymentID]
 	case r.Status == refund.Voiding:
 		return w.refused[paymentPath(r.PaymentID, "void")]
 	}
