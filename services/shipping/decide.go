@@ -43,7 +43,7 @@ type Ask struct {
 	Country    string
 	Lines      []events.StockLine
 	Cause      string // of a cancellation
-	// Deadline of a booking is when the order's process asks again, or gives up.
+	// Deadline is when the order's process asks again, by another request, or gives up.
 	Deadline time.Time
 }
 

@@ -60,8 +60,14 @@ func (d Desk) Request(ctx context.Context, e events.Event, caused esjs.Metadata)
 		if errors.As(err, &no) {
 			return err // it may refuse for ever: some attempts, and then the order is parked
 		}
-		// Told at once, a moment's outage would use up all the attempts that the order's process has.
-		if ask.Op != Book || time.Until(ask.Deadline) > 2*d.retry {
+		switch left := time.Until(ask.Deadline); {
+		case ask.Op == Book && left <= 2*d.retry: // is told
+		case ask.Op != Book && left <= 0 && !ask.Deadline.IsZero():
+			// The process asks anew by then. What the carrier never answers would otherwise stay unfinished for ever,
+			// one request beside the other, until no order's are handled any more.
+			return nil
+		default:
+			// Told at once, a moment's outage would use up all the attempts that the order's process has.
 			return esjs.RetryAfter(d.retry, err)
 		}
 	}

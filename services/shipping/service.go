@@ -26,8 +26,8 @@ const requests = "shipping"
 type Config struct {
 	Carrier service.PartnerConfig
 	// Retry is the pause before a carrier that could not be reached is asked
-	// again: about a dispatch or a cancellation, of which only the carrier knows the answer, until it can be
-	// reached, and about a booking until its deadline. Default 5 s.
+	// again, until the request's deadline. Then a booking is answered as failed; of a dispatch or a cancellation only the
+	// carrier knows the answer, and the order's process asks anew. Default 5 s.
 	Retry    time.Duration
 	Webhooks service.WebhookConfig // of the carrier
 	Lease    time.Duration         // see [esjs.SubscriptionConfig]
@@ -130,9 +130,9 @@ func readRequest(e events.Event) (Ask, bool) {
 			Op: Book, AddressRef: e.AddressRef, Country: e.Country, Lines: e.Lines, Deadline: e.Deadline,
 		}, true
 	case events.DispatchRequested:
-		return Ask{ShipmentID: e.ShipmentID, OrderID: e.OrderID, RequestID: e.RequestID, Op: Dispatch}, true
+		return Ask{ShipmentID: e.ShipmentID, OrderID: e.OrderID, RequestID: e.RequestID, Op: Dispatch, Deadline: e.Deadline}, true
 	case events.ShipmentCancellationRequested:
-		return Ask{ShipmentID: e.ShipmentID, OrderID: e.OrderID, RequestID: e.RequestID, Op: Cancel, Cause: e.Cause}, true
+		return Ask{ShipmentID: e.ShipmentID, OrderID: e.OrderID, RequestID: e.RequestID, Op: Cancel, Cause: e.Cause, Deadline: e.Deadline}, true
 	}
 	return Ask{}, false
 }

@@ -269,6 +269,45 @@ func TestABookingThatTheCarrierDoesNotKnowForAWhileIsAskedAboutAgain(t *testing.
 	}
 }
 
+// A request that the carrier never answers is over at its deadline, when the order's process asks anew: it keeps up
+// neither what comes after it for its order nor, with many like it, those of others.
+func TestWhatIsNeverAnsweredEndsWithItsDeadline(t *testing.T) {
+	soon := req("never")
+	soon.Deadline = time.Now().Add(50 * time.Millisecond)
+	dispatch := func(r events.Request) events.Event { return events.DispatchRequested{Request: r, ShipmentID: "s"} }
+	cancel := func(r events.Request) events.Event {
+		return events.ShipmentCancellationRequested{Request: r, ShipmentID: "s", Cause: "customer"}
+	}
+	for _, c := range []struct {
+		never       string
+		asked, next func(events.Request) events.Event
+		history     string
+	}{
+		{"/dispatch", dispatch, cancel, "ShipmentBooked ShipmentCancelled"},
+		{"/cancel", cancel, dispatch, "ShipmentBooked ShipmentDispatched"},
+	} {
+		t.Run(c.never[1:], func(t *testing.T) {
+			w := newWorldBehind(t, func(h http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if strings.HasSuffix(r.URL.Path, c.never) {
+						w.WriteHeader(http.StatusNotFound)
+						_, _ = io.WriteString(w, `{"error":{"code":"not_found"}}`) // who is gone asks again
+						return
+					}
+					h.ServeHTTP(w, r)
+				})
+			})
+			servicetest.As[events.ShipmentBooked](t, w.book("b1", "DE", "addr-1"))
+			w.request(c.asked(soon))
+			w.request(c.next(req("next")))
+			w.await("next")
+			if got := strings.Join(servicetest.Types(w.History(events.CategoryShipment, "s")), " "); got != c.history {
+				t.Errorf("the history is %s", got)
+			}
+		})
+	}
+}
+
 func TestALostParcelIsToldAndRebooked(t *testing.T) {
 	w := newWorld(t)
 	servicetest.As[events.ShipmentBooked](t, w.book("b1", "DE", "addr-lost"))
