@@ -23,6 +23,9 @@ type Config struct {
 	Heartbeat time.Duration // default 15 s
 	// Patience is how long a client may take to receive what is written; default 10 s.
 	Patience time.Duration
+	// CatchUp is how long a client may take in all to receive what he had missed; then his stream ends,
+	// and he comes back for the rest. Default 60 s.
+	CatchUp time.Duration
 	// Owner returns whose an order is, "" when it is nobody's. Topics of a customer
 	// need it; it is asked once about a commit, however many look at it.
 	Owner func(ctx context.Context, orderID string) (customerID string, err error)
@@ -38,6 +41,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Behind, 100_000)
 	setDefault(&c.Heartbeat, 15*time.Second)
 	setDefault(&c.Patience, 10*time.Second)
+	setDefault(&c.CatchUp, 60*time.Second)
 	if c.ForCustomer == nil {
 		c.ForCustomer = func(queries.StoredEvent) (queries.StoredEvent, bool) { return queries.StoredEvent{}, false }
 	}
@@ -65,7 +69,7 @@ type Hub struct {
 	codec   *esjs.Codec[events.Event]
 	cfg     Config
 	metrics *Metrics
-	reading chan struct{} // bounds how many read what they missed at the same time
+	reading chan struct{} // bounds how many read of the store what they missed at the same time
 	again   time.Duration // from the beginning of one attempt to follow to the next at least
 	pause   func(ctx context.Context, d time.Duration)
 

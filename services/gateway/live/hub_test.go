@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -60,6 +61,16 @@ func (r *reader) next() string {
 	}
 }
 
+// served is a hub as an operator sees it.
+func served(h *Hub) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(signin.With(r.Context(), signin.Principal{Subject: "op-1", Roles: []signin.Role{signin.Operator}}))
+		if err := h.Serve(w, r, Topic{}, ""); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	}
+}
+
 // A hub that loses its subscription ends its streams and tries again at once, and from
 // then on not more often than it may; when it follows again nobody has missed anything.
 func TestALostSubscriptionComesBack(t *testing.T) {
@@ -101,12 +112,7 @@ func TestALostSubscriptionComesBack(t *testing.T) {
 			t.Fatal("nothing was told")
 		}
 	}
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = r.WithContext(signin.With(r.Context(), signin.Principal{Subject: "op-1", Roles: []signin.Role{signin.Operator}}))
-		if err := h.Serve(w, r, Topic{}, ""); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		}
-	}))
+	web := httptest.NewServer(served(h))
 	t.Cleanup(web.Close)
 	happens := func(reason string) { house.Append("order", "o-1", events.OrderCancelled{Reason: reason}) }
 
@@ -140,6 +146,103 @@ func TestALostSubscriptionComesBack(t *testing.T) {
 	for _, want := range []string{"two", "three"} {
 		if got := client.next(); !strings.Contains(got, want) {
 			t.Errorf("who has come back is told %q, want %s", got, want)
+		}
+	}
+}
+
+// followed is a hub that follows a store and is served.
+func followed(t *testing.T, cfg Config) (house *servicetest.House[events.Event], h *Hub, web *httptest.Server) {
+	t.Helper()
+	house = servicetest.New(t, events.Types)
+	h, err := New(house.Store, cfg, NewMetrics(prometheus.NewRegistry()))
+	house.Check(err)
+	follows := make(chan struct{}, 1)
+	house.Run(func(ctx context.Context) error {
+		return h.Run(ctx, func(why error) {
+			if why == nil {
+				follows <- struct{}{}
+			}
+		})
+	})
+	<-follows
+	web = httptest.NewServer(served(h))
+	t.Cleanup(func() {
+		web.CloseClientConnections() // and with them the streams, for which Close waits
+		web.Close()
+	})
+	return house, h, web
+}
+
+// Clients who take what they missed very slowly keep nobody else from reading what he missed.
+func TestSlowReadersOfThePastKeepNobodyUp(t *testing.T) {
+	house, h, web := followed(t, Config{Patience: time.Hour})
+	url := web.URL
+	large := strings.Repeat("x", 500_000)
+	for range 20 { // 10 MB, which no connection holds for a client who takes nothing
+		house.Append("order", "o-1", events.OrderCancelled{Reason: large})
+	}
+	for range 2 * cap(h.reading) {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		house.Check(err)
+		t.Cleanup(func() { _ = conn.Close() })
+		house.Check(errors.Join(conn.(*net.TCPConn).SetReadBuffer(4096), conn.SetDeadline(time.Now().Add(servicetest.Patience))))
+		_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 0-0\r\n\r\n")
+		house.Check(err)
+		for taken := ""; !strings.Contains(taken, "data:"); { // he is told of the past, and takes no more of it
+			part := make([]byte, 256)
+			n, err := conn.Read(part)
+			house.Check(err)
+			taken += string(part[:n])
+		}
+	}
+	client := connect(t, url, "0-0")
+	defer time.AfterFunc(servicetest.Patience, web.CloseClientConnections).Stop()
+	for range 20 {
+		if got := client.next(); !strings.Contains(got, "xxx") {
+			t.Fatalf("who is quick is told %.100q", got)
+		}
+	}
+}
+
+// Who waits until others have read is shown that the stream lives.
+func TestWhoWaitsToReadThePastIsToldSo(t *testing.T) {
+	house, h, web := followed(t, Config{Heartbeat: 10 * time.Millisecond})
+	house.Append("order", "o-1", events.OrderCancelled{Reason: "one"})
+	for range cap(h.reading) {
+		h.reading <- struct{}{}
+	}
+	client := connect(t, web.URL, "0-0")
+	for beats := 0; beats < 3; {
+		line, err := client.lines.ReadString('\n')
+		house.Check(err)
+		if strings.HasPrefix(line, ": still here") {
+			beats++
+		}
+	}
+	<-h.reading
+	if got := client.next(); !strings.Contains(got, "one") {
+		t.Errorf("then comes %q", got)
+	}
+}
+
+// Who takes too long for all that he missed is let go, and comes back for the rest of it.
+func TestWhoCatchesUpSlowlyComesBackForTheRest(t *testing.T) {
+	house, h, web := followed(t, Config{CatchUp: time.Nanosecond})
+	want := []string{"one", "two", "three"}
+	for _, reason := range want {
+		house.Append("order", "o-1", events.OrderCancelled{Reason: reason + strings.Repeat("x", pageBytes)})
+	}
+	house.Until("the hub has seen them", func() bool { return h.position().Sequence() >= 3 })
+	last := "0-0"
+	for i, reason := range want {
+		client := connect(t, web.URL, last)
+		if got := client.next(); !strings.Contains(got, `"`+reason+"x") {
+			t.Errorf("after %s comes %.100q, want %s", last, got, reason)
+		}
+		if last = client.id; i < len(want)-1 {
+			if got := client.next(); got != "" {
+				t.Errorf("he is not let go, and told %.100q", got)
+			}
 		}
 	}
 }

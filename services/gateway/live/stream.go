@@ -92,10 +92,12 @@ func (h *Hub) start(ctx context.Context, after string) (esjs.Position, error) {
 // stream writes what comes after from, at first from the store and then from the
 // hub, until ctx ends or something does not let it go on.
 func (h *Hub) stream(ctx context.Context, out *writer, topic Topic, from esjs.Position) error {
+	beat := time.NewTicker(h.cfg.Heartbeat)
+	defer beat.Stop()
 	// What there is much of is read before the queue begins to fill.
 	for h.position().Sequence() > from.Sequence()+uint64(h.cfg.Queue/2) {
 		var err error
-		if from, err = h.replay(ctx, out, topic, from, h.position()); err != nil {
+		if from, err = h.replay(ctx, out, beat.C, topic, from, h.position()); err != nil {
 			return err
 		}
 	}
@@ -103,12 +105,10 @@ func (h *Hub) stream(ctx context.Context, out *writer, topic Topic, from esjs.Po
 	defer leave()
 	if from.Before(at) {
 		var err error
-		if from, err = h.replay(ctx, out, topic, from, at); err != nil {
+		if from, err = h.replay(ctx, out, beat.C, topic, from, at); err != nil {
 			return err
 		}
 	}
-	beat := time.NewTicker(h.cfg.Heartbeat)
-	defer beat.Stop()
 	for {
 		select {
 		case c := <-l.commits:
@@ -159,50 +159,81 @@ func (h *Hub) write(ctx context.Context, out *writer, topic Topic, c *commit) er
 // that one who comes back after a long silence need not read through all of it.
 func (h *Hub) beat(out *writer, l *listener, from esjs.Position) error {
 	at, ok := h.reached(l)
-	text := ": still here\n"
-	if ok && from.Before(at) {
-		text += "id: " + at.String() + "\n"
+	if !ok || !from.Before(at) {
+		at = esjs.Position{}
 	}
-	if err := out.write([]byte(text + "\n")); err != nil {
-		return err
-	}
-	return out.flush()
+	return out.beat(at)
 }
 
-// replay writes the topic's commits behind from up to until, as they are stored.
-func (h *Hub) replay(ctx context.Context, out *writer, topic Topic, from, until esjs.Position) (esjs.Position, error) {
-	select {
-	case h.reading <- struct{}{}:
-		defer func() { <-h.reading }()
-	case <-ctx.Done():
-		return from, ctx.Err()
+// A page of what a client missed is full with so many commits, or so many bytes of events.
+const (
+	pageCommits = 500
+	pageBytes   = 256 << 10
+)
+
+// replay writes the topic's commits behind from up to until, as they are stored, a page at a time: while a client
+// takes what is written, others read. Who waits for them to have read is shown at each beat that the stream lives.
+func (h *Hub) replay(ctx context.Context, out *writer, beats <-chan time.Time, topic Topic, from, until esjs.Position) (esjs.Position, error) {
+	for {
+		select {
+		case h.reading <- struct{}{}:
+		case <-beats:
+			if err := out.beat(from); err != nil {
+				return from, err
+			}
+			continue
+		case <-ctx.Done():
+			return from, ctx.Err()
+		}
+		page, at, err := h.page(ctx, topic, from, until)
+		<-h.reading
+		if err != nil {
+			return from, err
+		}
+		for _, c := range page {
+			if err := h.write(ctx, out, topic, c); err != nil {
+				return from, err
+			}
+		}
+		if err := out.flush(); err != nil || at == until {
+			return at, err
+		}
+		if from = at; out.taken > h.cfg.CatchUp {
+			return from, errSlow
+		}
 	}
+}
+
+// page reads the next of the topic's commits behind from, and not beyond until. There are none between them and at.
+func (h *Hub) page(ctx context.Context, topic Topic, from, until esjs.Position) (page []*commit, at esjs.Position, err error) {
 	q := topic.query()
 	q.After, q.Until = from, until
-	c := &commit{}
-	write := func() error {
+	c, bytes := &commit{}, 0
+	take := func() {
 		if len(c.records) == 0 || !topic.selects(c.records[0]) {
-			return nil
+			return
 		}
-		return h.write(ctx, out, topic, c)
+		page = append(page, c)
+		for _, r := range c.records {
+			bytes += len(r.Data)
+		}
 	}
 	for r, err := range h.store.ReadAll(ctx, q) {
 		if err != nil {
-			return from, err
+			return nil, from, err
 		}
 		if !h.codec.Knows(r.Type) {
 			continue
 		}
 		if len(c.records) > 0 && c.position() != r.Position {
-			if err := write(); err != nil {
-				return from, err
+			take()
+			if len(page) >= pageCommits || bytes >= pageBytes {
+				return page, c.position(), nil
 			}
 			c = &commit{}
 		}
 		c.records = append(c.records, r)
 	}
-	if err := write(); err != nil {
-		return from, err
-	}
-	return until, out.flush()
+	take()
+	return page, until, nil
 }

@@ -14,6 +14,7 @@ type writer struct {
 	w        http.ResponseWriter
 	control  *http.ResponseController
 	patience time.Duration
+	taken    time.Duration // that the client took to receive what was written
 }
 
 // begin answers that a stream follows.
@@ -38,19 +39,33 @@ func (o *writer) head(from esjs.Position) error {
 	return errors.Join(o.write([]byte(text)), o.flush())
 }
 
-func (o *writer) write(text []byte) error {
-	if err := o.wait(); err != nil {
-		return err
+// beat writes what is no event, and moves the client's Last-Event-ID on to a position, unless it is zero.
+func (o *writer) beat(at esjs.Position) error {
+	text := ": still here\n"
+	if !at.IsZero() {
+		text += "id: " + at.String() + "\n"
 	}
-	_, err := o.w.Write(text)
-	return err
+	return errors.Join(o.write([]byte(text+"\n")), o.flush())
 }
 
-func (o *writer) flush() error {
+func (o *writer) write(text []byte) error {
+	return o.timed(func() error {
+		_, err := o.w.Write(text)
+		return err
+	})
+}
+
+func (o *writer) flush() error { return o.timed(o.control.Flush) }
+
+// timed does what the client has to keep up with.
+func (o *writer) timed(do func() error) error {
 	if err := o.wait(); err != nil {
 		return err
 	}
-	return o.control.Flush()
+	begun := time.Now()
+	err := do()
+	o.taken += time.Since(begun)
+	return err
 }
 
 // wait gives the client his time from now on.
