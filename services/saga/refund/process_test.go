@@ -163,6 +163,29 @@ func TestEveryInputHasItsRefund(t *testing.T) {
 	}
 }
 
+// What another payment tells is no answer to a refund, whatever the request's id: an order may be called
+// "refund/<id of another order's refund>".
+func TestAnotherPaymentAnswersNothing(t *testing.T) {
+	for _, p := range scenarios(t) {
+		m := machine(t, p.With)
+		var s State
+		for _, e := range p.History {
+			s = Apply(s, e)
+			for word, of := range words() {
+				id, told := of(s)
+				if id.Category != events.CategoryPayment || s.PaymentID == "" {
+					continue
+				}
+				id.Key = "p-2"
+				row, caused, err := m.React(s, esjs.Input[events.Event]{Event: &esjs.Recorded[events.Event]{Record: esjs.Record{Stream: id}, Event: told}})
+				if row != nil || len(caused) > 0 || err != nil {
+					t.Errorf("%s + %s of another payment: %v, %v", s.Status, word, caused, err)
+				}
+			}
+		}
+	}
+}
+
 // A refund keeps the policy that it was opened under, and its version must be configured.
 func TestPolicies(t *testing.T) {
 	m := machine(t, "")

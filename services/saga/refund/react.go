@@ -52,12 +52,21 @@ func (m *Machine) React(s State, in esjs.Input[events.Event]) (*Row, []events.Ev
 		}
 		c.Policy = m.policies[s.PolicyVersion]
 	}
+	if c.ofAnotherPayment(in) {
+		return nil, nil, nil
+	}
 	for _, row := range m.rows {
 		if row.knows(c) && row.Guard.holds(c) {
 			return &row, m.events(row, c), nil
 		}
 	}
 	return nil, nil, nil
+}
+
+// ofAnotherPayment tells news that are none of the refund's. What its answers are known by, the request's id, another
+// order's requests may have as well: they begin with that order's id, which its customer has chosen.
+func (c Case) ofAnotherPayment(in esjs.Input[events.Event]) bool {
+	return in.Event != nil && in.Event.Stream.Category == events.CategoryPayment && c.State.PaymentID != "" && c.Key != c.State.PaymentID
 }
 
 // Knows fails with [esjs.ErrConfig] when the policy of a refund under way is not configured.
