@@ -55,7 +55,7 @@ type AddItem struct {
 }
 
 func (c AddItem) decide(s State) ([]events.Event, error) {
-	if err := firstOf(s.draft(), text("sku", c.SKU), quantity(c.Quantity, 1)); err != nil {
+	if err := firstOf(s.changeable(), text("sku", c.SKU), quantity(c.Quantity, 1)); err != nil {
 		return nil, err
 	}
 	switch {
@@ -136,7 +136,7 @@ type SetShipping struct {
 }
 
 func (c SetShipping) decide(s State) ([]events.Event, error) {
-	if err := firstOf(s.draft(), text("address_ref", c.AddressRef), text("country", c.Country)); err != nil {
+	if err := firstOf(s.changeable(), text("address_ref", c.AddressRef), text("country", c.Country)); err != nil {
 		return nil, err
 	}
 	if len(c.Country) != 2 || strings.Trim(c.Country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
@@ -166,6 +166,11 @@ func (c SetPaymentMethod) decide(s State) ([]events.Event, error) {
 	if awaited && c.At.After(s.MethodAwaited) {
 		return nil, reject(http.StatusConflict, "payment_window_over", "order %s awaited another payment method until %s; it ends without one, so place a new order",
 			s.OrderID, s.MethodAwaited.UTC().Format(time.RFC3339))
+	}
+	if s.Status == Draft {
+		if err := s.changeable(); err != nil {
+			return nil, err
+		}
 	}
 	if err := text("method_ref", c.MethodRef); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,6 +112,10 @@ func TestDrafting(t *testing.T) {
 		full = append(full, events.ItemAdded{LineID: fmt.Sprintf("l%d", i+1), SKU: fmt.Sprint(i), Quantity: 1, UnitPrice: eur("1.00")})
 	}
 	huge := events.ItemAdded{LineID: "l1", SKU: "huge", Quantity: 1, UnitPrice: eur("90000000000000000.00")}
+	restless := slices.Clone(toFull)
+	for n := len(restless) - 1; n < MaxChanges; n++ { // all but the creation change it
+		restless = append(restless, events.ItemQuantityChanged{LineID: "l1", Old: 2 - n%2, New: 1 + n%2})
+	}
 	long := strings.Repeat("x", MaxText+1)
 	changedPrice := beans
 	changedPrice.Price = eur("25.90")
@@ -123,13 +128,13 @@ func TestDrafting(t *testing.T) {
 		{name: "create an order that has ended", given: toRejected, when: Create{OrderID: "o-1", CustomerID: "c-1", Currency: "EUR"}, code: "order_exists"},
 		{name: "create in an unknown currency", when: Create{OrderID: "o-1", CustomerID: "c-1", Currency: "EURO"}, code: "unknown_currency"},
 		{name: "create with a NUL", when: Create{OrderID: "o\x001", CustomerID: "c-1", Currency: "EUR"}, code: "field_invalid"},
+		{name: "create under a blank id", when: Create{OrderID: " ", CustomerID: "c-1", Currency: "EUR"}, code: "field_required"},
+		{name: "create under a long id", when: Create{OrderID: long, CustomerID: "c-1", Currency: "EUR"}, code: "field_too_long"},
 		{name: "create without a customer", when: Create{OrderID: "o-1", Currency: "EUR"}, code: "field_required"},
 		{name: "create for a customer with a long id", when: Create{OrderID: "o-1", CustomerID: long, Currency: "EUR"}, code: "field_too_long"},
 		{name: "create for a customer with a line break", when: Create{OrderID: "o-1", CustomerID: "c\n1", Currency: "EUR"}, code: "field_invalid"},
 
 		{name: "add an item", given: toDraft, when: AddItem{SKU: "beans", Quantity: 2, Product: beans}, then: only(added)},
-		{name: "create under a blank id", when: Create{OrderID: " ", CustomerID: "c-1", Currency: "EUR"}, code: "field_required"},
-		{name: "create under a long id", when: Create{OrderID: long, CustomerID: "c-1", Currency: "EUR"}, code: "field_too_long"},
 		{name: "add another item", given: then(toDraft, added), when: AddItem{SKU: "filter", Quantity: 1, Product: filter}, then: only(addedToo)},
 		{name: "a removed line's id is not used again", given: then(toDraft, added, events.ItemRemoved{LineID: "l1", SKU: "beans", Quantity: 2}), when: AddItem{SKU: "filter", Quantity: 1, Product: filter}, then: only(addedToo)},
 		{name: "add the same item again", given: then(toDraft, added), when: AddItem{SKU: "beans", Quantity: 3, Product: beans}, then: only(events.ItemQuantityChanged{LineID: "l1", Old: 2, New: 5})},
@@ -184,6 +189,14 @@ func TestDrafting(t *testing.T) {
 		{name: "set the awaited payment method", given: then(toReserved, awaited), when: SetPaymentMethod{MethodRef: "card-2"}, then: only(events.PaymentMethodSet{MethodRef: "card-2"})},
 		{name: "try the same payment method again", given: then(toReserved, awaited), when: SetPaymentMethod{MethodRef: "card-ok"}, then: only(method)},
 		{name: "set the awaited payment method twice", given: then(toReserved, awaited, method), when: SetPaymentMethod{MethodRef: "card-2"}, code: "not_draft"},
+
+		{name: "change a draft once more", given: restless[:MaxChanges], when: RemoveItem{LineID: "l2"}, then: only(events.ItemRemoved{LineID: "l2", SKU: "filter", Quantity: 1})},
+		{name: "add to a draft that was changed too often", given: restless, when: AddItem{SKU: "beans", Quantity: 1, Product: beans}, code: "too_many_changes"},
+		{name: "change a quantity too often", given: restless, when: ChangeQuantity{LineID: "l1", Quantity: 7}, code: "too_many_changes"},
+		{name: "remove a line too often", given: restless, when: RemoveItem{LineID: "l1"}, code: "too_many_changes"},
+		{name: "set shipping too often", given: restless, when: SetShipping{AddressRef: "addr-2", Country: "DE"}, code: "too_many_changes"},
+		{name: "set a payment method too often", given: restless, when: SetPaymentMethod{MethodRef: "card-2"}, code: "too_many_changes"},
+		{name: "cancel a draft that was changed too often", given: restless, when: Cancel{}, then: only(events.OrderCancelled{})},
 
 		{name: "submit", given: toFull, when: Submit{}, then: only(submitted)},
 		{name: "submit without items", given: then(toDraft, shipping, method), when: Submit{}, code: "no_items"},

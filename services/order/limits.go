@@ -15,6 +15,8 @@ const (
 	MaxQuantity = 9999 // of one line
 	MaxLines    = 200
 	MaxText     = 200 // bytes of an id, a reference or a reason
+	// MaxChanges are those of a draft, which everybody who asks how it was reads through.
+	MaxChanges = 2000
 )
 
 // draft refuses what only a draft allows.
@@ -28,6 +30,17 @@ func (s State) draft() error {
 	return nil
 }
 
+// changeable refuses what only a draft allows that was not changed too often yet.
+func (s State) changeable() error {
+	if err := s.draft(); err != nil {
+		return err
+	}
+	if s.Changes >= MaxChanges {
+		return reject(http.StatusConflict, "too_many_changes", "order %s was changed %d times, which is as often as a draft may be; submit it, or cancel it and open another one", s.OrderID, s.Changes)
+	}
+	return nil
+}
+
 func (s State) existing() error {
 	if !s.exists() {
 		return reject(http.StatusNotFound, "order_not_found", "there is no such order; open it with create")
@@ -36,7 +49,7 @@ func (s State) existing() error {
 }
 
 func (s State) draftLine(id string) (Line, error) {
-	if err := firstOf(s.draft(), text("line_id", id)); err != nil {
+	if err := firstOf(s.changeable(), text("line_id", id)); err != nil {
 		return Line{}, err
 	}
 	l, ok := s.line(id)

@@ -19,7 +19,7 @@ const (
 func Buckets() []string { return []string{BucketSnapshots, BucketSubscriptions} }
 
 const (
-	stateVersion = 2 // of State in snapshots; another one makes old snapshots ignored
+	stateVersion = 3 // of State in snapshots; another one makes old snapshots ignored
 	prices       = "order prices"
 	history      = "order-history" // the queries
 	reactions    = "order"         // the subscription to fulfilment and refunds

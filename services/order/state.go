@@ -37,6 +37,7 @@ type State struct {
 	Currency   string `json:"currency"`
 	Channel    string `json:"channel,omitzero"`
 	Status     Status `json:"status"`
+	Changes    int    `json:"changes,omitzero"` // of the draft, up to its end
 
 	Lines      []Line       `json:"lines,omitzero"`
 	LinesAdded int          `json:"lines_added,omitzero"` // ever; the next line's id counts on
@@ -93,6 +94,9 @@ type End struct {
 // Apply folds one event into the state. It accepts every event in every state:
 // a fact cannot fail, and an event of another category changes nothing.
 func Apply(s State, event events.Event) State {
+	if s.Status == Draft {
+		s.Changes++
+	}
 	switch e := event.(type) {
 	case events.OrderCreated:
 		s.OrderID, s.CustomerID, s.Currency, s.Channel = e.OrderID, e.CustomerID, e.Currency, e.Channel
