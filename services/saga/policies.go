@@ -93,6 +93,7 @@ type policyText struct {
 	SLA                 duration `json:"sla"`
 	ReservationMargin   duration `json:"reservation_margin"`
 	MethodWindow        duration `json:"method_window"`
+	MethodAttempts      int      `json:"method_attempts"`
 	AuthorizationMargin duration `json:"authorization_margin"`
 	DispatchWarning     duration `json:"dispatch_warning"`
 	Attention           duration `json:"attention"`
@@ -118,7 +119,7 @@ func textOf(p fulfilment.Policy) policyText {
 		Reserve: of(p.Reserve), Authorize: of(p.Authorize), AuthorizeCheck: of(p.AuthorizeCheck), Confirm: of(p.Confirm),
 		Book: of(p.Book), Capture: of(p.Capture), CaptureCheck: of(p.CaptureCheck), Dispatch: of(p.Dispatch),
 		Complete: paceText{duration(p.Complete.First), duration(p.Complete.Max)}, Compensate: of(p.Compensate),
-		SLA: duration(p.SLA), ReservationMargin: duration(p.ReservationMargin), MethodWindow: duration(p.MethodWindow),
+		SLA: duration(p.SLA), ReservationMargin: duration(p.ReservationMargin), MethodWindow: duration(p.MethodWindow), MethodAttempts: p.MethodAttempts,
 		AuthorizationMargin: duration(p.AuthorizationMargin), DispatchWarning: duration(p.DispatchWarning), Attention: duration(p.Attention),
 	}
 }
@@ -132,7 +133,7 @@ func (t policyText) policy() fulfilment.Policy {
 		Reserve: of(t.Reserve), Authorize: of(t.Authorize), AuthorizeCheck: of(t.AuthorizeCheck), Confirm: of(t.Confirm),
 		Book: of(t.Book), Capture: of(t.Capture), CaptureCheck: of(t.CaptureCheck), Dispatch: of(t.Dispatch),
 		Complete: fulfilment.Patience{First: time.Duration(t.Complete.First), Max: time.Duration(t.Complete.Max)}, Compensate: of(t.Compensate),
-		SLA: time.Duration(t.SLA), ReservationMargin: time.Duration(t.ReservationMargin), MethodWindow: time.Duration(t.MethodWindow),
+		SLA: time.Duration(t.SLA), ReservationMargin: time.Duration(t.ReservationMargin), MethodWindow: time.Duration(t.MethodWindow), MethodAttempts: t.MethodAttempts,
 		AuthorizationMargin: time.Duration(t.AuthorizationMargin), DispatchWarning: time.Duration(t.DispatchWarning), Attention: time.Duration(t.Attention),
 	}
 }

@@ -75,6 +75,7 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 		`{"policies":[{"version":2,"sla":"721h"}]}`:                           `sla is 721h0m0s`,
 		`{"policies":[{"version":2,"attention":"-1s"}]}`:                      `attention is -1s`,
 		`{"policies":[{"version":2,"method_window":"-1s"}]}`:                  `method_window is -1s; it must be from 0s`,
+		`{"policies":[{"version":2,"method_attempts":0}]}`:                    `method_attempts is 0; it must be from 1 to 1000`,
 		`{"policies":[{"version":2,"book":{"first":"0s"}}]}`:                  `book.first is 0s`,
 		`{"policies":[{"version":2,"book":{"first":"10m"}}]}`:                 `book.max is 5m0s; it must be from book.first, which is 10m0s, to 720h0m0s`,
 		`{"policies":[{"version":2,"capture_check":{"attempts":0}}]}`:         `capture_check.attempts is 0; it must be from 1 to 1000`,

@@ -80,10 +80,10 @@ var (
 	capturedBefore = Guard{"the capture that is known", Case.capturedBefore}
 	capturedAgain  = not(capturedBefore, "another capture")
 
-	mayChangeMethod = Guard{"soft, and the policy has a window", func(c Case) bool {
-		return the[events.PaymentDeclined](c).Class == events.DeclineSoft && c.Policy.MethodWindow > 0
+	mayChangeMethod = Guard{"soft, and the policy has a window and methods left", func(c Case) bool {
+		return the[events.PaymentDeclined](c).Class == events.DeclineSoft && c.Policy.MethodWindow > 0 && c.State.Payments < c.Policy.MethodAttempts
 	}}
-	declinedForGood = not(mayChangeMethod, "hard or fraud, or no window")
+	declinedForGood = not(mayChangeMethod, "hard or fraud, or no window, or no methods left")
 
 	// After a crash the saga may see again what it had nothing to do for, such
 	// as the methods that the customer had set in the draft.

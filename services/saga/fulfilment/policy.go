@@ -38,6 +38,8 @@ type Policy struct {
 	// MethodWindow is how long a customer may choose another payment method
 	// after a soft decline; 0 treats every decline as final.
 	MethodWindow time.Duration
+	// MethodAttempts is how many payment methods are tried at most, the order's first one included.
+	MethodAttempts int
 	// AuthorizationMargin is how long before an authorisation ends the order is
 	// undone if it was not captured.
 	AuthorizationMargin time.Duration
@@ -77,6 +79,7 @@ func DefaultPolicy() Policy {
 		SLA:                 30 * time.Minute,
 		ReservationMargin:   time.Hour,
 		MethodWindow:        15 * time.Minute,
+		MethodAttempts:      5,
 		AuthorizationMargin: 10 * time.Minute,
 		DispatchWarning:     4 * time.Hour,
 		Attention:           time.Hour,
@@ -109,6 +112,9 @@ func (p Policy) Validate() error {
 			return refuse(f.name+".attempts", fmt.Sprint(f.Attempts), fmt.Sprintf("from 1 to %d", MaxAttempts))
 		}
 	}
+	if p.MethodAttempts < 1 || p.MethodAttempts > MaxAttempts {
+		return refuse(methodAttempts, fmt.Sprint(p.MethodAttempts), fmt.Sprintf("from 1 to %d", MaxAttempts))
+	}
 	for _, f := range p.waits() {
 		if f.wait < f.from || f.wait > MaxWait {
 			return refuse(f.name, f.wait.String(), fmt.Sprintf("from %v to %v", f.from, MaxWait))
@@ -129,6 +135,9 @@ type namedWait struct {
 	name       string
 	wait, from time.Duration
 }
+
+// methodAttempts names its number in a file of policies.
+const methodAttempts = "method_attempts"
 
 func (p Policy) patiences() []namedPatience {
 	return []namedPatience{
@@ -166,7 +175,7 @@ func (p Policy) Digest() string { return p.digestBeside(DefaultPolicy()) }
 // numbersOfVersion1 are the first policy's, as [Policy.numbers] tells them. Who adds a
 // number writes here what they are with it; who finds them changed has changed what is
 // under way.
-const numbersOfVersion1 = "d78f9241792cadc5"
+const numbersOfVersion1 = "9cf3f03bda579e83"
 
 // digestBeside is the digest by what differs from the first policy.
 func (p Policy) digestBeside(first Policy) string {
@@ -185,6 +194,9 @@ func (p Policy) digestBeside(first Policy) string {
 			f.enter(digest)
 		}
 	}
+	if p.MethodAttempts != first.MethodAttempts {
+		p.enterMethodAttempts(digest)
+	}
 	return hex.EncodeToString(digest.Sum(nil)[:8])
 }
 
@@ -197,6 +209,7 @@ func (p Policy) numbers() string {
 	for _, f := range p.waits() {
 		f.enter(digest)
 	}
+	p.enterMethodAttempts(digest)
 	return hex.EncodeToString(digest.Sum(nil)[:8])
 }
 
@@ -205,6 +218,10 @@ func (f namedPatience) enter(digest io.Writer) {
 }
 
 func (f namedWait) enter(digest io.Writer) { fmt.Fprintf(digest, "%s %d\n", f.name, f.wait) }
+
+func (p Policy) enterMethodAttempts(digest io.Writer) {
+	fmt.Fprintf(digest, "%s %d\n", methodAttempts, p.MethodAttempts)
+}
 
 // Policies are policies by their version.
 type Policies map[int]Policy

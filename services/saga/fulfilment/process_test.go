@@ -141,6 +141,7 @@ func TestPolicies(t *testing.T) {
 		"no attempts":       func(p *Policy) { p.Compensate.Attempts = 0 },
 		"no sla":            func(p *Policy) { p.SLA = 0 },
 		"a negative window": func(p *Policy) { p.MethodWindow = -1 },
+		"no method":         func(p *Policy) { p.MethodAttempts = 0 },
 	} {
 		p := DefaultPolicy()
 		spoil(&p)
@@ -199,8 +200,8 @@ func TestDigest(t *testing.T) {
 			digests[digest] = name
 		}
 	}
-	if len(digests) != 37 {
-		t.Errorf("%d digests, want those of 36 numbers and of none", len(digests))
+	if len(digests) != 38 {
+		t.Errorf("%d digests, want those of 37 numbers and of none", len(digests))
 	}
 }
 
