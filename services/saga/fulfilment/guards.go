@@ -49,7 +49,9 @@ var (
 )
 
 // asksPeople tells that people have the attention, and were not only warned.
-func (s State) asksPeople() bool { return s.Attention != "" && s.Attention != attentionDispatchLate }
+func (s State) asksPeople() bool {
+	return s.Attention != "" && s.Attention != attentionDispatchLate && s.Attention != attentionMoneyBack
+}
 
 // unseen holds until attention was asked for with this code.
 func unseen(code string) Guard {

@@ -30,6 +30,7 @@ const (
 const (
 	attentionNoAnswer     = "no_answer"
 	attentionDispatchLate = "dispatch_late"
+	attentionMoneyBack    = "money_goes_back"
 	attentionAmount       = "captured_amount_differs"
 	attentionRebooking    = "no_rebookings_left"
 	attentionPaidNoStock  = "paid_without_stock"
@@ -208,6 +209,11 @@ var dispatchWarned = noted(attentionDispatchLate, fact(func(c Case) events.Atten
 	return events.AttentionRequired{OrderID: c.State.OrderID, Step: c.State.step(), Code: attentionDispatchLate,
 		Detail: c.detail(), RetryAt: c.State.Step.At}
 }))
+
+// moneyBackWarned warns people, as long as the goods can be kept back, that the money goes back; the deadline stays.
+var moneyBackWarned = when(both(peopleUnasked, notDispatched), noted(attentionMoneyBack, fact(func(c Case) events.AttentionRequired {
+	return events.AttentionRequired{OrderID: c.State.OrderID, Step: c.State.step(), Code: attentionMoneyBack, Detail: c.Input, RetryAt: c.State.Step.At}
+})))
 
 var attentionCleared = fact(func(c Case) events.AttentionCleared {
 	return events.AttentionCleared{OrderID: c.State.OrderID, Step: c.State.step()}
