@@ -104,6 +104,10 @@ var (
 	captured    = Guard{"captured", func(c Case) bool { return c.State.Captured.Sign() > 0 }}
 	notCaptured = not(captured, "not captured")
 
+	ofGoods = Guard{"of lines, or of the total", func(c Case) bool {
+		e := the[events.OrderRefundRequested](c)
+		return len(e.Lines) > 0 || e.Amount == c.State.Total
+	}}
 	unasked       = Guard{"nobody asked for it", func(c Case) bool { return the[events.PaymentRefunded](c).Unasked }}
 	refundOpen    = Guard{"refund requested", func(c Case) bool { return c.State.Asked[refund] > 0 }}
 	refundUnasked = not(refundOpen, "no refund requested yet")

@@ -94,6 +94,10 @@ func lateRows() []Row {
 		{ID: "L2g", States: in(Completed), Inputs: on("PaymentRefunded"), Guard: unasked, Facts: lateEffectAfterTheEnd,
 			Remark: "somebody gave it back at the provider"},
 
+		// A refund is a process of its own, and pays at once: that the goods still leave is for people to prevent.
+		{ID: "L7a", States: in(Dispatching), Inputs: on("OrderRefundRequested"), Guard: ofGoods, Facts: facts(moneyBackWarned)},
+		{ID: "L7b", States: paid, Inputs: on("OrderRefundRequested"), Remark: "a refund process gives it back"},
+
 		// News of money and goods that were thought not to move, or to be undone.
 		{ID: "L5a", States: with(with(authorizing, AwaitingMethod, Confirming, Booking, Capturing, CaptureUnknown), CompShipment),
 			Inputs: on("PaymentDisputed", "PaymentRefunded"), Facts: facts(lateEffectDetected), Remark: "F41, or C10, asks for attention"},

@@ -140,6 +140,15 @@ func words(t rapid.TB) map[string]func(State) events.Event {
 		"refund-failed": func(s State) events.Event {
 			return events.PaymentRefundFailed{OrderID: orderID, RequestID: s.requestOf(refund), RefundID: identity(orderID, "refund", 1), Code: "no"}
 		},
+		"refund-requested": func(State) events.Event {
+			return events.OrderRefundRequested{RefundID: "r-1", PaymentID: "p-1", Amount: euros("12.45"), Lines: []events.RefundLine{{LineID: "l1", Quantity: 1}}}
+		},
+		"total-refund-requested": func(s State) events.Event {
+			return events.OrderRefundRequested{RefundID: "r-1", PaymentID: "p-1", Amount: s.Total}
+		},
+		"amount-refund-requested": func(State) events.Event {
+			return events.OrderRefundRequested{RefundID: "r-1", PaymentID: "p-1", Amount: euros("1.00")}
+		},
 		"disputed": func(State) events.Event {
 			return events.PaymentDisputed{OrderID: orderID, DisputeID: "d-1", Amount: euros("24.90"), Reason: "unknown to the customer", PSPEventID: "evt-9"}
 		},
