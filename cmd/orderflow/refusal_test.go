@@ -99,6 +99,13 @@ func TestStartsThatAreRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, args: []string{"payment", "--webhook-secret-file", "secret"}, status: 2, says: "--webhook-secret-file: secret is empty; it must hold the secret that signs"},
+		{name: "a key of two lines", prepare: func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "key"), []byte("k-1\nk-2\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, args: []string{"payment", "--psp-key-file", "key"}, status: 2, says: "--psp-key-file: key must hold one key"},
+		{name: "a key that is not there", args: []string{"shipping", "--carrier-key-file", "none"}, status: 2, says: "--carrier-key-file: open none: no such file"},
+		{name: "a password in an address", args: []string{"payment", "--psp-url", "https://us:secret@psp.example/v1"}, status: 2, says: "--psp-url has a user or a password, which traces would show"},
 		{name: "a flag that does not exist", args: up("--date", "x"), status: 2, says: "unknown flag: --date; see orderflow up --help"},
 		{name: "a flag that is no number", args: up("--replicas", "three"), status: 2, says: `--replicas is "three"; it must be a whole number; see orderflow up --help`},
 		{name: "a flag that is neither yes nor no", args: up("--demo=perhaps"), status: 2, says: `--demo is "perhaps"; it must be true or false`},

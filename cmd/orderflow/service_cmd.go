@@ -37,7 +37,7 @@ otherwise, /metrics.
 			if err != nil {
 				return err
 			}
-			if err := errors.Join(s.checkHosts(), s.readSecret(), s.readPolicies()); err != nil {
+			if err := errors.Join(s.checkHosts(), s.readSecret(), s.psp.read(), s.carrier.read(), s.readPolicies()); err != nil {
 				return err
 			}
 			err = runService(cmd.Context(), sp, s, wait, log.With().Str("service", sp.name).Logger())

@@ -105,14 +105,14 @@ func services() []spec {
 			timers:  true,
 			answers: paymentQueries,
 			flags: func(s *settings, f *pflag.FlagSet) {
-				f.StringVar(&s.pspURL, "psp-url", "http://"+defaultPartners+pspPath, "`URL` of the PSP's API")
+				s.psp.add(f, "psp", pspPath, "the PSP")
 				f.StringVar(&s.webhooks, "webhooks", defaultPaymentHook, "`HOST:PORT` on which the PSP tells news")
 				s.addSecret(f)
 				s.addLease(f)
 			},
 			make: func(env *service.Env, s *settings) (runner, error) {
 				return payment.New(env, payment.Config{
-					PSP: service.PartnerConfig{URL: s.pspURL}, Webhooks: s.webhooksOf("payment"), Lease: s.lease,
+					PSP: s.psp.config(), Webhooks: s.webhooksOf("payment"), Lease: s.lease,
 				}), nil
 			},
 		},
@@ -122,14 +122,14 @@ func services() []spec {
 			buckets: shipping.Buckets(),
 			appends: []string{events.CategoryShipment},
 			flags: func(s *settings, f *pflag.FlagSet) {
-				f.StringVar(&s.carrierURL, "carrier-url", "http://"+defaultPartners+carrierPath, "`URL` of the carrier's API")
+				s.carrier.add(f, "carrier", carrierPath, "the carrier")
 				f.StringVar(&s.webhooks, "webhooks", defaultShippingHook, "`HOST:PORT` on which the carrier tells news")
 				s.addSecret(f)
 				s.addLease(f)
 			},
 			make: func(env *service.Env, s *settings) (runner, error) {
 				return shipping.New(env, shipping.Config{
-					Carrier: service.PartnerConfig{URL: s.carrierURL}, Webhooks: s.webhooksOf("shipping"), Lease: s.lease,
+					Carrier: s.carrier.config(), Webhooks: s.webhooksOf("shipping"), Lease: s.lease,
 				}), nil
 			},
 		},

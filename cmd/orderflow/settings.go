@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -47,8 +48,8 @@ type settings struct {
 
 	data        string // directory of the projector's database and the partners' ledger
 	databaseURL string // of the projector's PostgreSQL database; empty: SQLite in data
-	pspURL      string
-	carrierURL  string
+	psp         partner
+	carrier     partner
 	webhooks    string // HOST:PORT on which a service takes its partner's webhooks
 	secretFile  string
 	lease       time.Duration
@@ -166,6 +167,44 @@ func (s *settings) readSecret() error {
 		return usageError("--webhook-secret-file: %s is empty; it must hold the secret that signs the partners' webhooks, as \"orderflow keys\" makes it", s.secretFile)
 	}
 	return nil
+}
+
+// partner is another company's API.
+type partner struct {
+	name    string // of its flags
+	url     string
+	keyFile string
+	key     string // from the file
+}
+
+// add adds the flags of a partner, of whom what says more.
+func (p *partner) add(f *pflag.FlagSet, name, path, what string) {
+	p.name = name
+	f.StringVar(&p.url, name+"-url", "http://"+defaultPartners+path, "`URL` of "+what+"'s API, without a user or a password")
+	f.StringVar(&p.keyFile, name+"-key-file", "", "`FILE` with the key that "+what+" knows us by, which each call carries as \"Authorization: Bearer\"; without it they carry none")
+}
+
+// read reads the partner's key, if there is one, and refuses one in the URL: traces and logs show that.
+func (p *partner) read() error {
+	if u, err := url.Parse(p.url); err == nil && u.User != nil {
+		return usageError("--%s-url has a user or a password, which traces would show; leave them out, and give the key in the file that --%s-key-file names", p.name, p.name)
+	}
+	if p.keyFile == "" {
+		return nil
+	}
+	key, err := os.ReadFile(p.keyFile)
+	if err != nil {
+		return usageError("--%s-key-file: %w", p.name, err)
+	}
+	p.key = string(bytes.TrimSpace(key))
+	if p.key == "" || strings.ContainsFunc(p.key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return usageError("--%s-key-file: %s must hold one key, of printable ASCII without blanks", p.name, p.keyFile)
+	}
+	return nil
+}
+
+func (p *partner) config() service.PartnerConfig {
+	return service.PartnerConfig{URL: p.url, Key: p.key}
 }
 
 func addWait(f *pflag.FlagSet, wait *time.Duration) {

@@ -208,7 +208,7 @@ func (f *upFlags) prepare(dir string) (err error) {
 		return err
 	}
 	at := func(name string) string { return "http://" + f.listeners[name].Addr().String() }
-	f.pspURL, f.carrierURL = at("partners")+pspPath, at("partners")+carrierPath
+	f.psp.url, f.carrier.url = at("partners")+pspPath, at("partners")+carrierPath
 	f.paymentWebhook, f.shippingWebhook = at("payment"), at("shipping")
 	f.secret = []byte(rand.Text())
 	return nil

@@ -36,7 +36,8 @@ const keyReused = "idempotency_key_reused"
 
 // PartnerConfig is how a partner is reached. URL is required.
 type PartnerConfig struct {
-	URL         string        // of the partner's API, without a slash at the end
+	URL         string        // of the partner's API, without a slash at the end, and without a user: traces show it
+	Key         string        // that the partner knows us by, sent as a bearer's token; empty: none
 	Timeout     time.Duration // of one call, from its sending to its answer; default 5 s
 	Concurrency int           // calls at the same time, others wait; default 32
 	// After this many calls without an answer in a row the partner is not called
@@ -50,6 +51,7 @@ type PartnerConfig struct {
 // Partner is the HTTP API of another company. It is safe for concurrent use.
 type Partner struct {
 	url     string
+	key     string
 	timeout time.Duration
 	slots   chan struct{}
 	circuit *circuit
@@ -78,6 +80,7 @@ func NewPartner(cfg PartnerConfig) *Partner {
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Partner{
 		url:     cfg.URL,
+		key:     cfg.Key,
 		timeout: cfg.Timeout,
 		slots:   make(chan struct{}, cfg.Concurrency),
 		circuit: newCircuit(cfg),
@@ -174,6 +177,9 @@ func (p *Partner) send(ctx context.Context, c PartnerCall) (status int, body []b
 		return 0, nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	if p.key != "" {
+		request.Header.Set("Authorization", "Bearer "+p.key)
+	}
 	if c.Key != "" {
 		// With this header net/http itself repeats a request on an idle
 		// connection that turns out to be broken. The key makes that safe.

@@ -111,6 +111,26 @@ func TestACallEndsWithItsContextAndSaysNoMore(t *testing.T) {
 	}
 }
 
+// Who has a key for a partner shows it with each call, and nowhere else.
+func TestAPartnerIsShownItsKey(t *testing.T) {
+	shown := make(chan string, 1)
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown <- r.Header.Get("Authorization")
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer h.Close()
+	for key, want := range map[string]string{"": "", "k-1": "Bearer k-1"} {
+		var answer struct{}
+		p := service.NewPartner(service.PartnerConfig{URL: h.URL, Key: key})
+		if err := p.Call(t.Context(), service.PartnerCall{Method: http.MethodGet, Path: "/"}, &answer); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-shown; got != want {
+			t.Errorf("with the key %q the partner is shown %q", key, got)
+		}
+	}
+}
+
 func TestAPartnerIsCalledALimitedNumberOfTimesAtOnce(t *testing.T) {
 	var running, most atomic.Int32
 	release := make(chan struct{})
