@@ -94,7 +94,8 @@ func (c Adjust) decide(s Stock) ([]events.Event, error) {
 	case c.Delta == 0:
 		return nil, nil
 	case c.Delta < least || c.Delta > most:
-		return nil, reject(http.StatusConflict, "delta_out_of_range", "the delta is %d; with %d on hand and %d reserved it must be from %d to %d", c.Delta, s.OnHand, s.Reserved, least, most)
+		return nil, reject(http.StatusConflict, "delta_out_of_range",
+			"the delta is %d; with %d on hand and %d reserved it must be from %d to %d; what is reserved is free again when its orders are cancelled, and has left when they are paid", c.Delta, s.OnHand, s.Reserved, least, most)
 	}
 	return []events.Event{events.StockAdjusted{
 		Delta: c.Delta, Reason: c.Reason, By: c.By,
