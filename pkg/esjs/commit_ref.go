@@ -46,3 +46,16 @@ func (s *Store) checkCommit(ctx context.Context, known CommitRef) error {
 	}
 	return nil // what is not a commit is parked by who comes to it
 }
+
+// sameLog is checkCommit for who has begun to read, the first time that it is called: the log may have been replaced
+// since it was last asked, and the consumer that reads now does not outlive the log.
+func (s *Store) sameLog(ctx context.Context, known CommitRef) func() error {
+	asked := false
+	return func() error {
+		if asked {
+			return nil
+		}
+		asked = true
+		return s.checkCommit(ctx, known)
+	}
+}

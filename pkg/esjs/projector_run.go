@@ -50,8 +50,8 @@ func (a *applying[T, E]) project(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	from := a.now.Position
 	for i, part := range p.store.parts {
+		read := reading[T, E]{Projector: p, part: part, known: p.newest(a.now, part), hearing: a.hearing[i], out: feed, room: a.room}
 		group.Go(func() error {
-			read := reading[T, E]{Projector: p, part: part, hearing: a.hearing[i], out: feed, room: a.room}
 			return read.follow(ctx, from.only(part.partition))
 		})
 	}
@@ -68,10 +68,15 @@ func (p *Projector[T, E]) checkLog(ctx context.Context, c Checkpoint) error {
 	if err := p.store.checkPosition(c.Position); err != nil {
 		return err
 	}
-	if n == 1 {
-		return p.store.checkCommit(ctx, c.Newest)
+	return p.store.each(func(part *Store) error { return part.checkCommit(ctx, p.newest(c, part)) })
+}
+
+// newest is the newest commit of a partition that the projection has had.
+func (p *Projector[T, E]) newest(c Checkpoint, part *Store) CommitRef {
+	if len(p.store.parts) == 1 {
+		return c.Newest
 	}
-	return p.store.each(func(part *Store) error { return part.checkCommit(ctx, c.NewestIn[int(part.partition)]) })
+	return c.NewestIn[int(part.partition)]
 }
 
 // open loads the checkpoint; it waits for a sink that is unavailable.
@@ -218,14 +223,19 @@ func (a *applying[T, E]) tend(ctx context.Context) error {
 type reading[T any, E Event] struct {
 	*Projector[T, E]
 	part    *Store
+	known   CommitRef // the newest one that the projection has had
 	hearing *hearing
 	out     chan<- selected[E]
 	room    *semaphore.Weighted // for the stored size of commits
 }
 
 func (r *reading[T, E]) follow(ctx context.Context, after Position) error {
+	check := r.part.sameLog(ctx, r.known)
 	return r.part.followCommits(ctx, r.projection.Query, after, commitFollower{
 		deliver: func(m message, c Commit, err error) error {
+			if err := check(); err != nil {
+				return err
+			}
 			r.knownLast(r.part.at(m.sequence + m.pending))
 			s := r.decode(m, c, err)
 			s.commit = c.ref()
@@ -234,6 +244,9 @@ func (r *reading[T, E]) follow(ctx context.Context, after Position) error {
 			return r.send(ctx, s)
 		},
 		reached: func(position Position, pending uint64) error {
+			if err := check(); err != nil {
+				return err
+			}
 			r.knownLast(r.part.at(position.sequence + pending))
 			return r.send(ctx, selected[E]{position: position})
 		},

@@ -127,8 +127,12 @@ func (r *running[T]) deliver(ctx context.Context) error {
 		return err
 	}
 	r.queue.pass(r.start.Floor.sequence) // an empty stream is caught up with at once
+	check := r.store.sameLog(ctx, r.start.Newest)
 	add := func(m message, parts []part[T]) error {
 		return r.hearing.take(func() error {
+			if err := check(); err != nil {
+				return err
+			}
 			r.isBehind(m.sequence, m.pending)
 			r.queue.add(m, parts)
 			return ctx.Err()
@@ -136,6 +140,9 @@ func (r *running[T]) deliver(ctx context.Context) error {
 	}
 	return r.follow(ctx, r.start.Floor.sequence, add, func(sequence, pending uint64) error {
 		return r.hearing.take(func() error {
+			if err := check(); err != nil {
+				return err
+			}
 			r.isBehind(sequence, pending)
 			r.queue.pass(sequence)
 			return nil
