@@ -97,7 +97,7 @@ func TestEveryIDWorksInTheShellAndOverHTTP(t *testing.T) {
 	const sku = "Kaffee 1,0 kg / crème"
 	shell("product", "list", sku, "--name", "Kaffee", "--price", "10.00", "--currency", "EUR")
 	shell("stock", "receive", sku, "--quantity", "100", "--reference", "PO-1")
-	for _, id := range []string{"order no. 1", "Größe/ß 100%", "注文-1", "*", ">", strings.Repeat("ä", 127)} {
+	for _, id := range []string{"order no. 1", "Größe/ß 100%", "注文-1", "*", ">", strings.Repeat("ä", 100)} {
 		shell("order", "create", id, "--customer", "c-1", "--currency", "EUR")
 		shell("order", "add-item", id, "--sku", sku, "--quantity", "2")
 		path := "/v1/orders/" + url.PathEscape(id)
