@@ -12,19 +12,24 @@ import (
 	"github.com/b144f99b/orderflow/pkg/esjs/kvsink"
 )
 
-// A released key is applied to rows of its own; where a row of several keys has gone on
-// without it, the release is refused, nothing is changed, and the key stays parked.
-func TestAReleaseLeavesNoEventOut(t *testing.T) {
-	t.Parallel()
+// jars is a server with the bucket VIEWS, a store on it, and what decodes its events.
+func jars(t *testing.T) (*esjstest.Deployment, *esjs.Store, *esjs.Codec[added]) {
+	t.Helper()
 	d := esjstest.Server(t)
 	store := d.Store(t)
-	if err := esjs.ProvisionBucket(t.Context(), d.Dial(), "VIEWS", 1); err != nil {
-		t.Fatal(err)
-	}
+	provision(t, d, "VIEWS")
 	codec, err := esjs.NewCodec(esjs.TypeOf[added, added]())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return d, store, codec
+}
+
+// A released key is applied to rows of its own; where a row of several keys has gone on
+// without it, the release is refused, nothing is changed, and the key stays parked.
+func TestAReleaseLeavesNoEventOut(t *testing.T) {
+	t.Parallel()
+	_, store, codec := jars(t)
 	sink := kvsink.New(store, "VIEWS")
 	var mended atomic.Bool
 	rowsOf := func(name string, row func(esjs.StreamID) string) *esjs.Projector[*kvsink.Tx, added] {
@@ -84,15 +89,7 @@ func TestAReleaseLeavesNoEventOut(t *testing.T) {
 // a while.
 func TestAProjectorOutlivesReleasesByOthers(t *testing.T) {
 	t.Parallel()
-	d := esjstest.Server(t)
-	store := d.Store(t)
-	if err := esjs.ProvisionBucket(t.Context(), d.Dial(), "VIEWS", 1); err != nil {
-		t.Fatal(err)
-	}
-	codec, err := esjs.NewCodec(esjs.TypeOf[added, added]())
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, store, codec := jars(t)
 	var mended atomic.Bool
 	waits := make(chan struct{}, 1000)
 	projector := func(store *esjs.Store, observer esjs.Observer) *esjs.Projector[*kvsink.Tx, added] {

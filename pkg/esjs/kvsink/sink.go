@@ -78,15 +78,18 @@ func (s *Sink) Open(ctx context.Context, name string, init func(context.Context,
 	return c, nil
 }
 
-// check refuses a bucket that does not keep what it is given. Without an answer it is for
-// what is read next to say so.
+// check refuses a bucket that does not keep what it is given. Who may not ask it is not told: what is read next says what is missing.
 func (s *Sink) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, leaderPatience)
+	limited, cancel := context.WithTimeout(ctx, leaderPatience)
 	defer cancel()
-	if err := s.store.CheckBucket(ctx, s.bucket.name); errors.Is(err, esjs.ErrConfig) {
+	err := s.store.CheckBucket(limited, s.bucket.name)
+	switch {
+	case errors.Is(err, esjs.ErrConfig):
 		return err
+	case err != nil && limited.Err() != nil && ctx.Err() == nil:
+		return fmt.Errorf("%w: %w", esjs.ErrUnavailable, err)
 	}
-	return nil
+	return ctx.Err()
 }
 
 func (s *Sink) open(ctx context.Context, name string, init func(context.Context, *Tx) error) (esjs.Checkpoint, error) {
