@@ -181,6 +181,7 @@ func TestSlowReadersOfThePastKeepNobodyUp(t *testing.T) {
 	for range 20 { // 10 MB, which no connection holds for a client who takes nothing
 		house.Append("order", "o-1", events.OrderCancelled{Reason: large})
 	}
+	house.Until("the hub has seen them", func() bool { return h.position().Sequence() >= 20 })
 	for range 2 * cap(h.reading) {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		house.Check(err)
@@ -208,6 +209,7 @@ func TestSlowReadersOfThePastKeepNobodyUp(t *testing.T) {
 func TestWhoWaitsToReadThePastIsToldSo(t *testing.T) {
 	house, h, web := followed(t, Config{Heartbeat: 10 * time.Millisecond})
 	house.Append("order", "o-1", events.OrderCancelled{Reason: "one"})
+	house.Until("the hub has seen it", func() bool { return h.position().Sequence() >= 1 }) // it is the past, and not told as it happens
 	for range cap(h.reading) {
 		h.reading <- struct{}{}
 	}
