@@ -6,7 +6,6 @@ SHELL       := /bin/bash
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-TOOL    := $(GO) tool -modfile=tools.mod
 
 # What every package's tests may take together; they start servers and clusters.
 TEST_TIMEOUT ?= 40m
@@ -109,13 +108,17 @@ test-kubelet: ## run deploy/k8s as pods of a real kubelet, as root, with Docker,
 	$(GO) test -tags apiserver,kubelet -run '^TestPodsRun$$' -timeout 60m -count 1 -v ./deploy/k8s
 
 test-browser: ## test the web console in headless Chromium; needs an installed Chromium
-	$(call go-test,./test/browser,-timeout $(TEST_TIMEOUT) -tags browser)
+	CGO_ENABLED=1 $(call go-test,./test/browser,-race -timeout $(TEST_TIMEOUT) -tags browser)
 
 test-plots: ## test that docs/benchmarks.md shows what was recorded in docs/benchmarks
 	$(GO) test -modfile=plots.mod -tags plots -count 1 -timeout $(TEST_TIMEOUT) ./docs/benchmarks/plots
 
-lint: ## check the code's rules, which are go vet's and more, and its format
-	$(TOOL) golangci-lint run
+lint: bin/golangci-lint ## check the code's rules, which are go vet's and more, and its format
+	$< run
+
+# A tool that "go tool" builds takes none of GOFLAGS, so that little of it would be what is built already.
+bin/golangci-lint: tools.mod
+	$(GO) build -modfile=$< -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 bench: ## run the benchmarks (BENCH=regexp BENCHTIME=1s PKG=./pkg/esjs)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(BENCH_PACKAGES)
@@ -126,8 +129,8 @@ bench-json: ## compare JSON libraries on stored commits (BENCHTIME=1s)
 plots: ## draw what was recorded in docs/benchmarks, and print the tables that docs/benchmarks.md lacks
 	$(GO) test -modfile=plots.mod -tags plots -count 1 ./docs/benchmarks/plots -draw
 
-fmt: ## format the code
-	$(TOOL) golangci-lint fmt
+fmt: bin/golangci-lint ## format the code
+	$< fmt
 
 clean: ## remove what was built; ./data, which holds events, stays
 	rm -rf bin dist

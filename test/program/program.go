@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/gofrs/flock"
 )
 
 // Program is one of them.
@@ -54,15 +56,21 @@ func (p Program) Name() string { return p.name }
 
 // Build puts programs into the directory dir, each under its name. A program is linked once for everybody who
 // wants it, as long as nothing of it changes: "go run" keeps it in Go's build cache, as "go build" does not.
+// One process builds at a time, because two would compile the same, side by side.
 func Build(ctx context.Context, dir string, programs ...Program) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
-	repository, err := root(ctx)
+	repository, cache, err := directories(ctx)
 	if err != nil {
 		return err
 	}
+	alone := flock.New(filepath.Join(cache, "orderflow-programs.lock"))
+	if err := alone.Lock(); err != nil {
+		return err
+	}
+	defer func() { _ = alone.Unlock() }()
 	for _, p := range programs {
 		args := append([]string{"run", "-exec", "cp"}, p.flags...) // what it runs is "cp PROGRAM FILE"
 		cmd := exec.CommandContext(ctx, "go", append(args, p.from, filepath.Join(dir, p.name))...)
@@ -74,13 +82,14 @@ func Build(ctx context.Context, dir string, programs ...Program) error {
 	return nil
 }
 
-// root is the repository's, in which the process's working directory is.
-func root(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+// directories are the repository's, in which the process's working directory is, and that of Go's build cache.
+func directories(ctx context.Context) (repository, cache string, err error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD", "GOCACHE").Output()
 	if err != nil {
-		return "", fmt.Errorf("go env GOMOD: %w", err)
+		return "", "", fmt.Errorf("go env GOMOD GOCACHE: %w", err)
 	}
-	return filepath.Dir(strings.TrimSpace(string(out))), nil
+	mod, cache, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return filepath.Dir(mod), cache, nil
 }
 
 // Run builds programs, runs run with the directory that has them, and removes it. It is for TestMain, and returns the

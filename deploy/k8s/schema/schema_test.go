@@ -65,7 +65,7 @@ func rendered(t *testing.T, overlay string) (objects []string) {
 		}
 	}
 	command(t, root, "run", "./cmd/orderflow", "keys", filepath.Join(tree, "secrets"))
-	text := command(t, root, "tool", "-modfile=deploy/k8s/kustomize.mod", "kustomize", "build", filepath.Join(tree, "k8s", "overlays", overlay))
+	text := command(t, root, "run", "-modfile=deploy/k8s/kustomize.mod", "sigs.k8s.io/kustomize/kustomize/v5", "build", filepath.Join(tree, "k8s", "overlays", overlay))
 	for d := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096); ; {
 		var object json.RawMessage
 		if err := d.Decode(&object); errors.Is(err, io.EOF) {
