@@ -21,7 +21,10 @@ const (
 	// The password of PostgreSQL's user orderflow: for its server, and, made of that, as clients read it ($PGPASSFILE).
 	databaseSecretFile = "postgres.secret"
 	passFile           = "pgpass"
-	seedSuffix         = ".nk"
+	// The password that NATS servers of one cluster ask each other for, and, made of that, the part of their configuration that has it.
+	routesSecretFile = "routes.secret"
+	routesFile       = "routes.conf"
+	seedSuffix       = ".nk"
 )
 
 func newKeys() *cobra.Command {
@@ -31,7 +34,8 @@ func newKeys() *cobra.Command {
 		Short: "Create the keys of all users of a NATS server, and the other secrets",
 		Long: `Create in DIR what is secret in a deployment: the key of each user of the NATS
 server (order.nk and so on, for --nats-nkey), the secret with which partners sign
-webhooks, and the password of a PostgreSQL server, also as clients read it (pgpass).
+webhooks, the password of a PostgreSQL server, also as clients read it (pgpass), and
+that of the NATS servers of a cluster among themselves, also as they read it (routes.conf).
 keys.conf has the public keys, for the server's configuration in deploy/nats, and
 kustomization.yaml makes Kubernetes Secrets of what the pods in deploy/k8s need.
 
@@ -64,7 +68,22 @@ func keyUsers() (names []string) {
 }
 
 // passwordFiles are the secrets that are no keys.
-func passwordFiles() []string { return []string{webhookSecretFile, databaseSecretFile} }
+func passwordFiles() []string {
+	return []string{webhookSecretFile, databaseSecretFile, routesSecretFile}
+}
+
+// routes is the part of deploy/nats/cluster.conf that has the password: routes have it in their URLs, into which a
+// server's configuration puts no variables. The hosts are those of docker-compose.yml.
+func routes(password string) string {
+	var urls []string
+	for _, host := range []string{"nats", "nats-2", "nats-3"} {
+		urls = append(urls, fmt.Sprintf("%q", "nats://routes:"+password+"@"+host+":6222"))
+	}
+	return fmt.Sprintf(`# The password that NATS servers ask each other for, and their routes with it, for cluster.conf. By "orderflow keys".
+CLUSTER_PASSWORD: %q
+CLUSTER_ROUTES: [%s]
+`, password, strings.Join(urls, ", "))
+}
 
 // createKeys creates the secrets that are missing in dir, those of the users who get new ones, and the file
 // of all public keys. A public key that is there already stays where its seed is kept elsewhere.
@@ -122,9 +141,13 @@ func createKeys(dir string, renewed ...string) (created int, err error) {
 		}
 		passwords[name] = strings.TrimSpace(text)
 	}
-	removeMountPoint(filepath.Join(dir, passFile))
-	if err := os.WriteFile(filepath.Join(dir, passFile), []byte("*:*:*:orderflow:"+passwords[databaseSecretFile]+"\n"), 0o644); err != nil { //nolint:gosec // as the other secrets
-		return created, fail(exitBadDirectory, "%w", err)
+	for name, text := range map[string]string{
+		passFile: "*:*:*:orderflow:" + passwords[databaseSecretFile] + "\n", routesFile: routes(passwords[routesSecretFile]),
+	} {
+		removeMountPoint(filepath.Join(dir, name))
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // as the other secrets
+			return created, fail(exitBadDirectory, "%w", err)
+		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, keysFile), []byte(public.String()), 0o644); err != nil { //nolint:gosec // public keys
 		return created, fail(exitBadDirectory, "%w", err)

@@ -13,7 +13,7 @@ import (
 // of the accounts.
 func TestKeysAreMadeOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "secrets")
-	for _, mountPoint := range []string{keysFile, "order.nk", webhookSecretFile, databaseSecretFile, passFile} { // docker-compose was faster
+	for _, mountPoint := range []string{keysFile, "order.nk", webhookSecretFile, databaseSecretFile, passFile, routesFile} { // docker-compose was faster
 		if err := os.MkdirAll(filepath.Join(dir, mountPoint), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -31,6 +31,10 @@ func TestKeysAreMadeOnce(t *testing.T) {
 	order, public := read("order.nk"), read(keysFile)
 	if password := strings.TrimSpace(read(databaseSecretFile)); len(password) < 20 || read(passFile) != "*:*:*:orderflow:"+password+"\n" {
 		t.Errorf("the password is %q, and clients read %q", password, read(passFile))
+	}
+	password, routes := strings.TrimSpace(read(routesSecretFile)), read(routesFile)
+	if len(password) < 20 || strings.Count(routes, `"nats://routes:`+password+`@nats`) != 3 || !strings.Contains(routes, `: "`+password+`"`) {
+		t.Errorf("servers ask each other for %q, and read %q", password, routes)
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the directory is %v, %v", info.Mode(), err)
@@ -54,8 +58,8 @@ func TestKeysAreMadeOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if created, err := createKeys(dir); err != nil || created != 1 || read(keysFile) != public {
-		t.Errorf("%d secrets created, %v; the webhooks' was missing, and the keys are those of before:\n%s", created, err, read(keysFile))
+	if created, err := createKeys(dir); err != nil || created != 1 || read(keysFile) != public || read(routesFile) != routes {
+		t.Errorf("%d secrets created, %v; the webhooks' was missing, and the others are those of before:\n%s", created, err, read(keysFile))
 	}
 	secret := read(webhookSecretFile)
 	if _, err := createKeys(dir, "sega"); exitStatus(err) != service.ExitUsage || !strings.Contains(err.Error(), "saga") {

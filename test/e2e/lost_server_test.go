@@ -10,13 +10,12 @@ import (
 	"github.com/b144f99b/orderflow/test/program"
 )
 
-// members are three nats-servers with the configuration of deploy/nats, each with a disk of its own, and further ones
-// that may join them. The system's URL is that of the first, which is never lost.
+// members are three nats-servers with the configuration of deploy/nats, nats-1 to nats-3, each with a disk of its own, and
+// further ones that may join them. The system's URL is that of the first, which is never lost.
 type members struct {
 	*guarded
 	running   map[string]*process
 	addresses map[string][2]string // of each name: for clients, and for the others
-	routes    string               // to the first three: so many a new cluster waits for
 }
 
 // cluster starts the first three of the servers that there will be, and creates the streams.
@@ -38,10 +37,6 @@ func cluster(t *testing.T, names ...string) *members {
 		m.addresses[name] = [2]string{free[2*i], free[2*i+1]}
 	}
 	for _, name := range names[:3] {
-		m.routes += ",nats://" + m.addresses[name][1]
-	}
-	m.routes = m.routes[1:]
-	for _, name := range names[:3] {
 		m.start(t, name)
 	}
 	m.nats = "nats://" + m.addresses[names[0]][0]
@@ -58,23 +53,31 @@ func (m *members) disk(name string) string { return filepath.Join(m.home, name, 
 // start starts a server, with the disk that it has or with none.
 func (m *members) start(t *testing.T, name string) {
 	t.Helper()
+	m.running[name] = m.begin(t, name, m.keys)
+	m.running[name].listens(t)
+}
+
+// begin starts a server that knows the first three, with what "orderflow keys" has made in a directory.
+func (m *members) begin(t *testing.T, name, keys string) *process {
+	t.Helper()
 	dir := filepath.Join(m.home, name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	deployed(t, dir, m.keys)
-	text, err := os.ReadFile(filepath.Join(root(), "deploy", "nats", "cluster.conf"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	conf := filepath.Join(dir, "cluster.conf")
-	if err := os.WriteFile(conf, text, 0o600); err != nil {
-		t.Fatal(err)
+	deployed(t, dir, keys)
+	moved := strings.NewReplacer("0.0.0.0:6222", m.addresses[name][1],
+		"@nats:6222", "@"+m.addresses["nats-1"][1], "@nats-2:6222", "@"+m.addresses["nats-2"][1], "@nats-3:6222", "@"+m.addresses["nats-3"][1])
+	for _, from := range []string{filepath.Join(root(), "deploy", "nats", "cluster.conf"), filepath.Join(keys, "routes.conf")} {
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(from)), []byte(moved.Replace(string(text))), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Setenv("NATS_SERVER_NAME", name)
-	m.running[name] = begin(t, m.home, "nats-server", "-c", conf, "-a", "127.0.0.1", "-p", program.Port(m.addresses[name][0]), "-m", "-1",
-		"--cluster", "nats://"+m.addresses[name][1], "--routes", m.routes)
-	m.running[name].listens(t)
+	return begin(t, m.home, "nats-server", "-c", filepath.Join(dir, "cluster.conf"), "-a", "127.0.0.1", "-p", program.Port(m.addresses[name][0]), "-m", "-1")
 }
 
 // as runs the nats CLI as a user, as deploy/README.md says. It waits its whole timeout for servers that may be there,
