@@ -10,11 +10,13 @@ import (
 	"testing"
 )
 
-// namespaced makes the namespace and the Secret that are there before the overlay, as the page says.
+// namespaced makes the namespace and the Secrets that are there before the overlay, as the page says.
 func (c *cluster) namespaced(t *testing.T) {
 	t.Helper()
 	c.write(t, "pgpass", "postgres.example.com:5432:orderflow:orderflow:PASSWORD\n")
 	c.write(t, "ca.crt", "of who signed the database's certificate\n")
+	c.write(t, "psp.key", "of the payment provider\n")
+	c.write(t, "carrier.key", "of the carrier\n")
 	for _, line := range documented(t, readme, "kubectl apply --server-side -f deploy/k8s/base/namespace.yaml") {
 		c.run(t, line)
 	}

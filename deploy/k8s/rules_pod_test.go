@@ -20,7 +20,7 @@ const (
 
 var (
 	exact     = regexp.MustCompile(`^[a-z0-9./-]+(:[0-9]+)?(/[a-z0-9./-]+)?:v?[0-9]+\.[0-9]+\.[0-9]+[a-z0-9.-]*(@sha256:[0-9a-f]{64})?$`)
-	bySecret  = regexp.MustCompile(`NKEY|CREDS|SECRET|PASS|TOKEN|_KEY$`)
+	bySecret  = regexp.MustCompile(`NKEY|CREDS|SECRET|PASS|TOKEN|_KEY(_FILE)?$`)
 	mentioned = regexp.MustCompile(`\[\$(ORDERFLOW_[A-Z_]+)\]`)
 )
 
@@ -158,6 +158,9 @@ func podRules() []rule {
 				{"dev", "Deployment/order", podOf("volumes", 0, "secret", "secretName"), "saga-key-59h2chkgt5"},
 				{"dev", "Deployment/order", podOf("volumes", 0, "secret", "secretName"), "webhook-secret-59h2chkgt5"},
 				{"prod", "Deployment/gateway", podOf("volumes", 0, "secret"), map[string]any{"secretName": "postgres", "defaultMode": 0o400}},
+				{"prod", "Deployment/shipping", podOf("volumes", 0, "secret"), map[string]any{"secretName": "partner-psp", "defaultMode": 0o400}},
+				{"prod", "Deployment/payment", podOf("volumes", 0, "secret"), map[string]any{"secretName": "partner-carrier", "defaultMode": 0o400}},
+				{"prod", "Deployment/payment", containerOf("env", 0), map[string]any{"name": "ORDERFLOW_PSP_KEY_FILE", "value": "sk_live_of_nobody"}},
 				{"prod", "CronJob/backup", []any{"spec", "jobTemplate", "spec", "template", "spec", "volumes", 0}, map[string]any{"name": "of-a-new-kind", "secret": map[string]any{"secretName": "psp-token", "defaultMode": 0o400}}},
 				{"prod", "Deployment/order", podOf("volumes", 0), map[string]any{"name": "nats-ca", "projected": map[string]any{"sources": []any{map[string]any{"secret": map[string]any{"name": "nats-tls", "items": []any{map[string]any{"key": "tls.key", "path": "ca.crt"}}}}}}}},
 				{"dev", "Deployment/order", containerOf("envFrom"), []any{map[string]any{"secretRef": map[string]any{"name": "order-key"}}}},
@@ -315,6 +318,9 @@ var sharedSecrets = map[string][]string{
 	"webhook-secret": {"payment", "shipping", "partners"},
 	"postgres":       {"projector"},
 	"nats-tls":       {"nats"}, // of which others have the certificate of its authority alone
+	// What partners know us by.
+	"partner-psp":     {"payment"},
+	"partner-carrier": {"shipping"},
 }
 
 // mayHave tells whether a pod may have all of a secret. A key is of the user it is named for.

@@ -17,6 +17,11 @@ func onlyProd(check func(t *testing.T, c *complaints, m manifests)) func(*testin
 	}
 }
 
+// mounts tells whether a pod has a Secret of a name without a hash.
+func (w workload) mounts(secret string) bool {
+	return slices.ContainsFunc(w.spec.Volumes, func(v volume) bool { return v.Secret.SecretName == secret })
+}
+
 // variableTraces is OpenTelemetry's own name for where traces are sent.
 const variableTraces = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
@@ -134,8 +139,10 @@ func prodRules() []rule {
 						c.unless(a.value("ORDERFLOW_HTTP_WITHOUT_SIGN_IN") == "" && strings.HasPrefix(a.value("ORDERFLOW_JWT_ISSUER"), "https://"), "everybody is an operator")
 					case "payment":
 						c.unless(strings.HasPrefix(a.value("ORDERFLOW_PSP_URL"), "https://"), "the provider is asked at %q", a.value("ORDERFLOW_PSP_URL"))
+						c.unless(w.mounts("partner-psp") == (a.value("ORDERFLOW_PSP_KEY_FILE") != ""), "the provider's key is there, and nobody reads it, or the other way round")
 					case "shipping":
 						c.unless(strings.HasPrefix(a.value("ORDERFLOW_CARRIER_URL"), "https://"), "the carrier is asked at %q", a.value("ORDERFLOW_CARRIER_URL"))
+						c.unless(w.mounts("partner-carrier") == (a.value("ORDERFLOW_CARRIER_KEY_FILE") != ""), "the carrier's key is there, and nobody reads it, or the other way round")
 					}
 				}
 			}),
@@ -144,6 +151,8 @@ func prodRules() []rule {
 				{"prod", "Deployment/projector", containerOf("env", 0, "value"), "postgres://orderflow@postgres/orderflow"},
 				{"prod", "Deployment/gateway", containerOf("env", 0, "name"), "ORDERFLOW_HTTP_WITHOUT_SIGN_IN"},
 				{"prod", "Deployment/payment", containerOf("env", 0, "value"), "http://partners:8090/psp/v1"},
+				{"prod", "Deployment/payment", podOf("volumes"), nil}, // but the variables of the keys stay
+				{"prod", "Deployment/shipping", podOf("volumes"), nil},
 			},
 		},
 		{
