@@ -3,13 +3,17 @@
 #   docker build --build-arg VERSION="$(git describe --tags --always)" -t orderflow .
 ARG GO_VERSION=1.26.8
 
-FROM golang:${GO_VERSION}-alpine AS build
+# It compiles on the platform that builds for the one that is asked for (docker buildx build --platform). A builder that does not
+# know these variables builds for its own.
+FROM --platform=${BUILDPLATFORM:-linux} golang:${GO_VERSION}-alpine AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=unknown
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/orderflow ./cmd/orderflow \
+ARG TARGETOS
+ARG TARGETARCH
+RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/orderflow ./cmd/orderflow \
     && mkdir /out/data
 
 FROM scratch
