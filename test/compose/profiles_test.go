@@ -44,12 +44,12 @@ func (s *system) taken(t *testing.T) {
 }
 
 // Prometheus finds every process, and evaluates every rule; in a system that is well no alert fires. So it is again when
-// Prometheus has died, and what watches the servers. Grafana and the store of traces are not started: there are no images
-// of them here.
+// Prometheus has died, and what watches the servers. Grafana and the store of traces are not started, because there are no
+// images of them here: traces are sent, and nobody takes them, which nothing waits for.
 func TestPrometheusSeesEverything(t *testing.T) {
 	s := clonedOnly(t, "orderflow-test-obs", []string{
 		"order", "inventory", "payment", "shipping", "saga", "projector", "gateway", "partners", "monitor", "prometheus",
-	}, "--profile", "obs")
+	}, "--env-file", "deploy/obs.env")
 	s.Stock(t)
 	s.Place(t, "o-1")
 	s.Completed(t, "o-1")
