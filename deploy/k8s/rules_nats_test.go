@@ -1,6 +1,7 @@
 package k8s
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -36,6 +37,17 @@ func server(m manifests) (w workload, nats container) {
 		}
 	}
 	return w, nats
+}
+
+// eventsMax is how many bytes events may take that a container provisions, 0 if that is no number: the command takes no unit, and
+// has a default for what is not set.
+func eventsMax(a container) int64 {
+	value := cmp.Or(a.value("ORDERFLOW_EVENTS_MAX_BYTES"), "1073741824") // cmd/orderflow/settings.go
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func natsRules() []rule {
@@ -103,7 +115,9 @@ func natsRules() []rule {
 					if p.String() == "Job/provision" {
 						a := p.spec.Containers[0]
 						check.unless(a.value("ORDERFLOW_REPLICAS") == itoa(replicas), "streams have %q copies on %d servers", a.value("ORDERFLOW_REPLICAS"), replicas)
-						check.unless(quantity(a.value("ORDERFLOW_EVENTS_MAX_BYTES")) < limit*2/3, "events may take all of the store, and snapshots, of five services a sixteenth of them each, have no room")
+						events := eventsMax(a)
+						check.unless(events > 0, "events may take %q bytes", a.value("ORDERFLOW_EVENTS_MAX_BYTES"))
+						check.unless(events < limit*2/3, "events may take all of the store, and snapshots, of five services a sixteenth of them each, have no room")
 					}
 				}
 				return c
@@ -114,7 +128,12 @@ func natsRules() []rule {
 				{"dev", "StatefulSet/nats", containerOf("volumeMounts", 0, "mountPath"), "/store"},
 				{"dev", "StatefulSet/nats", []any{"spec", "replicas"}, 3},
 				{"dev", "ConfigMap/nats-config", []any{"data", "nats.conf"}, nil},
+				{"dev", "StatefulSet/nats", containerOf("env", 1, "value"), "1GB"}, // too little for events that have no limit of their own
 				{"prod", "Job/provision", containerOf("env", 0, "value"), "1"},
+				{"prod", "Job/provision", containerOf("env", 1, "value"), "32000000000"},
+				{"prod", "Job/provision", containerOf("env", 1, "value"), "0"},
+				{"prod", "Job/provision", containerOf("env", 1, "value"), "much"},
+				{"prod", "Job/provision", containerOf("env", 1, "value"), "20Gi"}, // which the command does not take
 			},
 		},
 		{

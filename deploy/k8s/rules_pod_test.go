@@ -1,13 +1,13 @@
 package k8s
 
 import (
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
+
+	"github.com/b144f99b/orderflow/test/program"
 )
 
 const (
@@ -19,9 +19,8 @@ const (
 )
 
 var (
-	exact     = regexp.MustCompile(`^[a-z0-9./-]+(:[0-9]+)?(/[a-z0-9./-]+)?:v?[0-9]+\.[0-9]+\.[0-9]+[a-z0-9.-]*(@sha256:[0-9a-f]{64})?$`)
-	bySecret  = regexp.MustCompile(`NKEY|CREDS|SECRET|PASS|TOKEN|_KEY(_FILE)?$`)
-	mentioned = regexp.MustCompile(`\[\$(ORDERFLOW_[A-Z_]+)\]`)
+	exact    = regexp.MustCompile(`^[a-z0-9./-]+(:[0-9]+)?(/[a-z0-9./-]+)?:v?[0-9]+\.[0-9]+\.[0-9]+[a-z0-9.-]*(@sha256:[0-9a-f]{64})?$`)
+	bySecret = regexp.MustCompile(`NKEY|CREDS|SECRET|PASS|TOKEN|_KEY(_FILE)?$`)
 )
 
 // everyContainer makes a rule of what holds for each container.
@@ -178,7 +177,7 @@ func podRules() []rule {
 						if c.unless(len(a.Args) > 0, "it has no command"); len(a.Args) == 0 {
 							return
 						}
-						known = variablesOf(t, a.Args[0])
+						known = program.Variables(filepath.Join(bin, "orderflow"), a.Args[0])
 						c.unless(len(known) > 0, "%q is no command of orderflow", a.Args[0])
 					}
 					for _, v := range a.Env {
@@ -232,8 +231,6 @@ func podRules() []rule {
 					c.unless(stop >= 5, "%s stops before nobody asks it any more", a.Name)
 					c.unless(w.spec.TerminationGracePeriodSeconds > stop+handling, "it is killed after %d s", w.spec.TerminationGracePeriodSeconds)
 				}
-				history, _ := at(w.object, "spec", "revisionHistoryLimit").(int)
-				c.unless(history > 0 && history <= 5, "it keeps %d old ReplicaSets", history)
 				if at(w.object, "spec", "replicas") == 1 { // of which there can be one only
 					return
 				}
@@ -244,9 +241,24 @@ func podRules() []rule {
 			damage: []damage{
 				{"dev", "Deployment/order", podOf("terminationGracePeriodSeconds"), 35},
 				{"dev", "Deployment/order", containerOf("lifecycle"), nil},
-				{"dev", "Deployment/order", []any{"spec", "revisionHistoryLimit"}, nil},
 				{"dev", "Deployment/order", []any{"spec", "strategy", "rollingUpdate", "maxUnavailable"}, 1},
 				{"dev", "Deployment/order", []any{"spec", "minReadySeconds"}, nil},
+			},
+		},
+		{
+			name: "what it was before is kept, for a few changes",
+			broken: everyPod(func(c *complaints, w workload) {
+				if !w.runsOn {
+					return
+				}
+				history, _ := at(w.object, "spec", "revisionHistoryLimit").(int)
+				c.unless(history > 0 && history <= 5, "it keeps %d old revisions", history)
+			}),
+			damage: []damage{
+				{"dev", "Deployment/order", []any{"spec", "revisionHistoryLimit"}, nil},
+				{"prod", "Deployment/gateway", []any{"spec", "revisionHistoryLimit"}, 0},
+				{"dev", "StatefulSet/nats", []any{"spec", "revisionHistoryLimit"}, nil},
+				{"prod", "StatefulSet/nats", []any{"spec", "revisionHistoryLimit"}, 10},
 			},
 		},
 		{
@@ -340,23 +352,4 @@ func (c container) portNamed(name string) string {
 		}
 	}
 	return ""
-}
-
-var help sync.Map // command to variables
-
-// variablesOf are the variables that a command of orderflow says it has.
-func variablesOf(t *testing.T, command string) []string {
-	t.Helper()
-	if known, ok := help.Load(command); ok {
-		return known.([]string)
-	}
-	out, err := exec.Command(filepath.Join(bin, "orderflow"), command, "--help").Output()
-	var known []string
-	if err == nil {
-		for _, found := range mentioned.FindAllStringSubmatch(string(out), -1) {
-			known = append(known, found[1])
-		}
-	}
-	help.Store(command, known)
-	return known
 }
