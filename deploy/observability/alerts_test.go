@@ -67,23 +67,6 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 	}
 }
 
-// Each alert says how urgent it is, what it means and what to do.
-func TestAlertsSayWhatToDo(t *testing.T) {
-	const runbooks = "https://github.com/b144f99b/orderflow/blob/main/docs/operations/runbooks/"
-	for _, r := range rules(t) {
-		if severity := r.Labels["severity"]; severity != "page" && severity != "ticket" {
-			t.Errorf("%s has the severity %q", r.Alert, severity)
-		}
-		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
-			t.Errorf("%s has no summary or no description", r.Alert)
-		}
-		page, found := strings.CutPrefix(r.Annotations["runbook_url"], runbooks)
-		if _, err := os.Stat(filepath.Join("..", "..", "docs", "operations", "runbooks", page)); !found || err != nil {
-			t.Errorf("%s: there is no runbook %q: %v", r.Alert, r.Annotations["runbook_url"], err)
-		}
-	}
-}
-
 // What alerts ask for is exposed.
 func TestAlertsUseMetricsThatThereAre(t *testing.T) {
 	for _, r := range rules(t) {
