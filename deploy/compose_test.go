@@ -8,13 +8,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/b144f99b/orderflow/test/program"
 	"go.yaml.in/yaml/v4"
 )
 
 // container is what the rules look at of a service of docker-compose.yml.
 type container struct {
 	Image       string         `yaml:"image"`
+	Command     []string       `yaml:"command"`
 	Build       any            `yaml:"build"`
 	User        string         `yaml:"user"`
 	ReadOnly    bool           `yaml:"read_only"`
@@ -61,20 +64,85 @@ func containers(t *testing.T) map[string]container {
 	return file.Services
 }
 
-// Every container has as few rights as it can have, is reached from this machine only, and says whether it is
-// healthy; no secret is in the file.
+// Every container has as few rights as it can have, is reached from this machine only, says whether it is
+// healthy, has time to stop and no variable that its command does not know; no secret is in the file.
 func TestContainersKeepTheRules(t *testing.T) {
 	all := containers(t)
 	if len(all) < 20 {
 		t.Fatalf("%d containers were read", len(all))
 	}
+	orderflow := built(t)
+	for _, wrong := range broken(t, orderflow, all) {
+		t.Error(wrong)
+	}
+}
+
+// What breaks a rule is seen.
+func TestRulesOfContainersCanBeBroken(t *testing.T) {
+	orderflow := built(t)
+	for name, damage := range map[string]func(all map[string]container){
+		"a variable that nobody knows":  func(all map[string]container) { all["order"].Environment["ORDERFLOW_NATS_KEY_FILE"] = "x" },
+		"a variable of another command": func(all map[string]container) { all["order"].Environment["ORDERFLOW_PSP_URL"] = "http://partners:8090" },
+		"a command that there is not": func(all map[string]container) {
+			change(all, "saga", func(c *container) { c.Command = []string{"orders-and-more"} })
+		},
+		"less time than the lame duck has": func(all map[string]container) { change(all, "nats-2", func(c *container) { c.StopGrace = "30s" }) },
+		"time that Compose does not take":  func(all map[string]container) { change(all, "nats", func(c *container) { c.StopGrace = "50" }) },
+		"no time to finish":                func(all map[string]container) { change(all, "payment", func(c *container) { c.StopGrace = "10s" }) },
+		"a published port": func(all map[string]container) {
+			change(all, "gateway", func(c *container) { c.Ports = []string{"8080:8080"} })
+		},
+		"a secret in a variable":            func(all map[string]container) { all["payment"].Environment["ORDERFLOW_NATS_NKEY"] = "SUABC" },
+		"a file system that can be written": func(all map[string]container) { change(all, "order", func(c *container) { c.ReadOnly = false }) },
+	} {
+		all := containers(t)
+		if damage(all); len(broken(t, orderflow, all)) == 0 {
+			t.Errorf("no rule sees %s", name)
+		}
+	}
+}
+
+func change(all map[string]container, name string, to func(*container)) {
+	c := all[name]
+	to(&c)
+	all[name] = c
+}
+
+// built is the program, whose help lists what it reads.
+func built(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := program.Build(t.Context(), dir, program.Orderflow()); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, program.Orderflow().Name())
+}
+
+// duration is one as Compose takes it, 0 if it is none.
+func duration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0
+	}
+	return d
+}
+
+// handling is how long what a service has begun may take, which it finishes when it is told to stop.
+const handling = 30 * time.Second
+
+// broken is what is not as the rules want it.
+func broken(t *testing.T, orderflow string, all map[string]container) (complaints []string) {
+	t.Helper()
+	lame := duration(found(t, read(t, "nats", "nats.conf"), `(?m)^lame_duck_duration: "(.+)"$`))
+	if lame == 0 {
+		t.Fatal("nats.conf does not say how long a server takes to stop")
+	}
 	pinned := regexp.MustCompile(`^[a-z/-]+:v?[0-9]+\.[0-9]+(\.[0-9]+)?(-alpine)?$`)
 	numeric := regexp.MustCompile(`^[1-9][0-9]*:[1-9][0-9]*$`)
 	for name, c := range all {
 		check := func(holds bool, rule string) {
-			t.Helper()
 			if !holds {
-				t.Errorf("%s: %s", name, rule)
+				complaints = append(complaints, name+": "+rule)
 			}
 		}
 		ours := strings.HasPrefix(c.Image, "orderflow:")
@@ -100,6 +168,17 @@ func TestContainersKeepTheRules(t *testing.T) {
 			file, isFile := strings.CutPrefix(text, "/run/secrets/")
 			check(!secret || isFile && slices.Contains(c.Secrets, file), variable+" is not a file that is mounted as a secret")
 		}
+		if ours {
+			command := "verify" // any that talks to NATS: what "cli" is to do is said when it is run
+			if len(c.Command) > 0 {
+				command = c.Command[0]
+			}
+			known := program.Variables(orderflow, command)
+			check(len(known) > 0 || command == "version", command+" is no command of orderflow")
+			for variable := range c.Environment {
+				check(!strings.HasPrefix(variable, "ORDERFLOW_") || slices.Contains(known, variable), "orderflow "+command+" has no variable "+variable)
+			}
+		}
 		check(len(c.Secrets) <= 2, "it has secrets of others")
 		for _, secret := range c.Secrets {
 			check(secret == name || secret == "webhook" || secret == "operator" && (name == "cli" || name == "load") || secret == "pgpass" && name == "projector", "it has the secret "+secret)
@@ -109,13 +188,15 @@ func TestContainersKeepTheRules(t *testing.T) {
 			continue
 		}
 		check(c.Environment["GOMEMLIMIT"] != nil || name == "postgres", "it does not know its limit of memory")
-		check(c.StopGrace != "", "it is killed 10 s after it was told to stop")
+		check(duration(c.StopGrace) >= handling, "it is killed too soon after it was told to stop: "+c.StopGrace)
+		check(!strings.HasPrefix(c.Image, "nats:") || duration(c.StopGrace) >= lame+10*time.Second, "it is killed before it has sent its clients away: "+c.StopGrace)
 		check(!c.Healthcheck.Disable && (ours || len(c.Healthcheck.Test) > 0) || name == "traces", "it does not say whether it is healthy")
 		check(len(c.DependsOn) > 0 || name == "postgres" || name == "traces", "it waits for nothing")
 		for other, on := range c.DependsOn {
 			check(on.Condition != "" && on.Condition != "service_started", "it does not wait until "+other+" has done its work")
 		}
 	}
+	return complaints
 }
 
 // A server is asked whether it has JetStream, by a program that its image has; see the
