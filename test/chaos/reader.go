@@ -47,7 +47,7 @@ func (r *recorder) again(ctx context.Context, what string, run func(context.Cont
 			return
 		}
 		if corrupt := (*esjs.CorruptError)(nil); errors.As(err, &corrupt) {
-			r.object("%s: a sound log is said to be damaged: %v", what, err)
+			r.object("%s says that the log is damaged: %v", what, err)
 		}
 		r.note(fmt.Sprintf("%s ended by itself and was started again: %v", what, err))
 		_ = rig.Pause(ctx, 200*time.Millisecond) // the loop ends with ctx

@@ -23,7 +23,7 @@ type recorder struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{begun: time.Now(), h: history.History{Sessions: map[string][]int{}, End: history.End{Notes: map[string]int{}}}}
+	return &recorder{begun: time.Now(), h: history.History{Sessions: map[string][]int{}, End: history.End{Notes: map[string]int{}, Unread: "the run ended before it was to be read"}}}
 }
 
 // now is the time since the run's start, by a clock that never jumps.
@@ -113,11 +113,29 @@ func (r *recorder) handled(d history.Delivery) {
 	r.h.Deliveries = append(r.h.Deliveries, d)
 }
 
-// object tells of something that must not be.
+// object tells of something that must not be, once.
 func (r *recorder) object(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.h.Wrong = append(r.h.Wrong, fmt.Sprintf(format, args...))
+	if text := fmt.Sprintf(format, args...); !slices.Contains(r.h.Wrong, text) {
+		r.h.Wrong = append(r.h.Wrong, text)
+	}
+}
+
+// objected tells that something must not be.
+func (r *recorder) objected() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.h.Wrong) > 0
+}
+
+// read tells whether the log was, which is to its end or not at all.
+func (r *recorder) read(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.h.Unread = ""; err != nil {
+		r.h.Unread = err.Error()
+	}
 }
 
 // stored adds an event of the log, in its order.

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -75,12 +76,7 @@ func TestAWriterThatBelievesConflictsIsObjectedTo(t *testing.T) {
 		f.LoseAcks(1)
 		f.BeforeAppend(func() { f.LoseRequests(1) })
 		w.append(history.Op{ID: "w"}, history.Append)
-		for record, err := range r.stores[1].ReadAll(t.Context(), esjs.Query{}) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.r.stored(record, operationOf(record))
-		}
+		r.readLog(t.Context(), r.stores[1])
 		objected := slices.ContainsFunc(r.r.h.Check(), func(f history.Finding) bool { return f.Kind == history.Untruthful && f.Op == "w" })
 		if outcome := r.r.h.Ops[0].Outcome; objected != believes || len(r.r.h.Log) != 1 || !believes && outcome != history.Unknown {
 			t.Errorf("believes %t: it was told %s, %d commits are stored, and the checkers say %v", believes, outcome, len(r.r.h.Log), r.r.h.Check())
@@ -96,10 +92,11 @@ func TestTheLastChecksObject(t *testing.T) {
 		deaf  bool // nobody subscribes
 	}{
 		"all is as it must be":         {},
-		"the log is gone":              {says: "the registers' log is not there", spoil: func(_ *testing.T, d *esjstest.Deployment, _ *run) { d.Stop(0) }},
+		"nobody answers":               {says: "the log was not read", spoil: func(_ *testing.T, d *esjstest.Deployment, _ *run) { d.Stop(0) }},
+		"the log is gone":              {says: "lost operation w", spoil: gone},
 		"nobody handles and projects":  {says: "projections do not come to the end", deaf: true},
 		"no subscription comes to end": {says: "subscriptions do not come to the end", deaf: true},
-		"something else is in the log": {says: "the registers' log cannot be read", spoil: foreign},
+		"something else is in the log": {says: "the log was not read", spoil: foreign},
 		"replicas have something else": {says: "verify", spoil: foreign},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -128,11 +125,12 @@ func TestTheLastChecksObject(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), within)
 			_ = r.finish(ctx, nil, v, sessions) // what it objects to is asked for
-			if strings.HasPrefix(c.says, "verify") {
-				r.replicas(t.Context(), r.stores[1])
+			got, lost := strings.Join(r.r.h.Wrong, "; "), false
+			for _, f := range r.r.h.Check() {
+				got += "; " + f.String()
+				lost = lost || f.Kind == history.Lost
 			}
-			got := strings.Join(r.r.h.Wrong, "; ")
-			if c.says == "" && got != "" || !strings.Contains(got, c.says) {
+			if c.says == "" && got != "" || !strings.Contains(got, c.says) || lost != strings.HasPrefix(c.says, "lost") {
 				t.Errorf("objected %q, want %q", got, c.says)
 			}
 			cancel()
@@ -140,6 +138,50 @@ func TestTheLastChecksObject(t *testing.T) {
 			background.Wait()
 			v.db.Close()
 		})
+	}
+}
+
+// A run in which servers do not become healthy any more is judged by the log that is there, and one in which
+// something failed that is no objection is not judged.
+func TestARunThatEndsEarlyIsJudgedByItsLog(t *testing.T) {
+	for what, c := range map[string]struct {
+		objects string
+		stored  int
+	}{
+		"servers do not become healthy": {"after kill-all of n1: not all servers are healthy", 1},
+		"the rig fails":                 {"", 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			d := esjstest.Server(t)
+			r := registersOn(t, d, d.Faults())
+			running, stop := context.WithCancel(t.Context())
+			var background sync.WaitGroup
+			v, sessions, err := r.read(running, &background)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.writers[0].append(history.Op{ID: "w"}, history.Append)
+			if c.objects != "" {
+				r.r.object("%s", c.objects)
+			}
+			failed := errors.New("it failed")
+			err = r.conclude(t.Context(), failed, nil, v, sessions)
+			found := r.r.h.Check()
+			lost := slices.ContainsFunc(found, func(f history.Finding) bool { return f.Kind == history.Lost })
+			if !errors.Is(err, failed) || len(r.r.h.Log) != c.stored || lost || (r.r.h.Unread == "") != (c.stored > 0) {
+				t.Errorf("%v; %d commits are read (%s), and the checkers say %v", err, len(r.r.h.Log), r.r.h.Unread, found)
+			}
+			stop()
+			background.Wait()
+			v.db.Close()
+		})
+	}
+}
+
+// gone deletes the stream.
+func gone(t *testing.T, d *esjstest.Deployment, _ *run) {
+	if _, err := d.Connect(t).Request("$JS.API.STREAM.DELETE."+registerStore().Stream, nil, time.Minute); err != nil {
+		t.Fatal(err)
 	}
 }
 

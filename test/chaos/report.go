@@ -25,16 +25,18 @@ func report(out io.Writer, h *history.History, found []history.Finding) (status 
 	for _, d := range h.Deliveries {
 		deliveries[d.Subscription]++
 	}
-	fmt.Fprintf(out, "\n%d commits are stored; events handled by subscription: %v; rows of projections: %d\n", len(h.Log), deliveries, len(h.Rows))
+	fmt.Fprintf(out, "\n%d commits were read; events handled by subscription: %v; rows of projections: %d\n", len(h.Log), deliveries, len(h.Rows))
 	for _, what := range slices.Sorted(maps.Keys(h.Notes)) {
 		fmt.Fprintf(out, "%d times: %s\n", h.Notes[what], what)
 	}
+	kinds := map[history.FindingKind]int{}
 	for i, f := range found {
-		if i == shownFindings {
-			fmt.Fprintf(out, "and %d more\n", len(found)-i)
-			break
+		if kinds[f.Kind]++; i < shownFindings {
+			fmt.Fprintln(out, f)
 		}
-		fmt.Fprintln(out, f)
+	}
+	if len(found) > shownFindings {
+		fmt.Fprintf(out, "and %d more; of each kind: %v\n", len(found)-shownFindings, kinds)
 	}
 	for _, w := range h.Wrong {
 		fmt.Fprintln(out, w)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -185,11 +184,7 @@ func (r *run) play(ctx context.Context) error {
 	} else {
 		err = r.suffer(ctx, s, agg, n)
 	}
-	if err != nil || ctx.Err() != nil {
-		return err
-	}
-	fmt.Fprintf(r.out, "%7.1f s  no more faults, and nobody writes any more\n", r.r.now().Seconds())
-	return r.finish(ctx, s, v, sessions)
+	return r.conclude(ctx, err, s, v, sessions)
 }
 
 // suffer lets everybody work under the nemesis, and until the store serves again.
@@ -270,66 +265,6 @@ func (r *run) read(ctx context.Context, all *sync.WaitGroup) (v *views, sessions
 	}
 	all.Go(func() { v.run(ctx, r.r) })
 	return v, func() int { mu.Lock(); defer mu.Unlock(); return n }, nil
-}
-
-// finish waits until everybody has come to the end of the log, and reads it from each replica.
-func (r *run) finish(ctx context.Context, s *shop, v *views, sessions func() int) error {
-	store := r.stores[writerStores]
-	within, cancel := context.WithTimeout(ctx, settlesWithin)
-	defer cancel()
-	last, err := store.Last(within)
-	if err != nil { // then everything is lost
-		r.r.object("the registers' log is not there: %v", err)
-		return ctx.Err()
-	}
-	events, keys := 0, map[string]bool{}
-	for record, err := range store.ReadAll(within, esjs.Query{}) {
-		if err != nil {
-			r.r.object("the registers' log cannot be read: %v", err)
-			return ctx.Err()
-		}
-		r.r.stored(record, operationOf(record))
-		events++
-		keys[record.Stream.Key] = true
-	}
-	rows, err := v.rows(within, last, slices.Sorted(maps.Keys(keys)))
-	if err != nil {
-		r.r.object("projections do not come to the end of the log: %v", err)
-	}
-	r.r.h.Rows = rows
-	session := sessions()
-	r.r.h.Sessions = map[string][]int{turns: {0}, each: {session}}
-	for r.r.deliveries(turns, 0) < events || r.r.deliveries(each, session) < events {
-		if rig.Pause(within, 500*time.Millisecond) != nil {
-			r.r.object("subscriptions do not come to the end of the log")
-			break
-		}
-	}
-	r.replicas(within, store)
-	if s == nil {
-		return nil
-	}
-	orders, err := esjs.Open(within, esjs.DialURL(r.c.URL()), esjs.Config{Replicas: rig.Size})
-	if err != nil {
-		return err
-	}
-	defer orders.Close()
-	return s.judge(ctx, orders, r.out)
-}
-
-// replicas compares what the servers have of the registers.
-func (r *run) replicas(ctx context.Context, store *esjs.Store) {
-	reports, err := esjs.VerifyReplicas(ctx, store, r.codec, esjs.VerifyConfig{})
-	if err != nil {
-		r.r.object("the replicas of the registers' log cannot be verified: %v", err)
-		return
-	}
-	for _, report := range reports {
-		for _, f := range report.Findings {
-			r.r.object("verify %s: %v", report.Leader, f)
-		}
-	}
-	fmt.Fprintf(r.out, "registers: %d commits, read on %d replicas: digest %.12s\n", reports[0].Commits, len(reports), reports[0].Digest)
 }
 
 // leader is the server that leads the registers' stream.

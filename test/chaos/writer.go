@@ -282,9 +282,9 @@ func (w *writer) read(op history.Op) {
 	w.r.done(op)
 }
 
-// damaged notes that something stored is said to be damaged, which nobody did.
+// damaged notes that something stored is said to be damaged.
 func (w *writer) damaged(err error) {
 	if corrupt := (*esjs.CorruptError)(nil); errors.As(err, &corrupt) {
-		w.r.object("a sound log is said to be damaged: %v", err)
+		w.r.object("a writer is told that the log is damaged: %v", err)
 	}
 }

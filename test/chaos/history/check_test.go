@@ -198,7 +198,9 @@ func (h *History) loadedOld() {
 
 // A history that was kept is judged as it was when it happened.
 func TestAHistoryIsReadAsItWasSaved(t *testing.T) {
-	for _, h := range []*History{sound(), spoilt()} {
+	unread := spoilt()
+	unread.Unread = "no answer"
+	for _, h := range []*History{sound(), spoilt(), unread} {
 		path := filepath.Join(t.TempDir(), "history")
 		if err := h.Save(path); err != nil {
 			t.Fatal(err)
@@ -218,6 +220,27 @@ func TestAHistoryIsReadAsItWasSaved(t *testing.T) {
 		if !slices.Equal(gotRows, wantRows) || gotAll != wantAll {
 			t.Errorf("read, the figures are %v %v; before, %v %v", gotRows, gotAll, wantRows, wantAll)
 		}
+	}
+}
+
+// What was not read is not taken for lost: nothing is compared with a log that nobody has read to its end.
+func TestALogThatWasNotReadIsNotCompared(t *testing.T) {
+	h := spoilt()
+	h.Unread = "no answer"
+	h.op("beaten").Against.Expected = 3 // this needs no log
+	want := []Finding{
+		{Kind: Untruthful, Op: "beaten", Key: "a", Text: "a: a conflict says that it is at version 3, which was expected"},
+		{Kind: Untruthful, Op: "beaten", Key: "a", Text: "a: a conflict says that version 3 was expected, and it was not"},
+		{Kind: Unread, Text: "the log was not read: no answer"},
+	}
+	found := h.Check()
+	if !slices.Equal(found, want) {
+		t.Errorf("found %v, want %v", found, want)
+	}
+	var out bytes.Buffer
+	_, all := h.Figures(found)
+	if err := WriteTable(&out, []Figures{all}); err != nil || !strings.Contains(out.String(), "| ? | ? | ? | ? | 3 |") {
+		t.Errorf("the table is %q, %v", out.String(), err)
 	}
 }
 

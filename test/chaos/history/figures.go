@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -26,6 +27,7 @@ type Figures struct {
 	Gaps         int
 	Old          int           // answers of leaders that led no more
 	Other        int           // findings of all other kinds
+	Unjudged     bool          // the log was not read: what is lost, twice, missing or old is not known
 	Silence      time.Duration // the longest time in which no write was acknowledged to anybody
 
 	Orders       int // that were placed
@@ -45,11 +47,11 @@ func (h *History) Figures(found []Finding) (rows []Figures, all Figures) {
 	row := func(fault string) *Figures {
 		fault = cmp.Or(fault, NoFault)
 		if by[fault] == nil {
-			by[fault] = &Figures{Fault: fault}
+			by[fault] = &Figures{Fault: fault, Unjudged: h.Unread != ""}
 		}
 		return by[fault]
 	}
-	all.Fault = "all"
+	all.Fault, all.Unjudged = "all", h.Unread != ""
 	for _, f := range h.Faults {
 		row(f.Name).Runs++
 		all.Runs++
@@ -135,6 +137,14 @@ func (f *Figures) ordered(o PlacedOrder) {
 	}
 }
 
+// judged is how many findings there are of what only the log tells.
+func (f *Figures) judged(n int) string {
+	if f.Unjudged {
+		return "?"
+	}
+	return strconv.Itoa(n)
+}
+
 // WriteTable writes the rows as Markdown; without orders it has no columns for them.
 func WriteTable(out io.Writer, rows []Figures) error {
 	orders := slices.ContainsFunc(rows, func(f Figures) bool { return f.Orders > 0 })
@@ -149,8 +159,9 @@ func WriteTable(out io.Writer, rows []Figures) error {
 	}
 	b.WriteString("\n")
 	for _, r := range rows {
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %.1f s |",
-			r.Fault, r.Runs, r.Reads, r.Unread, r.Writes, r.Acknowledged, r.Conflicts, r.Refused, r.Unknown, r.Lost, r.Twice, r.Gaps, r.Old, r.Other, r.Silence.Seconds())
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %s | %s | %s | %s | %d | %.1f s |",
+			r.Fault, r.Runs, r.Reads, r.Unread, r.Writes, r.Acknowledged, r.Conflicts, r.Refused, r.Unknown,
+			r.judged(r.Lost), r.judged(r.Twice), r.judged(r.Gaps), r.judged(r.Old), r.Other, r.Silence.Seconds())
 		if orders {
 			fmt.Fprintf(&b, " %d | %d | %d | %.1f s |", r.Orders, r.Completed, r.LostOrders, r.OrderSilence.Seconds())
 		}

@@ -12,6 +12,7 @@
 //	delivered  subscriptions have handled everything, in order
 //	projected  projections are a fold of the log
 //	unserved   the store serves, and does so again after each fault
+//	unread     the log was read: without it nothing is known of most of these
 //	old        what a leader shows is the newest: where one that a fault has made deaf shows less, that is told, and no objection
 //
 // An outcome that a client did not learn is any of the two: the log tells which.
@@ -170,7 +171,9 @@ type History struct {
 // End is what is told of a run when it has ended.
 type End struct {
 	// Stopped is when clients were told to end; until then they are to be served.
-	Stopped time.Duration  `json:"stopped,omitzero"`
+	Stopped time.Duration `json:"stopped,omitzero"`
+	// Unread is why the log was not read to its end; empty when it was. Then nobody knows what became of anything.
+	Unread  string         `json:"unread,omitzero"`
 	Wrong   []string       `json:"wrong,omitzero"` // what must not be, and is not seen in the history
 	Notes   map[string]int `json:"notes,omitzero"` // what is no finding, and worth telling, and how often it was
 }

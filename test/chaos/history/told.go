@@ -39,17 +39,6 @@ func (h *History) checkTold(x index) (found []Finding) {
 		if there > 0 && there < len(op.Writes) {
 			find(Torn, "", "of %d commits %d are stored", len(op.Writes), there)
 		}
-		a := op.Against
-		if a == nil {
-			continue
-		}
-		if a.Expected == a.Actual {
-			find(Untruthful, a.Key, "%s: a conflict says that it is at version %d, which was expected", a.Key, a.Actual)
-		}
-		// What a command expects, its handler knows.
-		if asked := (func(w Write) bool { return w.Key == a.Key && w.Expected == int64(a.Expected) }); op.Kind != Command && !slices.ContainsFunc(op.Writes, asked) {
-			find(Untruthful, a.Key, "%s: a conflict says that version %d was expected, and it was not", a.Key, a.Expected)
-		}
 	}
 	for _, c := range h.Log {
 		for _, op := range c.Ops {
@@ -57,6 +46,27 @@ func (h *History) checkTold(x index) (found []Finding) {
 				found = append(found, Finding{Kind: Invented, Op: op, Key: c.Key, Text: fmt.Sprintf("%s at %d was written by nobody", c.Key, c.Sequence)})
 				known[op] = true
 			}
+		}
+	}
+	return found
+}
+
+// checkConflicts judges what conflicts say of what was expected.
+func (h *History) checkConflicts() (found []Finding) {
+	for _, op := range h.Ops {
+		a := op.Against
+		if a == nil || !op.Kind.Writes() {
+			continue
+		}
+		find := func(format string, args ...any) {
+			found = append(found, Finding{Kind: Untruthful, Op: op.ID, Key: a.Key, Text: fmt.Sprintf(format, args...)})
+		}
+		if a.Expected == a.Actual {
+			find("%s: a conflict says that it is at version %d, which was expected", a.Key, a.Actual)
+		}
+		// What a command expects, its handler knows.
+		if asked := (func(w Write) bool { return w.Key == a.Key && w.Expected == int64(a.Expected) }); op.Kind != Command && !slices.ContainsFunc(op.Writes, asked) {
+			find("%s: a conflict says that version %d was expected, and it was not", a.Key, a.Expected)
 		}
 	}
 	return found
