@@ -20,6 +20,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// Of the first products there is soon nothing left, so that customers race for the last ones; of the others there is
+// always enough, so that orders can be completed until the end.
+const (
+	scarce = 2
+	few    = 50
+	plenty = 5000
+)
+
 // stock lists products, receives goods, and lets the partners fail by rate.
 func (s *shop) stock(ctx context.Context, nc *nats.Conn) error {
 	for sku := range skus {
@@ -29,7 +37,12 @@ func (s *shop) stock(ctx context.Context, nc *nats.Conn) error {
 			return fmt.Errorf("%s: %s %w", subject, code, err)
 		}
 	}
-	if err := s.receive(ctx, nc, "PO-1", 150); err != nil {
+	if err := s.receive(ctx, nc, "PO-1", func(sku int) int {
+		if sku < scarce {
+			return few
+		}
+		return plenty
+	}); err != nil {
 		return err
 	}
 	body, err := json.Marshal(map[string]any{"faults": []partners.Fault{
@@ -56,10 +69,10 @@ func (s *shop) stock(ctx context.Context, nc *nats.Conn) error {
 }
 
 // receive lets goods of each product come in.
-func (s *shop) receive(ctx context.Context, nc *nats.Conn, reference string, quantity int) error {
+func (s *shop) receive(ctx context.Context, nc *nats.Conn, reference string, quantity func(sku int) int) error {
 	for sku := range skus {
 		subject := fmt.Sprintf("cmd.stock.sku-%d.receive", sku)
-		code, err := commanded(ctx, nc, subject, subject+"/"+reference, fmt.Sprintf(`{"quantity":%d,"reference":%q}`, quantity, reference))
+		code, err := commanded(ctx, nc, subject, subject+"/"+reference, fmt.Sprintf(`{"quantity":%d,"reference":%q}`, quantity(sku), reference))
 		if err != nil || code != "" {
 			return fmt.Errorf("%s: %s %w", subject, code, err)
 		}
@@ -94,15 +107,16 @@ func (s *shop) trade(ctx context.Context, nc *nats.Conn, seed uint64) error {
 // customer places an order, and may cancel it or want some of the money back. One of three customers says everything to the
 // gateway, the others to the services.
 func (s *shop) customer(ctx context.Context, nc *nats.Conn, id string, say func(ctx context.Context, verb, commandID, body string) (string, error), mind *rand.Rand) error {
-	method := "card-ok"
+	method, plain := "card-ok", true
 	switch mind.IntN(20) {
 	case 0:
-		method = "card-declined"
+		method, plain = "card-declined", false
 	case 1:
-		method = "card-capture-refused"
+		method, plain = "card-capture-refused", false
 	}
 	requests := [][2]string{{"create", `{"customer_id":"c-1","currency":"EUR"}`}}
 	for _, sku := range mind.Perm(skus)[:1+mind.IntN(3)] {
+		plain = plain && sku >= scarce
 		requests = append(requests, [2]string{"add-item", fmt.Sprintf(`{"sku":"sku-%d","quantity":%d}`, sku, 1+mind.IntN(3))})
 	}
 	requests = append(requests, [][2]string{
@@ -120,8 +134,9 @@ func (s *shop) customer(ctx context.Context, nc *nats.Conn, id string, say func(
 			return nil
 		}
 	}
-	s.r.placed(id)
-	switch mind.IntN(5) {
+	then := mind.IntN(5)
+	s.r.placed(id, plain && then != 0)
+	switch then {
 	case 0:
 	case 1:
 		return s.refund(ctx, nc, id, say)

@@ -71,7 +71,7 @@ func faults() []fault {
 			n.clock.Store(int64(wrong))
 			return fmt.Sprintf("of the writers, by %v", wrong.Round(time.Minute)), func(context.Context) error { n.clock.Store(0); return nil }, nil
 		}},
-		{name: "clock-service", least: 5 * s, most: 15 * s, needsTheOrders: true, do: func(_ context.Context, n *nemesis) (string, heal, error) {
+		{name: "clock-service", untimely: true, least: 5 * s, most: 15 * s, needsTheOrders: true, do: func(_ context.Context, n *nemesis) (string, heal, error) {
 			jumps := []time.Duration{time.Minute, -time.Minute, time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour}
 			wrong := jumps[n.random.IntN(len(jumps))]
 			name, err := n.shop.setClock(serviceNames[n.random.IntN(len(serviceNames))], wrong)

@@ -43,7 +43,8 @@ type nemesis struct {
 // it is healed, after at least and at most so long.
 type fault struct {
 	name           string
-	deaf           bool // see [history.Fault]
+	deaf           bool // see [history.Fault], and so the next one
+	untimely       bool
 	least, most    time.Duration
 	do             func(context.Context, *nemesis) (target string, heal func(context.Context) error, err error)
 	needsTheOrders bool
@@ -114,7 +115,7 @@ func (n *nemesis) once(ctx context.Context, f fault) error {
 	if f.most > f.least {
 		hold += time.Duration(n.random.Int64N(int64(f.most - f.least)))
 	}
-	n.r.begin(history.Fault{Name: f.name, Deaf: f.deaf})
+	n.r.begin(history.Fault{Name: f.name, Deaf: f.deaf, Untimely: f.untimely})
 	background := context.WithoutCancel(ctx)
 	target, heal, err := f.do(background, n)
 	if err != nil {

@@ -49,7 +49,7 @@ func TestTheJudgeOfOrdersObjects(t *testing.T) {
 	} {
 		s := judged(t, c.payments...)
 		for _, id := range c.placed {
-			s.r.placed(id)
+			s.r.placed(id, false)
 		}
 		if err := s.judge(t.Context(), store, &bytes.Buffer{}); err != nil {
 			t.Fatal(err)

@@ -39,10 +39,10 @@ func (r *recorder) done(op history.Op) {
 }
 
 // placed adds an order that a customer has just been told to have placed.
-func (r *recorder) placed(id string) {
+func (r *recorder) placed(id string, plain bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.h.Orders = append(r.h.Orders, history.PlacedOrder{ID: id, Placed: r.now(), Fault: r.fault})
+	r.h.Orders = append(r.h.Orders, history.PlacedOrder{ID: id, Placed: r.now(), Fault: r.fault, Plain: plain})
 }
 
 // orders is how many were placed.

@@ -51,7 +51,7 @@ func (r *run) endure(ctx context.Context, s *shop, agg esjs.Aggregate[register, 
 	l := &leaks{}
 	defer l.close()
 	for cycle := range r.cycles() {
-		if err := s.receive(ctx, r.nc, fmt.Sprint("cycle-", cycle), goodsEachCycle); err != nil {
+		if err := s.receive(ctx, r.nc, fmt.Sprint("cycle-", cycle), func(int) int { return goodsEachCycle }); err != nil {
 			return err
 		}
 		if err := r.work(ctx, cycle, s, agg); err != nil || ctx.Err() != nil {

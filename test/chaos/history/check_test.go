@@ -180,6 +180,7 @@ func TestTheChecksObject(t *testing.T) {
 			h.Faults = append(h.Faults, Fault{Name: "slow", Begun: 61 * time.Second, Healed: 62 * time.Second, Served: 63 * time.Second})
 			h.op("both").Call, h.op("both").Return = 63*time.Second, 64*time.Second
 		}},
+		"of what is ordered under a fault nothing is completed": {Fruitless, "of 10 orders", (*History).ordered},
 	} {
 		h := sound()
 		c.spoil(h)
@@ -194,6 +195,39 @@ func TestTheChecksObject(t *testing.T) {
 func (h *History) loadedOld() {
 	h.Faults[0].Deaf = true
 	h.op("seen").Shown = &Shown{Key: "a", Version: 3, Sum: fold("w1", "w2", "w2")}
+}
+
+// ordered lets ten orders be placed under the fault, which are all rejected.
+func (h *History) ordered() {
+	for range enoughOrders {
+		h.Orders = append(h.Orders, PlacedOrder{ID: "o-3", Placed: 40 * ms, Fault: "kill-one", Plain: true, End: "Rejected"})
+	}
+}
+
+// That no order of a fault is completed is no finding where they are few, where there are not enough goods, where
+// deadlines were wrong, or where nobody was served for long.
+func TestOrdersThatMayFail(t *testing.T) {
+	for what, change := range map[string]func(*History){
+		"one is completed":         func(h *History) { h.Orders[5].End = Completed },
+		"one is fewer":             func(h *History) { h.Orders = h.Orders[1:] },
+		"one could not be":         func(h *History) { h.Orders[5].Plain = false },
+		"nobody asked":             func(h *History) { h.Orders[5].End = "" },
+		"a clock was wrong":        func(h *History) { h.Faults[0].Untimely = true },
+		"nobody could place any for long": func(h *History) {
+			for i := range h.Orders {
+				h.Orders[i].Placed = time.Minute
+			}
+		},
+		"they are of another time": func(h *History) { h.Orders[5].Fault = "" },
+	} {
+		h := sound()
+		h.Orders = nil
+		h.ordered()
+		change(h)
+		if found := h.Check(); len(found) > 0 {
+			t.Errorf("%s: found %v", what, found)
+		}
+	}
 }
 
 // A history that was kept is judged as it was when it happened.

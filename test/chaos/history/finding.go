@@ -23,6 +23,7 @@ const (
 	Delivered  FindingKind = "delivered"
 	Projected  FindingKind = "projected"
 	Unserved   FindingKind = "unserved"
+	Fruitless  FindingKind = "fruitless"
 	Unread     FindingKind = "unread"
 	// Old is no objection: the server lets it happen, and docs/reliability.md says when.
 	Old FindingKind = "old"
@@ -53,7 +54,7 @@ func (f Finding) String() string {
 // Check returns everything that must not be, in the order of the kinds above. Where the log was not read to its end
 // nothing is compared with it: what nobody looked for is not lost.
 func (h *History) Check() []Finding {
-	found := slices.Concat(h.checkConflicts(), h.checkSeen(), h.checkService())
+	found := slices.Concat(h.checkConflicts(), h.checkSeen(), h.checkService(), h.checkOrders())
 	if h.Unread != "" {
 		found = append(found, Finding{Kind: Unread, Text: "the log was not read: " + h.Unread})
 	} else {
@@ -76,5 +77,5 @@ func (h *History) Check() []Finding {
 }
 
 func (f Finding) rank() int {
-	return slices.Index([]FindingKind{Lost, Twice, Gap, Untruthful, Torn, Invented, Order, Stale, Delivered, Projected, Unserved, Unread, Old}, f.Kind)
+	return slices.Index([]FindingKind{Lost, Twice, Gap, Untruthful, Torn, Invented, Order, Stale, Delivered, Projected, Unserved, Fruitless, Unread, Old}, f.Kind)
 }

@@ -12,6 +12,7 @@
 //	delivered  subscriptions have handled everything, in order
 //	projected  projections are a fold of the log
 //	unserved   the store serves, and does so again after each fault
+//	fruitless  of the orders that were placed under a fault some are completed
 //	unread     the log was read: without it nothing is known of most of these
 //	old        what a leader shows is the newest: where one that a fault has made deaf shows less, that is told, and no objection
 //
@@ -115,6 +116,8 @@ type Fault struct {
 	Served time.Duration `json:"served"` // when all servers were healthy again
 	// Deaf tells that a server that may lead hears nothing of the others until it is healed.
 	Deaf bool `json:"deaf,omitzero"`
+	// Untimely tells that deadlines of orders may pass at once.
+	Untimely bool `json:"untimely,omitzero"`
 }
 
 // PlacedOrder is an order that a customer has placed.
@@ -122,6 +125,8 @@ type PlacedOrder struct {
 	ID     string        `json:"id"`
 	Placed time.Duration `json:"placed"` // when the customer was told so
 	Fault  string        `json:"fault,omitzero"`
+	// Plain tells that its customer wants it, can pay, and asks for what there is enough of.
+	Plain bool `json:"plain,omitzero"`
 	// End is its state when all had ended; [NotStored] when the log has no such order, and
 	// empty when that was not asked.
 	End string `json:"end,omitzero"`

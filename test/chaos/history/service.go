@@ -36,6 +36,46 @@ func (h *History) checkService() (found []Finding) {
 	return found
 }
 
+const (
+	// enoughOrders are so many plain ones that chance, and partners that fail now and then, do not stop them all.
+	enoughOrders = 10
+	// ordersWait is how long nobody may be able to place an order so that none that was placed may end of that. A saga asks for
+	// goods for 70 s until it gives the order up (Reserve of its policy), and an outage is as long for it.
+	ordersWait = 30 * time.Second
+)
+
+// checkOrders asks whether customers get what they order: of plain orders that were placed under one fault, or under none, one
+// at least is completed when all have ended. Not so where a service's clock was wrong, by which deadlines may pass at once, or where nobody could
+// place an order for long: then giving up is what a saga promises.
+func (h *History) checkOrders() (found []Finding) {
+	placed, completed, excused := map[string]int{}, map[string]int{}, map[string]bool{}
+	for _, o := range h.Orders {
+		if o.Plain && o.End != "" {
+			placed[o.Fault]++
+			if o.End == Completed {
+				completed[o.Fault]++
+			}
+		}
+	}
+	for _, f := range h.Faults {
+		excused[f.Name] = excused[f.Name] || f.Untimely
+	}
+	times := h.placed()
+	for _, p := range h.periods(times) {
+		fault := p.fault
+		if fault == NoFault {
+			fault = ""
+		}
+		excused[fault] = excused[fault] || longest(times, p) > ordersWait
+	}
+	for fault, n := range placed {
+		if n >= enoughOrders && completed[fault] == 0 && !excused[fault] {
+			found = append(found, Finding{Kind: Fruitless, Fault: fault, Text: fmt.Sprintf("of %d orders whose customers want them and can pay, of goods of which there are enough, none was completed", n)})
+		}
+	}
+	return found
+}
+
 // acknowledgements are the times at which writes were acknowledged, ascending.
 func (h *History) acknowledgements() (all []time.Duration) {
 	for _, op := range h.Ops {
