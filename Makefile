@@ -35,6 +35,8 @@ SEED    ?= 0
 MINUTES ?= 1
 FAULTS  ?=
 SYNC    ?= always
+# Of how many partitions the registers' store is; the order system's has one.
+PARTITIONS ?= 1
 
 .PHONY: help build run demo keys test crash load simulation nightly chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-apiserver test-kubelet test-alerts test-browser test-plots lint bench bench-json plots fmt clean
 
@@ -68,9 +70,9 @@ simulation: ## run ten thousand generated orders in simulated time (ORDERS=10000
 nightly: simulation crash load test-alerts test-plots bench-json ## what CI has no time for, before a release and each night (half an hour)
 	$(GO) vet ./pkg/esjs/sqlsink ./services/projector/... # have files for builds without the tags that .golangci.yml sets
 
-chaos: ## put a cluster, and the system on it, through faults, as root (SEED=1 MINUTES=5 FAULTS=kill-one,slow SYNC=always)
+chaos: ## put a cluster, and the system on it, through faults, as root (SEED=1 MINUTES=5 FAULTS=kill-one,slow SYNC=always PARTITIONS=1)
 	$(GO) build -o bin/chaos ./test/chaos
-	bin/chaos -seed $(SEED) -minutes $(MINUTES) -faults "$(FAULTS)" -sync $(SYNC)
+	bin/chaos -seed $(SEED) -minutes $(MINUTES) -faults "$(FAULTS)" -sync $(SYNC) -partitions $(PARTITIONS)
 
 soak: MINUTES = 60
 soak: ## let a cluster and the system on it work and rest for an hour, with restarts, and judge what grows, as root (MINUTES=3 is a short one)

@@ -16,7 +16,7 @@ const rollingUpgradeName = "rolling-upgrade"
 
 type heal = func(context.Context) error
 
-// faults lists everything that the nemesis can do. The leader is that of the registers' stream.
+// faults lists everything that the nemesis can do. The leader is that of the registers' stream, or of one of their streams.
 func faults() []fault {
 	const s = time.Second
 	leader := (*nemesis).leading
@@ -63,8 +63,8 @@ func faults() []fault {
 		}},
 		// The replica that is paused has not what was acknowledged meanwhile.
 		{name: "pause-and-power", deaf: true, least: 4 * s, most: 8 * s, do: pauseAndPower},
-		{name: "step-down", do: to(leader, func(ctx context.Context, n *nemesis, i int) (string, heal, error) {
-			return n.c.Name(i), nil, n.resign(ctx)
+		{name: "step-down", do: to(leader, func(_ context.Context, n *nemesis, i int) (string, heal, error) {
+			return n.c.Name(i), nil, n.resign(n.stream)
 		})},
 		{name: "clock", least: 2 * s, most: 5 * s, do: func(_ context.Context, n *nemesis) (string, heal, error) {
 			wrong := time.Duration(n.random.Int64N(int64(48*time.Hour))) - 24*time.Hour

@@ -12,6 +12,7 @@ import (
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/test/chaos/rig"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -59,10 +60,9 @@ func (r *run) finish(ctx context.Context, s *shop, v *views, sessions func() int
 // more is lost with everything in it. What could not be read for another reason is not taken for lost.
 func (r *run) readLog(ctx context.Context, store *esjs.Store) (last esjs.Position, whole bool) {
 	last, err := store.Last(ctx)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		r.r.object("the registers' log is gone: %v", err)
-		r.r.read(nil)
-		return last, false
+	gone := errors.Is(err, jetstream.ErrStreamNotFound)
+	if gone {
+		last, err = r.left(ctx, store.Conn())
 	}
 	if err == nil && !last.IsZero() {
 		for record, failed := range store.ReadAll(ctx, esjs.Query{Until: last}) {
@@ -73,7 +73,37 @@ func (r *run) readLog(ctx context.Context, store *esjs.Store) (last esjs.Positio
 		}
 	}
 	r.r.read(err)
-	return last, err == nil
+	return last, err == nil && !gone
+}
+
+// left is the last commit of each stream that the servers still have.
+func (r *run) left(ctx context.Context, nc *nats.Conn) (last esjs.Position, err error) {
+	for p, stream := range r.streams() {
+		var info streamInfo
+		for {
+			asked, cancel := context.WithTimeout(ctx, 5*time.Second)
+			info, err = infoOf(asked, nc, stream)
+			cancel()
+			if err == nil || errors.Is(err, jetstream.ErrStreamNotFound) || rig.Pause(ctx, 200*time.Millisecond) != nil {
+				break
+			}
+		}
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			r.r.object("the stream %s of the registers is gone", stream)
+			continue
+		case err != nil:
+			return esjs.Position{}, err
+		case info.State.LastSeq == 0:
+			continue
+		}
+		end, err := esjs.ParsePosition(fmt.Sprintf("%d-%d", p, info.State.LastSeq))
+		if err != nil {
+			return esjs.Position{}, err
+		}
+		last = last.Later(end)
+	}
+	return last, nil
 }
 
 // settle waits until projections and subscriptions have come to the end of the log.
@@ -104,12 +134,17 @@ func (r *run) replicas(ctx context.Context, store *esjs.Store) {
 	reports, err := esjs.VerifyReplicas(ctx, store, r.codec, esjs.VerifyConfig{})
 	for _, report := range reports {
 		for _, f := range report.Findings {
-			r.r.object("verify %s: %v", report.Leader, f)
+			stream, _ := r.store().StreamOf(report.Until.Partition())
+			r.r.object("verify %s on %s: %v", stream, report.Leader, f)
 		}
 	}
 	if err != nil {
 		r.r.object("the replicas of the registers' log cannot be verified: %v", err)
 		return
 	}
-	fmt.Fprintf(r.out, "registers: %d commits, read on %d replicas: digest %.12s\n", reports[0].Commits, len(reports), reports[0].Digest)
+	streams := r.streams()
+	for of := range slices.Chunk(reports, len(reports)/len(streams)) {
+		fmt.Fprintf(r.out, "registers in %s: %d commits, read on %d replicas: digest %.12s\n", streams[0], of[0].Commits, len(of), of[0].Digest)
+		streams = streams[1:]
+	}
 }

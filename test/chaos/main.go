@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/test/chaos/history"
 	"github.com/b144f99b/orderflow/test/chaos/rig"
 )
@@ -43,16 +44,32 @@ func main() {
 
 // config says what a run is.
 type config struct {
-	seed    uint64
-	time    time.Duration // of the nemesis
-	faults  []string      // names; empty: all
-	sync    string
-	orders  bool
-	soak    bool
-	leak    bool
-	believe bool   // conflicts of appends that are sent again
-	keep    string // directory in which a run has its own
-	program struct{ server, older, orderflow string }
+	seed       uint64
+	time       time.Duration // of the nemesis
+	faults     []string      // names; empty: all
+	sync       string
+	partitions int // of the registers' store
+	orders     bool
+	soak       bool
+	leak       bool
+	believe    bool   // conflicts of appends that are sent again
+	keep       string // directory in which a run has its own
+	program    struct{ server, older, orderflow string }
+}
+
+// store is where registers are: beside the order system's store, which has one partition.
+func (c config) store() esjs.Config {
+	n := max(c.partitions, 1)
+	return esjs.Config{Stream: "CHAOS", Prefix: "chaos", Partitions: n, Replicas: rig.Size, MaxBytes: 512 << 20 / int64(n)}
+}
+
+// streams are those of the registers, one for each partition.
+func (c config) streams() (names []string) {
+	for p := range c.store().Partitions {
+		name, _ := c.store().StreamOf(p)
+		names = append(names, name)
+	}
+	return names
 }
 
 func command(ctx context.Context, args []string, out io.Writer) (status int, err error) {
@@ -67,6 +84,7 @@ func command(ctx context.Context, args []string, out io.Writer) (status int, err
 	f.Float64Var(&minutes, "minutes", 1, "how many `MINUTES` faults happen, and longer where not each of -faults has happened once; after it everything is given time to end")
 	f.StringVar(&faults, "faults", "", "`NAMES` of the faults that happen, separated by commas; empty: all of them: "+strings.Join(faultNames(), ", "))
 	f.StringVar(&cfg.sync, "sync", "always", "the servers' sync_`INTERVAL`; with another one than always a loss of power loses events, and the checkers must say so")
+	f.IntVar(&cfg.partitions, "partitions", 1, "of how many partitions the registers' store is, each with a leader of its own: of which one the leader is put through a fault, the seed says")
 	f.BoolVar(&cfg.orders, "orders", true, "run the order system, too")
 	f.BoolVar(&cfg.soak, "soak", false, "no faults but restarts: work and rest in turns, and judge by what is there at rest whether anything grows")
 	f.BoolVar(&cfg.leak, "leak", false, "leave something behind in each cycle of a soak, which the judges must see")
@@ -131,6 +149,9 @@ func (c config) check(minutes float64) error {
 	}
 	if interval, err := time.ParseDuration(c.sync); c.sync != "always" && (err != nil || interval <= 0) {
 		return fmt.Errorf("-sync is always or a duration, not %q", c.sync)
+	}
+	if c.partitions < 1 || c.partitions > 64 {
+		return fmt.Errorf("-partitions is from 1 to 64, not %d", c.partitions)
 	}
 	if dir, err := os.Stat(c.keep); err != nil || !dir.IsDir() {
 		return fmt.Errorf("-keep %s is no directory", c.keep)

@@ -43,6 +43,8 @@ func TestExitStatuses(t *testing.T) {
 		{[]string{"-minutes", "0"}, exitFailed, "no fault happens in -minutes 0"},
 		{[]string{"-sync", "often"}, exitFailed, `not "often"`},
 		{[]string{"-sync", "-1s"}, exitFailed, `not "-1s"`},
+		{[]string{"-partitions", "0"}, exitFailed, "-partitions is from 1 to 64, not 0"},
+		{[]string{"-partitions", "2"}, exitMissing, "nothing was run: "},
 		{[]string{"-keep", filepath.Join(dir, "sound")}, exitFailed, "sound is no directory"},
 		{nil, exitMissing, "nothing was run: "},
 		{[]string{"-minutes", "0", "-faults", "kill-one"}, exitMissing, "nothing was run: "},

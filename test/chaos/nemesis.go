@@ -31,12 +31,14 @@ type nemesis struct {
 	named  bool // each of them is to happen, however long that takes
 	out    io.Writer
 
-	leader  func(context.Context) (string, error) // of the registers' stream, its server's name
-	resign  func(context.Context) error           // lets the leader step down
-	clock   *atomic.Int64                         // by which some clients' clocks are wrong
-	shop    *shop                                 // the order system; nil without it
-	current string                                // the servers' program
-	older   string                                // the one of an older release
+	leader  func(ctx context.Context, stream string) (string, error) // its server's name
+	resign  func(stream string) error                                // lets the leader step down
+	streams []string                                                 // of the registers
+	stream  string                                                   // of these the one whose leader is asked for; empty where none is
+	clock   *atomic.Int64                                            // by which some clients' clocks are wrong
+	shop    *shop                                                    // the order system; nil without it
+	current string                                                   // the servers' program
+	older   string                                                   // the one of an older release
 }
 
 // fault is one thing that the nemesis can do. do does it and returns to whom, and how
@@ -59,7 +61,7 @@ func faultNames() (names []string) {
 
 // newNemesis selects the faults that a run is to have.
 func newNemesis(cfg config, c *rig.Cluster, r *recorder) (*nemesis, error) {
-	n := &nemesis{c: c, r: r, random: rand.New(rand.NewPCG(cfg.seed, 0)), named: len(cfg.faults) > 0}
+	n := &nemesis{c: c, r: r, random: rand.New(rand.NewPCG(cfg.seed, 0)), named: len(cfg.faults) > 0, streams: cfg.streams()}
 	for _, name := range cfg.faults {
 		if !slices.Contains(faultNames(), name) {
 			return nil, fmt.Errorf("there is no fault %q; there are %s", name, strings.Join(faultNames(), ", "))
@@ -117,9 +119,13 @@ func (n *nemesis) once(ctx context.Context, f fault) error {
 	}
 	n.r.begin(history.Fault{Name: f.name, Deaf: f.deaf, Untimely: f.untimely})
 	background := context.WithoutCancel(ctx)
+	n.stream = ""
 	target, heal, err := f.do(background, n)
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.name, err)
+	}
+	if n.stream != "" && len(n.streams) > 1 {
+		target += ", which leads " + n.stream
 	}
 	n.r.last(func(l *history.Fault) { l.Target = target })
 	fmt.Fprintf(n.out, "%7.1f s  %s %s", n.r.now().Seconds(), f.name, target)
@@ -146,17 +152,22 @@ func (n *nemesis) any() int { return n.random.IntN(rig.Size) }
 
 func (n *nemesis) one(context.Context) (int, error) { return n.any(), nil }
 
-// leading is the server that leads the registers' stream. There must be one soon, because all servers are healthy.
+// leading is the server that leads the registers' stream; of several streams chance chooses one. There must be one soon, because all
+// servers are healthy.
 func (n *nemesis) leading(ctx context.Context) (int, error) {
+	n.stream = n.streams[0]
+	if len(n.streams) > 1 { // otherwise the seeds of runs with one stream would be others
+		n.stream = n.streams[n.random.IntN(len(n.streams))]
+	}
 	for deadline := time.Now().Add(recoversWithin); ; {
 		asked, cancel := context.WithTimeout(ctx, 5*time.Second)
-		name, err := n.leader(asked)
+		name, err := n.leader(asked, n.stream)
 		cancel()
 		if i := n.c.Index(name); err == nil && i >= 0 {
 			return i, nil
 		}
 		if time.Now().After(deadline) {
-			n.r.object("all servers are healthy, and for %s none leads the registers' stream: %q, %v", recoversWithin, name, err)
+			n.r.object("all servers are healthy, and for %s none leads %s: %q, %v", recoversWithin, n.stream, name, err)
 			return 0, errors.New("nobody leads")
 		}
 		if err := rig.Pause(ctx, 200*time.Millisecond); err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -86,7 +87,7 @@ func TestAFaultThatWasNamedAndHasNotHappenedIsToldOf(t *testing.T) {
 func TestALeaderIsNotReplacedByChance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := idle(t)
-		n.leader = func(context.Context) (string, error) { return "", errors.New("no answer") }
+		n.leader = func(context.Context, string) (string, error) { return "", errors.New("no answer") }
 		did := false
 		err := n.once(t.Context(), fault{name: "kill-leader", do: to((*nemesis).leading, func(context.Context, *nemesis, int) (string, heal, error) {
 			did = true
@@ -96,6 +97,28 @@ func TestALeaderIsNotReplacedByChance(t *testing.T) {
 			t.Errorf("%v, done %t, objected %q", err, did, n.r.h.Wrong)
 		}
 	})
+}
+
+// Of several streams the leader of each is put through a fault now and then; of one nothing is drawn, so that a seed
+// is the same course of faults as ever.
+func TestLeadersOfAllStreamsAreMet(t *testing.T) {
+	for partitions, streams := range map[int]int{1: 1, 2: 2} {
+		n, err := newNemesis(config{seed: 1, orders: true, partitions: partitions}, &rig.Cluster{}, newRecorder())
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := map[string]int{}
+		n.leader = func(_ context.Context, stream string) (string, error) { asked[stream]++; return "n1", nil }
+		ctx, end := context.WithCancel(t.Context())
+		end()
+		for range 20 {
+			_, _ = n.leading(ctx) // there are no servers
+		}
+		drawn := n.random.Uint64() != rand.New(rand.NewPCG(1, 0)).Uint64()
+		if len(asked) != streams || drawn != (partitions > 1) {
+			t.Errorf("of %d partitions, leaders of %v were asked for, drawn %t", partitions, asked, drawn)
+		}
+	}
 }
 
 // What lets a leader hear nothing of the others is marked, because its answers are judged by it.

@@ -140,9 +140,9 @@ func (r *recorder) read(err error) {
 
 // stored adds an event of the log, in its order.
 func (r *recorder) stored(record esjs.Record, op string) {
-	sequence := record.Position.Sequence()
-	if n := len(r.h.Log); n == 0 || r.h.Log[n-1].Sequence != sequence {
-		r.h.Log = append(r.h.Log, history.Commit{Sequence: sequence, Key: record.Stream.Key, First: record.Version})
+	at := record.Position
+	if n := len(r.h.Log); n == 0 || r.h.Log[n-1].Sequence != at.Sequence() || r.h.Log[n-1].Partition != at.Partition() {
+		r.h.Log = append(r.h.Log, history.Commit{Partition: at.Partition(), Sequence: at.Sequence(), Key: record.Stream.Key, First: record.Version})
 	}
 	c := &r.h.Log[len(r.h.Log)-1]
 	c.Ops, c.Times = append(c.Ops, op), append(c.Times, record.Time.UnixNano())

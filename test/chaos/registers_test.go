@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -22,8 +23,9 @@ import (
 )
 
 // registersOn is a run whose registers are on one embedded server, with one writer behind faults.
-func registersOn(t *testing.T, d *esjstest.Deployment, f *esjstest.Faults) *run {
-	cfg := registerStore()
+func registersOn(t *testing.T, d *esjstest.Deployment, f *esjstest.Faults, partitions int) *run {
+	r := newRun(config{partitions: partitions}, &bytes.Buffer{})
+	cfg := r.store()
 	cfg.Replicas = 1
 	if err := esjs.Provision(t.Context(), d.Dial(), cfg); err != nil {
 		t.Fatal(err)
@@ -33,7 +35,6 @@ func registersOn(t *testing.T, d *esjstest.Deployment, f *esjstest.Faults) *run 
 			t.Fatal(err)
 		}
 	}
-	r := newRun(config{}, &bytes.Buffer{})
 	r.dir, r.r = t.TempDir(), newRecorder()
 	for i := range writerStores + 2 {
 		dial := d.Dial()
@@ -58,7 +59,7 @@ func registersOn(t *testing.T, d *esjstest.Deployment, f *esjstest.Faults) *run 
 	}
 	r.writers = []*writer{{
 		r: r.r, s: r.stores[0], handler: h, random: rand.New(rand.NewPCG(1, 1)), clock: new(atomic.Int64),
-		known: map[string]esjs.Revision{}, patience: []time.Duration{300 * time.Millisecond},
+		hot: hotKeys(partitions), known: map[string]esjs.Revision{}, patience: []time.Duration{300 * time.Millisecond},
 	}}
 	return r
 }
@@ -69,7 +70,7 @@ func TestAWriterThatBelievesConflictsIsObjectedTo(t *testing.T) {
 	for _, believes := range []bool{false, true} {
 		d := esjstest.Server(t)
 		f := d.Faults()
-		r := registersOn(t, d, f)
+		r := registersOn(t, d, f, 1)
 		w := r.writers[0]
 		w.believes = believes
 		// The commit is stored, its acknowledgement is lost, and nobody answers what became of it before the writer gives up.
@@ -90,54 +91,121 @@ func TestTheLastChecksObject(t *testing.T) {
 		says  string
 		spoil func(t *testing.T, d *esjstest.Deployment, r *run)
 		deaf  bool // nobody subscribes
+		waits bool // for what does not happen
 	}{
 		"all is as it must be":         {},
-		"nobody answers":               {says: "the log was not read", spoil: func(_ *testing.T, d *esjstest.Deployment, _ *run) { d.Stop(0) }},
+		"nobody answers":               {says: "the log was not read", waits: true, spoil: func(_ *testing.T, d *esjstest.Deployment, _ *run) { d.Stop(0) }},
 		"the log is gone":              {says: "lost operation w", spoil: gone},
-		"nobody handles and projects":  {says: "projections do not come to the end", deaf: true},
-		"no subscription comes to end": {says: "subscriptions do not come to the end", deaf: true},
+		"nobody handles and projects":  {says: "projections do not come to the end", deaf: true, waits: true},
+		"no subscription comes to end": {says: "subscriptions do not come to the end", deaf: true, waits: true},
 		"something else is in the log": {says: "the log was not read", spoil: foreign},
 		"replicas have something else": {says: "verify", spoil: foreign},
 	} {
-		t.Run(what, func(t *testing.T) {
-			t.Parallel()
-			d := esjstest.Server(t)
-			r := registersOn(t, d, d.Faults())
-			running, stop := context.WithCancel(t.Context())
-			var background sync.WaitGroup
-			reading := running
-			if c.deaf {
-				ended, end := context.WithCancel(running)
-				end()
-				reading = ended
-			}
-			v, sessions, err := r.read(reading, &background)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.writers[0].append(history.Op{ID: "w"}, history.Append)
-			if c.spoil != nil {
-				c.spoil(t, d, r)
-			}
-			within := time.Minute
-			if c.says != "" {
-				within = 3 * time.Second
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), within)
-			_ = r.finish(ctx, nil, v, sessions) // what it objects to is asked for
-			got, lost := strings.Join(r.r.h.Wrong, "; "), false
-			for _, f := range r.r.h.Check() {
-				got += "; " + f.String()
-				lost = lost || f.Kind == history.Lost
-			}
-			if c.says == "" && got != "" || !strings.Contains(got, c.says) || lost != strings.HasPrefix(c.says, "lost") {
-				t.Errorf("objected %q, want %q", got, c.says)
-			}
-			cancel()
-			stop()
-			background.Wait()
-			v.db.Close()
-		})
+		for partitions := 1; partitions <= 2; partitions++ {
+			t.Run(fmt.Sprintf("%s, %d partitions", what, partitions), func(t *testing.T) {
+				t.Parallel()
+				d := esjstest.Server(t)
+				r := registersOn(t, d, d.Faults(), partitions)
+				running, stop := context.WithCancel(t.Context())
+				var background sync.WaitGroup
+				reading := running
+				if c.deaf {
+					ended, end := context.WithCancel(running)
+					end()
+					reading = ended
+				}
+				v, sessions, err := r.read(reading, &background)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.filled()
+				if c.spoil != nil {
+					c.spoil(t, d, r)
+				}
+				within := time.Minute
+				if c.waits {
+					within = 3 * time.Second
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), within)
+				_ = r.finish(ctx, nil, v, sessions) // what it objects to is asked for
+				got, lost := strings.Join(r.r.h.Wrong, "; "), false
+				for _, f := range r.r.h.Check() {
+					got += "; " + f.String()
+					lost = lost || f.Kind == history.Lost
+				}
+				if c.says == "" && got != "" || !strings.Contains(got, c.says) || lost != strings.HasPrefix(c.says, "lost") {
+					t.Errorf("objected %q, want %q", got, c.says)
+				}
+				cancel()
+				stop()
+				background.Wait()
+				v.db.Close()
+			})
+		}
+	}
+}
+
+// filled lets the writer write each hot key, and batches over those of one partition.
+func (r *run) filled() {
+	w := r.writers[0]
+	w.patience = []time.Duration{time.Minute}
+	for p, keys := range w.hot {
+		for i, key := range keys {
+			op := history.Op{ID: fmt.Sprintf("w%d-%d", p, i), Kind: history.Append}
+			told, out := w.planned(op.ID, key, op.Kind)
+			w.appendAll(op, []history.Write{told}, []esjs.Write{out})
+		}
+	}
+	for i := range 5 {
+		w.batch(history.Op{ID: fmt.Sprint("b", i)})
+	}
+}
+
+// Writers race for keys of each partition, and a batch of them is within one.
+func TestWritersReachAllPartitions(t *testing.T) {
+	d := esjstest.Server(t)
+	r := registersOn(t, d, d.Faults(), 2)
+	r.filled()
+	if _, whole := r.readLog(t.Context(), r.stores[1]); !whole {
+		t.Fatalf("the log was not read: %s", r.r.h.Unread)
+	}
+	in := map[int]int{}
+	for _, c := range r.r.h.Log {
+		in[c.Partition]++
+	}
+	for _, op := range r.r.h.Ops {
+		if op.Outcome != history.Acknowledged {
+			t.Errorf("%+v", op)
+		}
+	}
+	if found := r.r.h.Check(); len(found) > 0 || in[0] < 2 || in[1] < 2 || len(in) != 2 {
+		t.Errorf("commits by partition: %v; the checkers say %v", in, found)
+	}
+	if keys := hotKeys(1); len(keys) != 1 || !slices.Equal(keys[0], []string{"hot-0", "hot-1", "hot-2", "hot-3"}) {
+		t.Errorf("of one partition the keys are %v", keys)
+	}
+}
+
+// What a stream had that is gone is lost, and of another stream nothing is.
+func TestOneOfTwoStreamsIsGone(t *testing.T) {
+	d := esjstest.Server(t)
+	r := registersOn(t, d, d.Faults(), 2)
+	r.filled()
+	gone(t, d, r)
+	if _, whole := r.readLog(t.Context(), r.stores[1]); whole || r.r.h.Unread != "" {
+		t.Fatalf("the log is whole: %t; not read: %q", whole, r.r.h.Unread)
+	}
+	lost := 0
+	for _, f := range r.r.h.Check() {
+		switch p := esjs.Partition(f.Key, 2); {
+		case f.Kind == history.Lost && p == 0:
+			lost++
+		case f.Key != "" && p == 1:
+			t.Error(f)
+		}
+	}
+	if lost < 2 || len(r.r.h.Log) < 2 || !slices.Contains(r.r.h.Wrong, "the stream CHAOS of the registers is gone") {
+		t.Errorf("%d are lost, %d are there, objected %q", lost, len(r.r.h.Log), r.r.h.Wrong)
 	}
 }
 
@@ -153,7 +221,7 @@ func TestARunThatEndsEarlyIsJudgedByItsLog(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			d := esjstest.Server(t)
-			r := registersOn(t, d, d.Faults())
+			r := registersOn(t, d, d.Faults(), 1)
 			running, stop := context.WithCancel(t.Context())
 			var background sync.WaitGroup
 			v, sessions, err := r.read(running, &background)
@@ -178,17 +246,18 @@ func TestARunThatEndsEarlyIsJudgedByItsLog(t *testing.T) {
 	}
 }
 
-// gone deletes the stream.
-func gone(t *testing.T, d *esjstest.Deployment, _ *run) {
-	if _, err := d.Connect(t).Request("$JS.API.STREAM.DELETE."+registerStore().Stream, nil, time.Minute); err != nil {
+// gone deletes the first stream.
+func gone(t *testing.T, d *esjstest.Deployment, r *run) {
+	if _, err := d.Connect(t).Request("$JS.API.STREAM.DELETE."+r.streams()[0], nil, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// foreign stores what is no commit where commits are.
-func foreign(t *testing.T, d *esjstest.Deployment, _ *run) {
-	nc := d.Connect(t)
-	if _, err := nc.Request("chaos."+category+".hot-0", []byte("what is this"), time.Minute); err != nil {
+// foreign stores what is no commit where commits of the last stream are.
+func foreign(t *testing.T, d *esjstest.Deployment, r *run) {
+	w := r.writers[0]
+	_, prefix := r.store().StreamOf(len(w.hot) - 1)
+	if _, err := d.Connect(t).Request(prefix+"."+category+"."+w.hot[len(w.hot)-1][0], []byte("what is this"), time.Minute); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/b144f99b/orderflow/test/chaos/rig"
 	"github.com/b144f99b/orderflow/test/program"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -29,11 +31,6 @@ const (
 	storeWriters = 4 // of each store
 	diskSize     = 1 << 30
 )
-
-// registerStore is where registers are: beside the order system's store.
-func registerStore() esjs.Config {
-	return esjs.Config{Stream: "CHAOS", Prefix: "chaos", Replicas: rig.Size, MaxBytes: 512 << 20}
-}
 
 // run is one run, from the first server to the last check.
 type run struct {
@@ -60,7 +57,7 @@ func (r *run) do(ctx context.Context) (status int, err error) {
 	if err := r.build(ctx); err != nil {
 		return exitFailed, err
 	}
-	fmt.Fprintf(r.out, "seed %d, %s of faults, sync_interval %s\n", r.seed, r.time, r.sync)
+	fmt.Fprintf(r.out, "seed %d, %s of faults, sync_interval %s, registers in %s\n", r.seed, r.time, r.sync, strings.Join(r.streams(), " "))
 	if r.c, err = rig.Start(ctx, rig.Config{Program: r.program.server, Dir: r.dir, Sync: r.sync, Disk: diskSize}); err != nil {
 		return exitFailed, err
 	}
@@ -123,7 +120,7 @@ func (r *run) play(ctx context.Context) error {
 	}
 	var err error
 	for range writerStores + 2 { // the last two read
-		s, err := esjs.Open(ctx, dial, registerStore())
+		s, err := esjs.Open(ctx, dial, r.store())
 		if err != nil {
 			return err
 		}
@@ -177,7 +174,7 @@ func (r *run) play(ctx context.Context) error {
 
 	for id := range writerStores * storeWriters {
 		store := id / storeWriters
-		r.writers = append(r.writers, &writer{id: id, store: store, r: r.r, s: r.stores[store], random: rand.New(rand.NewPCG(r.seed, 100+uint64(id))), clock: &r.clock, patience: patience, believes: r.believe})
+		r.writers = append(r.writers, &writer{id: id, store: store, r: r.r, s: r.stores[store], random: rand.New(rand.NewPCG(r.seed, 100+uint64(id))), clock: &r.clock, hot: hotKeys(r.partitions), patience: patience, believes: r.believe})
 	}
 	if r.soak {
 		err = r.endure(ctx, s, agg)
@@ -208,11 +205,11 @@ func (r *run) suffer(ctx context.Context, s *shop, agg esjs.Aggregate[register, 
 	return errors.Join(err, all.Wait())
 }
 
-// provision makes the registers' stream and buckets.
+// provision makes the registers' streams and buckets.
 func (r *run) provision(ctx context.Context, dial esjs.Dial) error {
 	ctx, cancel := context.WithTimeout(ctx, recoversWithin)
 	defer cancel()
-	if err := esjs.Provision(ctx, dial, registerStore()); err != nil {
+	if err := esjs.Provision(ctx, dial, r.store()); err != nil {
 		return err
 	}
 	for _, bucket := range []string{bucketSnapshots, bucketSubscriptions, bucketRows} {
@@ -267,21 +264,33 @@ func (r *run) read(ctx context.Context, all *sync.WaitGroup) (v *views, sessions
 	return v, func() int { mu.Lock(); defer mu.Unlock(); return n }, nil
 }
 
-// leader is the server that leads the registers' stream.
-func (r *run) leader(ctx context.Context) (string, error) {
-	var info struct {
-		Cluster struct {
-			Leader string `json:"leader"`
-		} `json:"cluster"`
-	}
-	answer, err := r.nc.RequestWithContext(ctx, "$JS.API.STREAM.INFO."+registerStore().Stream, nil)
+// streamInfo is what the leader of a stream says of it.
+type streamInfo struct {
+	Error   *jetstream.APIError   `json:"error"`
+	State   jetstream.StreamState `json:"state"`
+	Cluster struct {
+		Leader string `json:"leader"`
+	} `json:"cluster"`
+}
+
+func infoOf(ctx context.Context, nc *nats.Conn, stream string) (info streamInfo, err error) {
+	answer, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.INFO."+stream, nil)
 	if err == nil {
 		err = json.Unmarshal(answer.Data, &info)
 	}
+	if err == nil && info.Error != nil {
+		err = info.Error
+	}
+	return info, err
+}
+
+// leader is the server that leads a stream.
+func (r *run) leader(ctx context.Context, stream string) (string, error) {
+	info, err := infoOf(ctx, r.nc, stream)
 	return info.Cluster.Leader, err
 }
 
 // resign lets it step down; nobody has to answer.
-func (r *run) resign(context.Context) error {
-	return r.nc.Publish("$JS.API.STREAM.LEADER.STEPDOWN."+registerStore().Stream, nil)
+func (r *run) resign(stream string) error {
+	return r.nc.Publish("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil)
 }

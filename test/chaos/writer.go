@@ -16,10 +16,23 @@ import (
 	"github.com/b144f99b/orderflow/test/chaos/rig"
 )
 
-const (
-	category = "register"
-	hotKeys  = 4 // for which all writers race
-)
+const category = "register"
+
+// hotKeys are those for which all writers race, by partition: four, or two in each of several partitions.
+func hotKeys(partitions int) [][]string {
+	keys, each := make([][]string, max(partitions, 1)), 4
+	if len(keys) > 1 {
+		each = 2
+	}
+	for i, missing := 0, len(keys)*each; missing > 0; i++ {
+		key := fmt.Sprint("hot-", i)
+		if p := esjs.Partition(key, len(keys)); len(keys[p]) < each {
+			keys[p] = append(keys[p], key)
+			missing--
+		}
+	}
+	return keys
+}
 
 // written is the one event of registers: the operation that wrote it.
 type written struct {
@@ -66,6 +79,7 @@ type writer struct {
 	handler   *esjs.CommandHandler[register, write, written]
 	random    *rand.Rand
 	clock     *atomic.Int64 // nanoseconds by which its clock is wrong
+	hot       [][]string    // keys, by partition
 	known     map[string]esjs.Revision
 	count     int
 	pause     time.Duration   // between two operations
@@ -107,7 +121,9 @@ func (w *writer) key() string {
 	if w.random.IntN(5) == 0 {
 		return fmt.Sprint("own-", w.id)
 	}
-	return fmt.Sprint("hot-", w.random.IntN(hotKeys))
+	each := len(w.hot[0])
+	i := w.random.IntN(len(w.hot) * each)
+	return w.hot[i/each][i%each]
 }
 
 // deadline is how long the client waits for one operation.
@@ -154,8 +170,12 @@ func (w *writer) batch(op history.Op) {
 		told []history.Write
 		out  []esjs.Write
 	)
-	for _, hot := range w.random.Perm(hotKeys)[:2+w.random.IntN(2)] {
-		t, o := w.planned(op.ID, fmt.Sprint("hot-", hot), history.Append)
+	keys := w.hot[0]
+	if len(w.hot) > 1 { // a batch is within one partition
+		keys = w.hot[w.random.IntN(len(w.hot))]
+	}
+	for _, hot := range w.random.Perm(len(keys))[:min(len(keys), 2+w.random.IntN(2))] {
+		t, o := w.planned(op.ID, keys[hot], history.Append)
 		told, out = append(told, t), append(out, o)
 	}
 	w.appendAll(op, told, out)
@@ -168,7 +188,8 @@ func (w *writer) appendAll(op history.Op, told []history.Write, out []esjs.Write
 		stored, err = w.send(out)
 	}
 	for i, s := range stored {
-		told[i].After, told[i].Sequence = s.Revision.Version(), s.Revision.Position().Sequence()
+		at := s.Revision.Position()
+		told[i].After, told[i].Partition, told[i].Sequence = s.Revision.Version(), at.Partition(), at.Sequence()
 		w.known[told[i].Key] = s.Revision
 	}
 	op.Writes = told
@@ -220,7 +241,8 @@ func (w *writer) command(op history.Op) {
 		cancel()
 		judge(&op, err)
 		if err == nil {
-			told.After, told.Sequence = result.Version, result.Revision.Position().Sequence()
+			at := result.Revision.Position()
+			told.After, told.Partition, told.Sequence = result.Version, at.Partition(), at.Sequence()
 			break
 		}
 		perhaps = perhaps || op.Outcome == history.Unknown

@@ -80,6 +80,23 @@ func TestASoundHistoryHasNoFindings(t *testing.T) {
 	}
 }
 
+// parted moves one of two aggregates to another partition.
+func (h *History) parted() {
+	h.Log[3].Partition, h.Log[3].Sequence = 1, 1
+	h.Log[4].Partition, h.Log[4].Sequence = 1, 2
+	h.op("both").Writes[1].Partition, h.op("both").Writes[1].Sequence = 1, 1
+}
+
+// Each partition has sequences of its own, in whatever order they are read.
+func TestASoundHistoryOfTwoPartitions(t *testing.T) {
+	h := sound()
+	h.parted()
+	h.Log = Log{h.Log[0], h.Log[3], h.Log[1], h.Log[4], h.Log[2]}
+	if found := h.Check(); len(found) > 0 {
+		t.Errorf("found %v", found)
+	}
+}
+
 // Each check objects to what it is for: one thing is wrong at a time.
 func TestTheChecksObject(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -98,7 +115,12 @@ func TestTheChecksObject(t *testing.T) {
 			h.Log[4].First = 1
 		}},
 		"a sequence is missing": {Gap, "sequence 6 follows 4", func(h *History) { h.Log[4].Sequence = 6 }},
-		"time runs backward":    {Gap, "earlier time", func(h *History) { h.Log[4].Times[0] = 1 }},
+		"a sequence is missing in partition 1": {Gap, "in partition 1 sequence 3 follows 1", func(h *History) {
+			h.parted()
+			h.Log[4].Sequence = 3
+		}},
+		"a commit is in another partition than acknowledged": {Untruthful, "at 4 was acknowledged, and is version 1 at 1-4", func(h *History) { h.Log[3].Partition = 1 }},
+		"time runs backward": {Gap, "earlier time", func(h *History) { h.Log[4].Times[0] = 1 }},
 		"a commit has no events": {Gap, "no events", func(h *History) {
 			h.Log = append(h.Log, Commit{Sequence: 6, Key: "b", First: 3})
 		}},
@@ -208,11 +230,11 @@ func (h *History) ordered() {
 // deadlines were wrong, or where nobody was served for long.
 func TestOrdersThatMayFail(t *testing.T) {
 	for what, change := range map[string]func(*History){
-		"one is completed":         func(h *History) { h.Orders[5].End = Completed },
-		"one is fewer":             func(h *History) { h.Orders = h.Orders[1:] },
-		"one could not be":         func(h *History) { h.Orders[5].Plain = false },
-		"nobody asked":             func(h *History) { h.Orders[5].End = "" },
-		"a clock was wrong":        func(h *History) { h.Faults[0].Untimely = true },
+		"one is completed":  func(h *History) { h.Orders[5].End = Completed },
+		"one is fewer":      func(h *History) { h.Orders = h.Orders[1:] },
+		"one could not be":  func(h *History) { h.Orders[5].Plain = false },
+		"nobody asked":      func(h *History) { h.Orders[5].End = "" },
+		"a clock was wrong": func(h *History) { h.Faults[0].Untimely = true },
 		"nobody could place any for long": func(h *History) {
 			for i := range h.Orders {
 				h.Orders[i].Placed = time.Minute
@@ -232,9 +254,10 @@ func TestOrdersThatMayFail(t *testing.T) {
 
 // A history that was kept is judged as it was when it happened.
 func TestAHistoryIsReadAsItWasSaved(t *testing.T) {
-	unread := spoilt()
+	unread, parted := spoilt(), sound()
 	unread.Unread = "no answer"
-	for _, h := range []*History{sound(), spoilt(), unread} {
+	parted.parted()
+	for _, h := range []*History{sound(), spoilt(), unread, parted} {
 		path := filepath.Join(t.TempDir(), "history")
 		if err := h.Save(path); err != nil {
 			t.Fatal(err)

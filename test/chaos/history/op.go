@@ -71,11 +71,14 @@ type Write struct {
 	Events int    `json:"events"`
 	// Expected is the version that the commit was to follow; [Open] for any.
 	Expected int64 `json:"expected"`
-	// After is the aggregate's version after it and Sequence the commit's place, as
+	// After is the aggregate's version after it, Partition and Sequence the commit's place, as
 	// the client was told; 0 when it was not.
-	After    uint64 `json:"after,omitzero"`
-	Sequence uint64 `json:"sequence,omitzero"`
+	After     uint64 `json:"after,omitzero"`
+	Partition int    `json:"partition,omitzero"`
+	Sequence  uint64 `json:"sequence,omitzero"`
 }
+
+func (w Write) at() string { return place(w.Partition, w.Sequence) }
 
 // Open is the expectation of a write that expects nothing.
 const Open = -1
@@ -178,7 +181,7 @@ type End struct {
 	// Stopped is when clients were told to end; until then they are to be served.
 	Stopped time.Duration `json:"stopped,omitzero"`
 	// Unread is why the log was not read to its end; empty when it was. Then nobody knows what became of anything.
-	Unread  string         `json:"unread,omitzero"`
-	Wrong   []string       `json:"wrong,omitzero"` // what must not be, and is not seen in the history
-	Notes   map[string]int `json:"notes,omitzero"` // what is no finding, and worth telling, and how often it was
+	Unread string         `json:"unread,omitzero"`
+	Wrong  []string       `json:"wrong,omitzero"` // what must not be, and is not seen in the history
+	Notes  map[string]int `json:"notes,omitzero"` // what is no finding, and worth telling, and how often it was
 }

@@ -25,11 +25,11 @@ func (h *History) checkTold(x index) (found []Finding) {
 			}
 			switch {
 			case op.Outcome == Acknowledged && !stored:
-				find(Lost, w.Key, "%s version %d at %d was acknowledged and is not stored", w.Key, w.After, w.Sequence)
-			case op.Outcome == Acknowledged && (c.last() != w.After || c.Sequence != w.Sequence && w.Sequence != 0):
-				find(Untruthful, w.Key, "%s: version %d at %d was acknowledged, and is version %d at %d", w.Key, w.After, w.Sequence, c.last(), c.Sequence)
+				find(Lost, w.Key, "%s version %d at %s was acknowledged and is not stored", w.Key, w.After, w.at())
+			case op.Outcome == Acknowledged && (c.last() != w.After || w.Sequence != 0 && c.at() != w.at()):
+				find(Untruthful, w.Key, "%s: version %d at %s was acknowledged, and is version %d at %s", w.Key, w.After, w.at(), c.last(), c.at())
 			case stored && (op.Outcome == Conflict || op.Outcome == Refused):
-				find(Untruthful, w.Key, "%s: it was told %q (%s), and is stored as version %d at %d", w.Key, op.Outcome, op.Error, c.last(), c.Sequence)
+				find(Untruthful, w.Key, "%s: it was told %q (%s), and is stored as version %d at %s", w.Key, op.Outcome, op.Error, c.last(), c.at())
 			case stored && len(c.Ops) != w.Events:
 				find(Torn, w.Key, "%s: of %d events %d are stored", w.Key, w.Events, len(c.Ops))
 			case stored && w.Expected != Open && c.First != uint64(w.Expected)+1:
@@ -43,7 +43,7 @@ func (h *History) checkTold(x index) (found []Finding) {
 	for _, c := range h.Log {
 		for _, op := range c.Ops {
 			if !known[op] {
-				found = append(found, Finding{Kind: Invented, Op: op, Key: c.Key, Text: fmt.Sprintf("%s at %d was written by nobody", c.Key, c.Sequence)})
+				found = append(found, Finding{Kind: Invented, Op: op, Key: c.Key, Text: fmt.Sprintf("%s at %s was written by nobody", c.Key, c.at())})
 				known[op] = true
 			}
 		}
