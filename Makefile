@@ -70,7 +70,7 @@ simulation: ## run ten thousand generated orders in simulated time (ORDERS=10000
 nightly: simulation crash load test-alerts test-plots bench-json ## what CI has no time for, before a release and each night (half an hour)
 	$(GO) vet ./pkg/esjs/sqlsink ./services/projector/... # have files for builds without the tags that .golangci.yml sets
 
-chaos: ## put a cluster, and the system on it, through faults, as root (SEED=1 MINUTES=5 FAULTS=kill-one,slow SYNC=always PARTITIONS=1)
+chaos: ## put a cluster, and the system on it, through faults, as root (SEED=1 MINUTES=5 FAULTS=kill-one,slow or all SYNC=always PARTITIONS=1)
 	$(GO) build -o bin/chaos ./test/chaos
 	bin/chaos -seed $(SEED) -minutes $(MINUTES) -faults "$(FAULTS)" -sync $(SYNC) -partitions $(PARTITIONS)
 

@@ -24,6 +24,9 @@ import (
 	"github.com/b144f99b/orderflow/test/chaos/rig"
 )
 
+// allFaults names every fault.
+const allFaults = "all"
+
 // The exit statuses.
 const (
 	exitPassed   = 0
@@ -46,7 +49,7 @@ func main() {
 type config struct {
 	seed       uint64
 	time       time.Duration // of the nemesis
-	faults     []string      // names; empty: all
+	faults     []string      // names, of which each is to happen; empty: those for which there is time
 	sync       string
 	partitions int // of the registers' store
 	orders     bool
@@ -82,7 +85,7 @@ func command(ctx context.Context, args []string, out io.Writer) (status int, err
 	f := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	f.Uint64Var(&cfg.seed, "seed", 0, "`SEED` of faults and clients; 0: one that is printed")
 	f.Float64Var(&minutes, "minutes", 1, "how many `MINUTES` faults happen, and longer where not each of -faults has happened once; after it everything is given time to end")
-	f.StringVar(&faults, "faults", "", "`NAMES` of the faults that happen, separated by commas; empty: all of them: "+strings.Join(faultNames(), ", "))
+	f.StringVar(&faults, "faults", "", "`NAMES` of the faults that happen, each once at least, separated by commas; all: every one of them; empty: those for which there is time. There are "+strings.Join(faultNames(), ", "))
 	f.StringVar(&cfg.sync, "sync", "always", "the servers' sync_`INTERVAL`; with another one than always a loss of power loses events, and the checkers must say so")
 	f.IntVar(&cfg.partitions, "partitions", 1, "of how many partitions the registers' store is, each with a leader of its own: of which one the leader is put through a fault, the seed says")
 	f.BoolVar(&cfg.orders, "orders", true, "run the order system, too")
@@ -123,7 +126,11 @@ func command(ctx context.Context, args []string, out io.Writer) (status int, err
 		}
 		return report(out, h, h.Check())
 	}
-	if faults != "" {
+	switch faults {
+	case "":
+	case allFaults:
+		cfg.faults = faultNames()
+	default:
 		cfg.faults = strings.Split(faults, ",")
 	}
 	cfg.time = time.Duration(minutes * float64(time.Minute))

@@ -47,6 +47,8 @@ func TestExitStatuses(t *testing.T) {
 		{[]string{"-partitions", "2"}, exitMissing, "nothing was run: "},
 		{[]string{"-keep", filepath.Join(dir, "sound")}, exitFailed, "sound is no directory"},
 		{nil, exitMissing, "nothing was run: "},
+		{[]string{"-faults", "all", "-orders=false"}, exitFailed, "needs the -orders"},
+		{[]string{"-minutes", "0", "-faults", "all"}, exitMissing, "nothing was run: "},
 		{[]string{"-minutes", "0", "-faults", "kill-one"}, exitMissing, "nothing was run: "},
 	} {
 		var out bytes.Buffer
