@@ -38,7 +38,7 @@ SYNC    ?= always
 # Of how many partitions the registers' store is; the order system's has one.
 PARTITIONS ?= 1
 
-.PHONY: help build run demo keys test crash load simulation nightly chaos soak fuzz vulncheck test-postgres test-compose test-k8s test-apiserver test-kubelet test-alerts test-browser test-plots lint bench bench-json plots fmt clean
+.PHONY: help build run demo keys test crash load simulation nightly chaos chaos-controls soak fuzz vulncheck test-postgres test-compose test-k8s test-apiserver test-kubelet test-alerts test-browser test-plots lint bench bench-json plots fmt clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,12 +67,24 @@ load: ## place many orders at once while partners fail, and read what was writte
 simulation: ## run ten thousand generated orders in simulated time (ORDERS=100000 SEED=of the first shop; "make test" runs a tenth, with the race detector)
 	$(GO) test ./test/simulation -count 1 -timeout $(TEST_TIMEOUT) -v -run TestProperties $(if $(ORDERS),-orders $(ORDERS)) $(if $(filter-out 0,$(SEED)),-seed $(SEED))
 
-nightly: simulation crash load test-alerts test-plots bench-json ## what CI has no time for, before a release and each night (half an hour)
+nightly: simulation crash load test-alerts test-plots bench-json ## what CI has no time for, before a release and each night, as root (an hour)
 	$(GO) vet ./pkg/esjs/sqlsink ./services/projector/... # have files for builds without the tags that .golangci.yml sets
+	$(GO) test ./test/damage -count 1 -timeout $(TEST_TIMEOUT) -v -every 1
+	$(MAKE) chaos SEED=0 MINUTES=10 FAULTS=all # another seed each night, which is printed
+	$(MAKE) chaos-controls
 
 chaos: ## put a cluster, and the system on it, through faults, as root (SEED=1 MINUTES=5 FAULTS=kill-one,slow or all SYNC=always PARTITIONS=1)
 	$(GO) build -o bin/chaos ./test/chaos
 	bin/chaos -seed $(SEED) -minutes $(MINUTES) -faults "$(FAULTS)" -sync $(SYNC) -partitions $(PARTITIONS)
+
+chaos-controls: ## lose what servers have not synced, as root: the checkers must find that it is lost (five minutes)
+	$(GO) build -o bin/chaos ./test/chaos
+	for control in '-seed 11 -minutes 0.5 -faults power-all' '-seed 13 -minutes 1 -faults pause-and-power,power-one'; do \
+		dir=$$(mktemp -d); status=0; \
+		bin/chaos -keep "$$dir" -sync 2m -orders=false $$control | tee "$$dir/said" || status=$$?; \
+		[[ $$status == 1 ]] && grep -q '^lost operation' "$$dir/said" || { echo "THE CHECKERS FOUND NO LOSS: $$dir"; exit 1; }; \
+		rm -r "$$dir"; \
+	done
 
 soak: MINUTES = 60
 soak: ## let a cluster and the system on it work and rest for an hour, with restarts, and judge what grows, as root (MINUTES=3 is a short one)
