@@ -123,14 +123,18 @@ func (r *VerifyReport) add(f Finding) {
 // snapshots that is not there, [ErrUnavailable] when another server became the leader
 // meanwhile, ctx's error, and what the connection says.
 func Verify[E Event](ctx context.Context, store *Store, codec *Codec[E], cfg VerifyConfig) (VerifyReport, error) {
-	var decode func(Record) error
-	if codec != nil {
-		decode = func(r Record) error {
-			_, err := codec.Decode(r)
-			return err
-		}
+	return store.verifyLog(ctx, decoding(codec), cfg)
+}
+
+// decoding tells whether an event can be decoded; nil without a codec.
+func decoding[E Event](codec *Codec[E]) func(Record) error {
+	if codec == nil {
+		return nil
 	}
-	return store.verifyLog(ctx, decode, cfg)
+	return func(r Record) error {
+		_, err := codec.Decode(r)
+		return err
+	}
 }
 
 // verifyLog verifies the log of each partition, and then the snapshots.

@@ -30,11 +30,11 @@ func VerifyReplicas[E Event](ctx context.Context, store *Store, codec *Codec[E],
 	var reports []VerifyReport
 	until, snapshots := cfg.Until, cfg.Snapshots
 	err := store.each(func(part *Store) error {
-		cfg := VerifyConfig{Until: until.only(part.partition)}
-		if cfg.Until.IsZero() && !until.IsZero() {
+		last := until.only(part.partition)
+		if last.IsZero() && !until.IsZero() {
 			return nil
 		}
-		own, err := verifyReplicas(ctx, part, codec, cfg)
+		own, err := part.verifyReplicas(ctx, decoding(codec), last)
 		reports = append(reports, own...)
 		return err
 	})
@@ -47,15 +47,15 @@ func VerifyReplicas[E Event](ctx context.Context, store *Store, codec *Codec[E],
 }
 
 // verifyReplicas verifies the replicas of one partition.
-func verifyReplicas[E Event](ctx context.Context, store *Store, codec *Codec[E], cfg VerifyConfig) ([]VerifyReport, error) {
-	info, err := store.streamInfo(ctx, store.cfg.Stream)
+func (s *Store) verifyReplicas(ctx context.Context, decode func(Record) error, last Position) ([]VerifyReport, error) {
+	info, err := s.streamInfo(ctx, s.cfg.Stream)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Until.IsZero() {
-		cfg.Until = store.at(info.State.LastSeq)
+	if last.IsZero() {
+		last = s.at(info.State.LastSeq)
 	}
-	report, err := Verify(ctx, store, codec, cfg)
+	report, err := s.verifyPart(ctx, decode, last)
 	if err != nil || len(info.Cluster.Replicas) == 0 {
 		return []VerifyReport{report}, err
 	}
@@ -64,7 +64,7 @@ func verifyReplicas[E Event](ctx context.Context, store *Store, codec *Codec[E],
 		if peer.Name == report.Leader {
 			continue
 		}
-		if report, err = verifyReplica(ctx, store, codec, cfg, peer.Name); err != nil {
+		if report, err = s.verifyReplica(ctx, decode, last, peer.Name); err != nil {
 			err = fmt.Errorf("replica %s: %w", peer.Name, err)
 			break
 		}
@@ -73,18 +73,18 @@ func verifyReplicas[E Event](ctx context.Context, store *Store, codec *Codec[E],
 		}
 		reports = append(reports, report)
 	}
-	return reports, errors.Join(err, store.lead(ctx, reports[0].Leader))
+	return reports, errors.Join(err, s.lead(ctx, reports[0].Leader))
 }
 
 // verifyReplica verifies the log of one server. It tries again when another one
 // became the leader meanwhile.
-func verifyReplica[E Event](ctx context.Context, store *Store, codec *Codec[E], cfg VerifyConfig, server string) (VerifyReport, error) {
+func (s *Store) verifyReplica(ctx context.Context, decode func(Record) error, last Position, server string) (VerifyReport, error) {
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
-		if err := store.lead(ctx, server); err != nil {
+		if err := s.lead(ctx, server); err != nil {
 			return VerifyReport{}, err
 		}
-		report, err := Verify(ctx, store, codec, cfg)
+		report, err := s.verifyPart(ctx, decode, last)
 		if err == nil && report.Leader != server {
 			err = fmt.Errorf("%w: %s is the leader", ErrUnavailable, report.Leader)
 		}

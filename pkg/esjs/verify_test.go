@@ -220,6 +220,43 @@ func TestVerifyReplicasNamesTheDamagedOne(t *testing.T) {
 	}
 }
 
+func TestVerifyReplicasOfEachPartition(t *testing.T) {
+	d := esjstest.Cluster(t)
+	cfg := d.Config()
+	cfg.Partitions = 2
+	store := d.StoreWith(t, cfg)
+	for _, key := range []string{"a", "b", "c", "d"} {
+		deposits(t, store, key, 3)
+	}
+	last, err := store.Last(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, until := range []esjs.Position{{}, last, last.In(1)} {
+		reports, err := esjs.VerifyReplicas(testContext(t), store, accountAggregate(t).Codec, esjs.VerifyConfig{Until: until})
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaders := map[esjs.Position]map[string]bool{}
+		for _, r := range reports {
+			if leaders[r.Until] == nil {
+				leaders[r.Until] = map[string]bool{}
+			}
+			leaders[r.Until][r.Leader] = true
+			if !r.Sound() || r.Commits != int(r.Until.Sequence()) {
+				t.Errorf("%s: %+v", r.Leader, r)
+			}
+		}
+		partitions := 2
+		if until == last.In(1) {
+			partitions = 1
+		}
+		if len(reports) != 3*partitions || len(leaders) != partitions || len(leaders[last.In(1)]) != 3 {
+			t.Errorf("up to %s these were read: %v", until, leaders)
+		}
+	}
+}
+
 func TestVerifyOpensPersonalValues(t *testing.T) {
 	ctx, d := testContext(t), esjstest.Server(t)
 	if err := esjs.ProvisionBucket(ctx, d.Dial(), snapshotBucket, 1); err != nil {
