@@ -24,7 +24,8 @@ func newBenchGrow() *cobra.Command {
 the disk, memory of the NATS server and of this process, and how long the server takes to
 start again, after a stop and after kill -9, until it accepts connections and until a store has
 appended. At each size a small store, of the first size, on a server of its own takes turns with
-the one that grows: what is printed beside a figure is the ratio to it.
+the one that grows: what is printed beside a figure is the ratio to it; of hot loads the median of
+five rounds' ratios, with the lowest and the highest.
 
 The stores are new ones, on NATS servers that this command starts in processes of their
 own and removes with all that they stored. A million aggregates of five commits take 3 GB.`,
@@ -81,18 +82,18 @@ func printGrowth(out io.Writer, g esjsbench.Growth) error {
 	fmt.Fprintf(out, "%s, sync %s, %d %s of an aggregate, %d %s of a commit, keys are %s%s\n\n", g.Began.Format(time.RFC3339), g.Sync,
 		g.Commits, plural(g.Commits, "commit"), g.Events, plural(g.Events, "event"), keys, compressed)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\t\tload\tfill\tappend, µs\t\t/ small\thot load, µs\t\t/ small\tcold load, µs\t\treplay\t")
-	fmt.Fprintln(w, "aggregates\tevents\taverage\tevents/s\tp50\tp99\tstore's\tp50\tp99\tstore's\tp50\tp99\tevents/s\t")
+	fmt.Fprintln(w, "\t\tload\tfill\tappend, µs\t\t/ small\thot load, µs\t\t/ small\tlowest\thighest\tcold load, µs\t\treplay\t")
+	fmt.Fprintln(w, "aggregates\tevents\taverage\tevents/s\tp50\tp99\tstore's\tp50\tp99\tstore's\tround\tround\tp50\tp99\tevents/s\t")
 	for _, s := range g.Sizes {
-		fmt.Fprintf(w, "%d\t%d\t%s\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.0f\t\n", s.Aggregates, s.Events, cmp.Or(s.Load, "-"), s.Fill,
-			s.Append.P50, s.Append.P99, s.AppendRatio, s.Hot.P50, s.Hot.P99, s.HotRatio, s.Cold.P50, s.Cold.P99, s.Replay)
+		fmt.Fprintf(w, "%d\t%d\t%s\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t\n", s.Aggregates, s.Events, cmp.Or(s.Load, "-"), s.Fill,
+			s.Append.P50, s.Append.P99, s.AppendRatio, s.Hot.P50, s.Hot.P99, s.HotRatio, s.HotLowest, s.HotHighest, s.Cold.P50, s.Cold.P99, s.Replay)
 	}
-	fmt.Fprintln(w, "\t\t\t\t\t\t\t\t\t\t\t\t\t")
-	fmt.Fprintln(w, "\tdisk, B\tdisk, B\theap, B\tafter\tserver's\tafter\tclient's\trestart\tfirst\tafter\tfirst\t\t")
-	fmt.Fprintln(w, "aggregates\t/event\t/aggregate\t/aggregate\trestart\tRSS, MB\trestart\tRSS, MB\tms\tappend\tkill, ms\tappend\t\t")
+	fmt.Fprintln(w, "\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t")
+	fmt.Fprintln(w, "\tdisk, B\tdisk, B\theap, B\tafter\tserver's\tafter\tclient's\trestart\tfirst\tafter\tfirst\t\t\t\t")
+	fmt.Fprintln(w, "aggregates\t/event\t/aggregate\t/aggregate\trestart\tRSS, MB\trestart\tRSS, MB\tms\tappend\tkill, ms\tappend\t\t\t\t")
 	for _, s := range g.Sizes {
 		const mb = 1e6
-		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t\t\n", s.Aggregates, s.DiskPerEvent, s.DiskPerAggregate,
+		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t\t\t\t\n", s.Aggregates, s.DiskPerEvent, s.DiskPerAggregate,
 			s.Written.PerAggregate, s.Restarted.PerAggregate, float64(s.Written.Resident)/mb, float64(s.Restarted.Resident)/mb, float64(s.ClientResident)/mb,
 			s.Stop.Ready, s.Stop.Appended, s.Kill.Ready, s.Kill.Appended)
 	}

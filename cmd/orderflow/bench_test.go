@@ -48,12 +48,12 @@ func TestBenchGrowPrintsEachSize(t *testing.T) {
 	rows := map[int]int{} // figures of a row, and how many rows have as many
 	for _, line := range lines {
 		got := strings.Fields(line)
-		if len(got) == 12 && (got[0] == "10" || got[0] == "30") || len(got) == 13 && (got[0] == "10" && got[1] == "20" || got[0] == "30" && got[1] == "60") {
+		if len(got) == 12 && (got[0] == "10" || got[0] == "30") || len(got) == 15 && (got[0] == "10" && got[1] == "20" || got[0] == "30" && got[1] == "60") {
 			rows[len(got)]++
 		}
 	}
-	if rows[13] != 2 || rows[12] != 2 {
-		t.Errorf("want two rows of 13 figures and two of 12:\n%s", stdout)
+	if rows[15] != 2 || rows[12] != 2 {
+		t.Errorf("want two rows of 15 figures and two of 12:\n%s", stdout)
 	}
 	var growth esjsbench.Growth
 	status, stdout, stderr = once(t, dir, "bench", "grow", "--sizes", "10", "--idle", "0", "--json", "--dir", dir)

@@ -5,7 +5,9 @@ package plots
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -21,6 +23,8 @@ type growth struct {
 		AppendVs   float64 `json:"append_ratio"`
 		Hot        latency `json:"load_hot"`
 		HotVs      float64 `json:"load_hot_ratio"`
+		HotLowest  float64 `json:"load_hot_ratio_lowest"` // of several rounds; one alone has none
+		HotHighest float64 `json:"load_hot_ratio_highest"`
 		Cold       latency `json:"load_cold"`
 		Replay     float64 `json:"replay_events_per_second"`
 		Disk       float64 `json:"disk_bytes_per_event"`
@@ -105,15 +109,32 @@ type partitions struct {
 
 type spread struct{ Median, Lowest, Highest float64 }
 
+// bars is what "orderflow bench --json" has recorded, as far as the page shows it.
+type bars struct {
+	Results []struct {
+		Number int                         `json:"bar"`
+		What   string                      `json:"what"`
+		Sync   string                      `json:"sync"`
+		Wanted struct{ Max, Min *float64 } `json:"wanted"`
+		Unit   string                      `json:"unit"`
+		spread
+		Verdict string `json:"verdict"`
+	} `json:"results"`
+}
+
 // recorded is all that is drawn, or shown in tables.
 type recorded struct {
+	bars       bars
 	growth     growth
 	orders     []orders
 	partitions []partitions
 }
 
-// read reads the recorded data in dir.
+// read reads the recorded data in dir. Bars that were not recorded are none.
 func read(dir string) (r recorded, err error) {
+	if err := decode(filepath.Join(dir, "bars.json"), &r.bars); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return r, err
+	}
 	if err := decode(filepath.Join(dir, "growth.json"), &r.growth); err != nil {
 		return r, err
 	}

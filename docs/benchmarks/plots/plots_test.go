@@ -4,6 +4,7 @@ package plots
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
@@ -54,6 +55,42 @@ func TestPlotsAreOfTheRecordedData(t *testing.T) {
 		if !strings.Contains(string(text), table) {
 			t.Errorf("docs/benchmarks.md lacks this table, or has another one; make plots prints it:\n%s", table)
 		}
+	}
+}
+
+// The ratio of hot loads has the lowest and the highest of its rounds. What was recorded with one round is shown, too.
+func TestARatioHasItsRounds(t *testing.T) {
+	for recording, want := range map[string]string{
+		`{"sizes":[{"load_hot_ratio":1.266}]}`: "| 1.27 |",
+		`{"sizes":[{"load_hot_ratio":1.02,"load_hot_ratio_lowest":0.98,"load_hot_ratio_highest":1.07}]}`: "| 1.02 (0.98 to 1.07) |",
+	} {
+		var g growth
+		if err := json.Unmarshal([]byte(recording), &g); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(g.times(), want) {
+			t.Errorf("of %s there is no %q:\n%s", recording, want, g.times())
+		}
+	}
+}
+
+// Each bar is one row, with what was measured on a server that syncs each write in its last column.
+func TestBarsAreRows(t *testing.T) {
+	const recording = `{"results":[
+		{"bar":3,"what":"events a second","sync":"default","wanted":{"min":0.95},"median":1.03,"lowest":0.95,"highest":1.08,"verdict":"held"},
+		{"bar":3,"what":"events a second","sync":"always","wanted":{"min":0.9},"median":0.885,"lowest":0.87,"highest":0.9,"verdict":"missed"},
+		{"bar":8,"what":"the first load","sync":"default","wanted":{},"unit":"µs","median":19012.4,"lowest":18000,"highest":20000},
+		{"bar":13,"what":"memory","sync":"default","wanted":{"max":450},"unit":"B","median":126.4,"lowest":126,"highest":126.6,"verdict":"held"}]}`
+	const want = "| bar | what | wanted | `sync` default | `sync: always` |\n| --- | --- | --- | --- | --- |\n" +
+		"| 3 | events a second | >= 0.95, >= 0.9 | 1.03 (0.95 to 1.08) | **0.89** (0.87 to 0.90) |\n" +
+		"| 8 | the first load |  | 19012 µs (18000 to 20000) |  |\n" +
+		"| 13 | memory | <= 450 B | 126 B (126 to 127) |  |\n"
+	var b bars
+	if err := json.Unmarshal([]byte(recording), &b); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.table(); got != want {
+		t.Errorf("the table is\n%s\nwant\n%s", got, want)
 	}
 }
 

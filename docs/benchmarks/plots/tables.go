@@ -11,6 +11,9 @@ import (
 // tables are those of docs/benchmarks.md.
 func (r recorded) tables() []string {
 	tables := []string{r.growth.times(), r.growth.space(), streams(r.partitions)}
+	if len(r.bars.Results) > 0 {
+		tables = append(tables, r.bars.table())
+	}
 	for _, o := range r.orders {
 		tables = append(tables, o.table())
 	}
@@ -39,12 +42,67 @@ func grouped(v float64) string {
 	return text
 }
 
+// table has a row for each bar, with the default sync and with always beside each other. What is missed is bold.
+func (b bars) table() string {
+	type key struct {
+		number int
+		what   string
+	}
+	type cells struct{ wanted, measured, always string }
+	var (
+		keys []key
+		of   = map[key]*cells{}
+	)
+	for _, r := range b.Results {
+		at := key{r.Number, r.What}
+		if of[at] == nil {
+			keys, of[at] = append(keys, at), &cells{}
+		}
+		c, places := of[at], 2
+		if r.Unit != "" {
+			places = 0
+		}
+		figure := func(v float64) string { return strconv.FormatFloat(v, 'f', places, 64) }
+		wanted, median := "", strings.TrimSpace(figure(r.Median)+" "+r.Unit)
+		switch exact := func(v float64) string { return strings.TrimSpace(strconv.FormatFloat(v, 'f', -1, 64) + " " + r.Unit) }; {
+		case r.Wanted.Max != nil:
+			wanted = "<= " + exact(*r.Wanted.Max)
+		case r.Wanted.Min != nil:
+			wanted = ">= " + exact(*r.Wanted.Min)
+		}
+		if r.Verdict == "missed" {
+			median = "**" + median + "**"
+		}
+		measured := fmt.Sprintf("%s (%s to %s)", median, figure(r.Lowest), figure(r.Highest))
+		if r.Sync == "always" {
+			c.always = measured
+		} else {
+			c.measured = measured
+		}
+		if c.wanted == "" {
+			c.wanted = wanted
+		} else if c.wanted != wanted {
+			c.wanted += ", " + wanted
+		}
+	}
+	var rows []string
+	for _, at := range keys {
+		c := of[at]
+		rows = append(rows, row("%d | %s | %s | %s | %s", at.number, at.what, c.wanted, c.measured, c.always))
+	}
+	return table("bar | what | wanted | `sync` default | `sync: always`", rows...)
+}
+
 func (g growth) times() string {
 	var rows []string
 	for _, s := range g.Sizes {
-		rows = append(rows, row("%s | %s | %s | %s, %s | %.2f | %s, %s | %.2f | %.1f, %.1f (%d) | %s | %s",
+		hot := fmt.Sprintf("%.2f", s.HotVs)
+		if s.HotHighest > 0 {
+			hot += fmt.Sprintf(" (%.2f to %.2f)", s.HotLowest, s.HotHighest)
+		}
+		rows = append(rows, row("%s | %s | %s | %s, %s | %.2f | %s, %s | %s | %.1f, %.1f (%d) | %s | %s",
 			grouped(s.Aggregates), grouped(s.Events), grouped(s.Fill), grouped(s.Append.P50), grouped(s.Append.P99), s.AppendVs,
-			grouped(s.Hot.P50), grouped(s.Hot.P99), s.HotVs, s.Cold.P50/1e3, s.Cold.P99/1e3, s.Cold.Calls, grouped(s.Replay), s.Load))
+			grouped(s.Hot.P50), grouped(s.Hot.P99), hot, s.Cold.P50/1e3, s.Cold.P99/1e3, s.Cold.Calls, grouped(s.Replay), s.Load))
 	}
 	return table("aggregates | events | written, events/s | append p50, p99, µs | / small store | hot load p50, p99, µs | / small store | cold load p50, p99, ms (loads) | replayed, events/s | load average", rows...)
 }

@@ -93,6 +93,8 @@ func Bars() []Bar {
 		[]Bar{
 			large(in("B", one(13, "the server's memory for an aggregate of a large store", "growth", "B/aggregate-in-memory", atMost(450)))),
 			large(one(13, "append: large store / small one", "growth", "large-append/small-append", atMost(1.1))),
+			large(one(13, "hot load, snapshot current: large store / small one", "growth", "large-current/small-current", atMost(1.1))),
+			large(one(13, "hot load, 10 commits after the snapshot: large store / small one", "growth", "large-behind/small-behind", atMost(1.1))),
 			in("B", one(13, "on disk for an aggregate of one small commit", "growth", "B/aggregate-on-disk", Limit{})),
 		},
 		both(one(14, "live delivery, publish to handler / ack of the append", "live", "delivery/ack", atMost(1.5))),

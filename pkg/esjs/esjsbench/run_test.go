@@ -97,6 +97,9 @@ func TestAStoreGrows(t *testing.T) {
 				t.Errorf("size %d: %s is %+v", i, name, l)
 			}
 		}
+		if s.HotLowest <= 0 || s.HotRatio < s.HotLowest || s.HotRatio > s.HotHighest || s.Hot.Calls != hotRounds*want || s.HotSmall.Calls != s.Hot.Calls {
+			t.Errorf("size %d: %d and %d hot loads, with a ratio of %v (%v to %v)", i, s.Hot.Calls, s.HotSmall.Calls, s.HotRatio, s.HotLowest, s.HotHighest)
+		}
 		for name, v := range map[string]float64{
 			"fill": s.Fill, "append ratio": s.AppendRatio, "load ratio": s.HotRatio, "replay": s.Replay,
 			"disk of an event": s.DiskPerEvent, "disk": s.DiskPerAggregate, "client's heap": float64(s.ClientHeap),

@@ -26,12 +26,16 @@ type Size struct {
 	AppendSmall Latency `json:"append_small"`
 	AppendRatio float64 `json:"append_ratio"`
 
-	// One whole aggregate, without a snapshot: again and again; and the first one out of a block (8 MB)
-	// since the server started, of up to 200 blocks. The system's cache of files has them.
-	Hot      Latency `json:"load_hot"`
-	HotSmall Latency `json:"load_hot_small"`
-	HotRatio float64 `json:"load_hot_ratio"`
-	Cold     Latency `json:"load_cold"`
+	// One whole aggregate, without a snapshot: again and again, in rounds, by turns with one of the small store;
+	// and the first one out of a block (8 MB) since the server started, of up to 200 blocks. The system's
+	// cache of files has them. The latencies are of all rounds. A ratio is of a round's medians, and
+	// HotRatio is their median; what was recorded with one round has no lowest and no highest.
+	Hot        Latency `json:"load_hot"`
+	HotSmall   Latency `json:"load_hot_small"`
+	HotRatio   float64 `json:"load_hot_ratio"`
+	HotLowest  float64 `json:"load_hot_ratio_lowest,omitzero"`
+	HotHighest float64 `json:"load_hot_ratio_highest,omitzero"`
+	Cold       Latency `json:"load_cold"`
 
 	Replay float64 `json:"replay_events_per_second"` // all, decoded
 
@@ -139,7 +143,8 @@ func (s *grownStore) open(ctx context.Context, cfg esjs.Config) (err error) {
 // What is timed one after the other.
 const (
 	timedAppends = 1_000
-	timedLoads   = 1_000
+	timedLoads   = 1_000 // hot ones of each round
+	hotRounds    = 5
 	coldBlocks   = 200
 	blockSize    = 8 << 20 // of a stream's files
 )
@@ -274,7 +279,7 @@ func (s *grownStore) restart(ctx context.Context, end func(*natsproc.Process) er
 }
 
 // load loads one aggregate of each block, of which the server has read none, and then one of the
-// middle again and again, in turns with one of the store beside it.
+// middle again and again, by turns with one of the store beside it.
 func (g *growing) load(ctx context.Context, blocks int, s *Size) error {
 	large, err := g.large.loads(ctx)
 	if err != nil {
@@ -292,12 +297,32 @@ func (g *growing) load(ctx context.Context, blocks int, s *Size) error {
 	if err != nil {
 		return err
 	}
-	hot, err := timeTurns(times(timedLoads), []side{{"large", large(s.Aggregates / 2)}, {"small", small(g.Sizes[0] / 2)}})
-	if err != nil {
+	s.Cold = latency(cold["cold"])
+	return g.loadHot(ctx, s, []side{{"large", large(s.Aggregates / 2)}, {"small", small(g.Sizes[0] / 2)}})
+}
+
+// loadHot times loads of which both servers have everything in memory, and nothing else: the server of the large store
+// drops each of the blocks that the cold loads have read after ten seconds, and would do it meanwhile.
+func (g *growing) loadHot(ctx context.Context, s *Size, sides []side) error {
+	if err := g.rest(ctx); err != nil {
 		return err
 	}
-	s.Cold, s.Hot, s.HotSmall = latency(cold["cold"]), latency(hot["large"]), latency(hot["small"])
-	s.HotRatio = s.Hot.P50 / s.HotSmall.P50
+	if _, err := timeTurns(times(1), sides); err != nil {
+		return err
+	}
+	var all, small []time.Duration
+	var ratios []float64
+	for range hotRounds {
+		took, err := timeTurns(times(min(timedLoads, s.Aggregates)), sides)
+		if err != nil {
+			return err
+		}
+		ratios = append(ratios, float64(median(took["large"]))/float64(median(took["small"])))
+		all, small = append(all, took["large"]...), append(small, took["small"]...)
+	}
+	s.Hot, s.HotSmall = latency(all), latency(small)
+	spread := spreadOf(ratios)
+	s.HotRatio, s.HotLowest, s.HotHighest = spread.Median, spread.Lowest, spread.Highest
 	return nil
 }
 
