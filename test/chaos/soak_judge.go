@@ -14,8 +14,11 @@ import (
 	"github.com/b144f99b/orderflow/test/chaos/flat"
 )
 
-// theServers are all of them together: what clients have of one goes to the others while it is restarted.
-const theServers = "the servers"
+const (
+	// theServers are all of them together: what clients have of one goes to the others while it is restarted.
+	theServers = "the servers"
+	eventLog   = "EVENTS" // the stream that keeps what orders leave
+)
 
 // bound is by how much each may grow, beyond what chance does. The work that memory and disk are measured by are orders, and
 // docs/reliability.md says what they are allowed to leave; for what is counted it is the cycle, which must leave nothing.
@@ -29,9 +32,12 @@ func bound(of, what string) flat.Bound {
 	case buffers:
 		return flat.Bound{Noise: 96 * MB} // the last blocks of a dozen streams, and of their Raft logs, of 4 or 8 MB at most
 	case disk:
-		return flat.Bound{PerWork: 128 * kB}
+		return flat.Bound{PerWork: 64 * kB}
 	case stored:
-		return flat.Bound{PerWork: 48 * kB}
+		if of == eventLog {
+			return flat.Bound{PerWork: 48 * kB}
+		}
+		return flat.Bound{PerWork: 8 * kB} // snapshots, positions and parked keys, timers; and the registers, which are written beside
 	case goroutines:
 		return flat.Bound{PerWork: 0.5, Noise: 4 + 2*kept(of)}
 	case handles:
