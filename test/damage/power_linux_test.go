@@ -62,10 +62,10 @@ func TestLossOfPowerOfASingleServer(t *testing.T) {
 			s.run(t)
 			s.healthy(t)
 			after := s.state(t)
-			r := s.tool(t, "verify")
+			r := s.verify(t)
 			seen, appended := goOn(t, s, db)
 			t.Logf("| sync_interval %s, %d messages, then the power fails | healthy; %d messages, %d deleted, last %d | %s | projection: %v; writer: %v |",
-				sync, before.Messages, after.Messages, after.Deleted, after.Last, said(r), seen, appended)
+				sync, before.Messages, after.Messages, after.Deleted, after.Last, r.said(), seen, appended)
 
 			var conflict *esjs.ConflictError
 			var corrupt *esjs.CorruptError

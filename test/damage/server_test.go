@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -212,6 +213,46 @@ func (s *server) must(t *testing.T, args ...string) string {
 		t.Fatalf("orderflow %q: %d\n%s", args, r.status, r.text)
 	}
 	return r.text
+}
+
+// verified is what "orderflow verify" found.
+type verified struct {
+	result
+	reports []esjs.VerifyReport
+}
+
+// verify verifies what is stored.
+func (s *server) verify(t *testing.T, args ...string) (v verified) {
+	t.Helper()
+	v.result = s.tool(t, append([]string{"verify", "--json"}, args...)...)
+	if err := json.NewDecoder(strings.NewReader(v.text)).Decode(&v.reports); err != nil {
+		t.Fatalf("orderflow verify: %v: %d\n%s", err, v.status, v.text)
+	}
+	return v
+}
+
+// of is what was found on one server.
+func (v verified) of(t *testing.T, s *server) esjs.VerifyReport {
+	t.Helper()
+	i := slices.IndexFunc(v.reports, func(r esjs.VerifyReport) bool { return r.Leader == s.name })
+	if i < 0 {
+		t.Fatalf("there is no report of %s\n%s", s.name, v.text)
+	}
+	return v.reports[i]
+}
+
+// said is what was found, in a line.
+func (v verified) said() string {
+	var lines []string
+	for _, r := range v.reports {
+		for _, f := range r.Findings {
+			lines = append(lines, f.String())
+		}
+	}
+	if len(lines) > 4 {
+		lines = append(lines[:4], "…")
+	}
+	return fmt.Sprintf("status %d: %s", v.status, strings.Join(lines, "; "))
 }
 
 // digest is that of the log, in what verify has printed.
