@@ -28,7 +28,7 @@ func TestASystemIsBackedUpAndBroughtBack(t *testing.T) {
 	at := func(url string) []string { return []string{"--nats-url", url} }
 	must := func(args ...string) string {
 		t.Helper()
-		status, stdout, stderr := once(t, dir, args...)
+		status, stdout, stderr := call(t, args...)
 		if status != 0 {
 			t.Fatalf("%q: %d %s %s", args, status, stdout, stderr)
 		}
@@ -247,12 +247,13 @@ func TestABackupThatIsNotAsItWasTakenIsRefused(t *testing.T) {
 		n := random.IntN(len(good))
 		damaged[fmt.Sprint("a bit of byte ", n)] = flipped(good, n)
 	}
+	file := filepath.Join(dir, "damaged")
 	for name, damaged := range damaged {
-		if err := os.WriteFile(filepath.Join(dir, "damaged"), damaged, 0o600); err != nil {
+		if err := os.WriteFile(file, damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		status, _, stderr := once(t, dir, "restore", "damaged", "--nats-url", "nats://127.0.0.1:1") // which is never asked
-		if status != exitUnsound || !strings.Contains(stderr, "the backup damaged: ") {
+		status, _, stderr := call(t, "restore", file, "--nats-url", "nats://127.0.0.1:1") // which is never asked
+		if status != exitUnsound || !strings.Contains(stderr, "the backup "+file+": ") {
 			t.Errorf("%s: %d %s", name, status, stderr)
 		}
 	}

@@ -135,7 +135,17 @@ func (p *process) stop(t *testing.T) {
 	}
 }
 
-// once runs orderflow to its end and returns its exit status and output.
+// call runs orderflow to its end within the test, which starts no process for what one would show no better.
+func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var out, errOut output // of which logs write from several goroutines
+	status = run(ctx, args, &out, &errOut)
+	return status, out.String(), errOut.String()
+}
+
+// once runs orderflow as a process to its end and returns its exit status and output.
 func once(t *testing.T, dir string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

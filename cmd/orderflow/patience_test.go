@@ -106,8 +106,8 @@ func TestServersWithoutStreamsAreToldApart(t *testing.T) {
 	if _, err := readReport([]byte(`{"server":{"name":"n1"},"data":{"disabled":true}}`)); err == nil || !strings.Contains(err.Error(), "n1 has no JetStream") {
 		t.Error(err)
 	}
-	dir, plain := t.TempDir(), plainServer(t)
-	for _, args := range [][]string{{"verify"}, {"backup", "b"}, {"events", "history", "order", "o-1"}, {"events", "tail"}, {"provision"}} {
+	plain := plainServer(t)
+	for _, args := range [][]string{{"verify"}, {"backup", filepath.Join(t.TempDir(), "b")}, {"events", "history", "order", "o-1"}, {"events", "tail"}, {"provision"}} {
 		for url, want := range map[string]struct {
 			status int
 			says   string
@@ -119,7 +119,7 @@ func TestServersWithoutStreamsAreToldApart(t *testing.T) {
 			if args[0] == "provision" {
 				timeout = append(timeout, "--wait", "0s")
 			}
-			if status, stdout, stderr := once(t, dir, timeout...); status != want.status || !strings.Contains(stderr, want.says) || stdout != "" {
+			if status, stdout, stderr := call(t, timeout...); status != want.status || !strings.Contains(stderr, want.says) || stdout != "" {
 				t.Errorf("%q at %s: %d\n%s%s", args, url, status, stdout, stderr)
 			}
 		}

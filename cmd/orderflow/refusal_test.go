@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/b144f99b/orderflow/internal/service"
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -117,11 +118,16 @@ func TestStartsThatAreRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
+			dir := "."
+			start := func(args ...string) (int, string, string) { return call(t, args...) }
+			if c.prepare != nil || c.status != service.ExitUsage { // more than the line is looked at
+				dir = t.TempDir()
+				start = func(args ...string) (int, string, string) { return once(t, dir, args...) }
+			}
 			if c.prepare != nil {
 				c.prepare(t, dir)
 			}
-			status, stdout, stderr := once(t, dir, c.args...)
+			status, stdout, stderr := start(c.args...)
 			var told []string // besides the log
 			for line := range strings.Lines(stderr) {
 				if !strings.HasPrefix(line, "{") {

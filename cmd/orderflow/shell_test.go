@@ -58,9 +58,9 @@ func TestDemoSucceeds(t *testing.T) {
 }
 
 // shellLooksBack asks for an order, and the log, as they were after its draft was made.
-func shellLooksBack(t *testing.T, dir, key string) {
+func shellLooksBack(t *testing.T, key string) {
 	t.Helper()
-	status, stdout, stderr := once(t, dir, "events", "history", "order", key, "--json")
+	status, stdout, stderr := call(t, "events", "history", "order", key, "--json")
 	var draft, later stored
 	lines := strings.SplitAfter(stdout, "\n")
 	if err := errors.Join(json.Unmarshal([]byte(lines[1]), &draft), json.Unmarshal([]byte(lines[4]), &later)); err != nil || status != 0 {
@@ -68,28 +68,28 @@ func shellLooksBack(t *testing.T, dir, key string) {
 	}
 	for _, moment := range []string{draft.Position.String(), later.Time.Add(-time.Nanosecond).Format(time.RFC3339Nano)} {
 		var then stateThen
-		status, stdout, stderr := once(t, dir, "events", "at", moment, "order", key, "--json")
+		status, stdout, stderr := call(t, "events", "at", moment, "order", key, "--json")
 		if err := json.Unmarshal([]byte(stdout), &then); err != nil || status != 0 || then.Stream != "order/"+key || then.Version == 0 || then.Version > 4 {
 			t.Errorf("at %s: %d %s %s", moment, status, stdout, stderr)
 		}
 	}
-	if status, stdout, stderr := once(t, dir, "events", "at", draft.Position.String(), "order", key); status != 0 ||
+	if status, stdout, stderr := call(t, "events", "at", draft.Position.String(), "order", key); status != 0 ||
 		!strings.Contains(stdout, "was at version 2 since") || !strings.Contains(stdout, "beans-1kg") {
 		t.Errorf("at %s: %d %s %s", draft.Position, status, stdout, stderr)
 	}
-	status, stdout, stderr = once(t, dir, "events", "at", draft.Position.String(), "--limit", "3")
+	status, stdout, stderr = call(t, "events", "at", draft.Position.String(), "--limit", "3")
 	shown := strings.Split(strings.TrimSpace(stdout), "\n")
 	if status != 0 || len(shown) != 3 || !strings.HasPrefix(shown[2], draft.Position.String()+" ") || !strings.Contains(shown[2], "ItemAdded") {
 		t.Errorf("the log at %s: %d %s %s", draft.Position, status, stdout, stderr)
 	}
-	status, stdout, stderr = once(t, dir, "events", "at", "2100-01-01", "--limit", "1")
+	status, stdout, stderr = call(t, "events", "at", "2100-01-01", "--limit", "1")
 	if status != 0 || strings.Count(stdout, "\n") != 1 {
 		t.Errorf("the log at its end: %d %s %s", status, stdout, stderr)
 	}
 }
 
 // shellCompletes asks what the functions of the shells ask.
-func shellCompletes(t *testing.T, dir, key string) {
+func shellCompletes(t *testing.T, key string) {
 	t.Helper()
 	for line, want := range map[string][]string{
 		"order show ":                  {key},
@@ -114,7 +114,7 @@ func shellCompletes(t *testing.T, dir, key string) {
 		for i := range fields {
 			fields[i] = strings.ReplaceAll(fields[i], "\x00", key)
 		}
-		status, stdout, stderr := once(t, dir, append([]string{"__completeNoDesc"}, fields...)...)
+		status, stdout, stderr := call(t, append([]string{"__completeNoDesc"}, fields...)...)
 		got := strings.Split(strings.TrimSpace(stdout), "\n")
 		if directive := got[len(got)-1]; status != 0 || directive != ":4" {
 			t.Errorf("%q: %d %s %s", line, status, stdout, stderr)
@@ -124,7 +124,7 @@ func shellCompletes(t *testing.T, dir, key string) {
 		}
 	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {
-		if status, stdout, stderr := once(t, dir, "completion", shell); status != 0 || !strings.Contains(stdout, "__complete") {
+		if status, stdout, stderr := call(t, "completion", shell); status != 0 || !strings.Contains(stdout, "__complete") {
 			t.Errorf("completion %s: %d %.200s %s", shell, status, stdout, stderr)
 		}
 	}
@@ -145,8 +145,7 @@ func TestDemoFailsWhenAnOrderDoesNotEndAsItShould(t *testing.T) {
 
 // A session at the shell, from an empty shop to a completed order.
 func TestShell(t *testing.T) {
-	dir := t.TempDir()
-	p := up(t, dir)
+	p := up(t, t.TempDir())
 	if want := []string{"NATS_URL=" + p.natsURL, "ORDERFLOW_NATS_URL=" + p.natsURL}; !slices.Equal(p.exports, want) {
 		t.Errorf("a shell is told to set %q, want %q", p.exports, want)
 	}
@@ -161,20 +160,20 @@ func TestShell(t *testing.T) {
 		{"order", "set-payment-method", key, "--method", "card-ok"},
 		{"order", "submit", key, "--expected-version", "4"},
 	} {
-		if status, stdout, stderr := once(t, dir, line...); status != 0 || stderr != "" || !strings.Contains(stdout, "is at version") {
+		if status, stdout, stderr := once(t, t.TempDir(), line...); status != 0 || stderr != "" || !strings.Contains(stdout, "is at version") {
 			t.Fatalf("%q: %d %s %s", line, status, stdout, stderr)
 		}
 	}
 	awaitState(t, p.client, key, queries.Completed)
-	status, stdout, stderr := once(t, dir, "order", "show", key)
+	status, stdout, stderr := call(t, "order", "show", key)
 	if status != 0 || !strings.Contains(stdout, "of customer c-1: Completed") || !strings.Contains(stdout, "2 × Espresso beans 1 kg (beans-1kg) at 24.90 EUR") {
 		t.Errorf("show: %d %s %s", status, stdout, stderr)
 	}
-	status, stdout, stderr = once(t, dir, "events", "history", "order", key)
+	status, stdout, stderr = call(t, "events", "history", "order", key)
 	if status != 0 || !strings.HasPrefix(stdout, "1  ") || !strings.Contains(stdout, "OrderCompleted") {
 		t.Errorf("history: %d %s %s", status, stdout, stderr)
 	}
-	status, stdout, stderr = once(t, dir, "order", "timeline", key, "--json")
+	status, stdout, stderr = call(t, "order", "timeline", key, "--json")
 	var told queries.Timeline
 	if err := json.Unmarshal([]byte(stdout), &told); err != nil || status != 0 || !happened(told, "PaymentCaptured") {
 		t.Errorf("timeline: %d %v %s", status, err, stderr)
@@ -201,29 +200,29 @@ func TestShell(t *testing.T) {
 		{"projections list", "orders_v1"},
 	} {
 		args := strings.Fields(c.line)
-		if status, stdout, stderr := once(t, dir, args...); status != 0 || !strings.Contains(stdout, c.says) {
+		if status, stdout, stderr := call(t, args...); status != 0 || !strings.Contains(stdout, c.says) {
 			t.Errorf("%s: %d %s %s; want …%s…", c.line, status, stdout, stderr, c.says)
 		}
-		status, stdout, stderr := once(t, dir, append(args, "--json")...)
+		status, stdout, stderr := call(t, append(args, "--json")...)
 		if answer := map[string]any{}; status != 0 || json.Unmarshal([]byte(stdout), &answer) != nil {
 			t.Errorf("%s --json: %d %s %s", c.line, status, stdout, stderr)
 		}
 	}
-	if status, stdout, stderr := once(t, dir, "saga", "show", key); status != 0 || !strings.Contains(stdout, "COMPLETED") {
+	if status, stdout, stderr := call(t, "saga", "show", key); status != 0 || !strings.Contains(stdout, "COMPLETED") {
 		t.Errorf("saga show: %d %s %s", status, stdout, stderr)
 	}
 	var found queries.EventPage
-	status, stdout, stderr = once(t, dir, "events", "list", "--type", "ReservationRequested", "--json")
+	status, stdout, stderr = call(t, "events", "list", "--type", "ReservationRequested", "--json")
 	if err := json.Unmarshal([]byte(stdout), &found); err != nil || len(found.Events) != 1 {
 		t.Fatalf("events list: %d %s %s", status, stdout, stderr)
 	}
 	for verb, says := range map[string]string{"show": "Inventory is asked to hold 2 × beans-1kg", "causes": "OrderSubmitted"} {
-		if status, stdout, stderr := once(t, dir, "events", verb, found.Events[0].EventID); status != 0 || !strings.Contains(stdout, says) {
+		if status, stdout, stderr := call(t, "events", verb, found.Events[0].EventID); status != 0 || !strings.Contains(stdout, says) {
 			t.Errorf("events %s: %d %s %s", verb, status, stdout, stderr)
 		}
 	}
-	shellLooksBack(t, dir, key)
-	shellCompletes(t, dir, key)
+	shellLooksBack(t, key)
+	shellCompletes(t, key)
 	for _, c := range []struct{ line, says string }{
 		{"projections rebuild orders --wait", "orders_v2  live"},
 		{"projections promote orders_v1", "orders_v1  live"},
@@ -231,7 +230,7 @@ func TestShell(t *testing.T) {
 		{"projections resume orders_v2", "by hand"},
 		{"projections drop orders_v2", "orders_v2 is dropped"},
 	} {
-		if status, stdout, stderr := once(t, dir, strings.Fields(c.line)...); status != 0 || !strings.Contains(stdout, c.says) {
+		if status, stdout, stderr := call(t, strings.Fields(c.line)...); status != 0 || !strings.Contains(stdout, c.says) {
 			t.Errorf("%s: %d %s %s; want …%s…", c.line, status, stdout, stderr, c.says)
 		}
 	}
@@ -270,7 +269,7 @@ func TestShell(t *testing.T) {
 		{[]string{"events", "at", "0-5", "order", "o-9"}, 5, "order/o-9 has no events"},
 		{[]string{"order", "show", key, "--nats-url", "nats://127.0.0.1:1"}, exitNoServer, "no NATS server can be reached"},
 	} {
-		if status, _, stderr := once(t, dir, c.args...); status != c.status || !strings.Contains(stderr, c.says) {
+		if status, _, stderr := call(t, c.args...); status != c.status || !strings.Contains(stderr, c.says) {
 			t.Errorf("%q: exit status %d and %q, want %d and …%s…", c.args, status, stderr, c.status, c.says)
 		}
 	}
@@ -289,7 +288,7 @@ func TestNothingIsWrittenThatATerminalObeys(t *testing.T) {
 	)
 	run := func(want int, args ...string) string {
 		t.Helper()
-		status, stdout, stderr := once(t, dir, args...)
+		status, stdout, stderr := call(t, args...)
 		if status != want {
 			t.Fatalf("%q: exit status %d, want %d\n%s%s", args, status, want, stdout, stderr)
 		}
@@ -344,7 +343,7 @@ func TestNothingIsWrittenThatATerminalObeys(t *testing.T) {
 	run(2, "order", evil)
 	run(2, "--"+evil)
 
-	status, stdout, _ := once(t, dir, "order", "show", turned, "--json")
+	status, stdout, _ := call(t, "order", "show", turned, "--json")
 	var o queries.Order
 	if err := json.Unmarshal([]byte(stdout), &o); status != 0 || err != nil || o.OrderID != turned {
 		t.Errorf("as JSON it is %d %v %q", status, err, o.OrderID)

@@ -13,8 +13,7 @@ import (
 )
 
 func TestVerifyReadsTheWholeStore(t *testing.T) {
-	dir := t.TempDir()
-	p := up(t, dir)
+	p := up(t, t.TempDir())
 	t.Setenv("ORDERFLOW_NATS_URL", p.natsURL)
 	for _, line := range [][]string{
 		{"product", "list", "beans", "--name", "Beans", "--price", "24.90", "--currency", "EUR"},
@@ -25,7 +24,7 @@ func TestVerifyReadsTheWholeStore(t *testing.T) {
 		{"order", "set-payment-method", "o-1", "--method", "card-ok"},
 		{"order", "submit", "o-1"},
 	} {
-		if status, stdout, stderr := once(t, dir, line...); status != 0 {
+		if status, stdout, stderr := call(t, line...); status != 0 {
 			t.Fatalf("%q: %d %s %s", line, status, stdout, stderr)
 		}
 	}
@@ -47,12 +46,12 @@ func TestVerifyReadsTheWholeStore(t *testing.T) {
 		entry = <-written.Updates()
 	}
 
-	status, stdout, stderr := once(t, dir, "verify")
+	status, stdout, stderr := call(t, "verify")
 	if status != 0 || !strings.Contains(strings.Join(strings.Fields(stdout), " "), " order 1 11 11 ") || !strings.HasSuffix(stdout, "\nAll is as it was written.\n") {
 		t.Errorf("%d\n%s%s", status, stdout, stderr)
 	}
 	var reports []esjs.VerifyReport
-	status, stdout, stderr = once(t, dir, "verify", "--json", "--each-replica")
+	status, stdout, stderr = call(t, "verify", "--json", "--each-replica")
 	if err := json.Unmarshal([]byte(stdout), &reports); err != nil || status != 0 || len(reports) != 1 {
 		t.Fatalf("%d %v\n%s%s", status, err, stdout, stderr)
 	}
@@ -64,7 +63,7 @@ func TestVerifyReadsTheWholeStore(t *testing.T) {
 	if _, err := snapshots.Update(t.Context(), entry.Key(), damaged, entry.Revision()); err != nil {
 		t.Fatal(err)
 	}
-	status, stdout, stderr = once(t, dir, "verify")
+	status, stdout, stderr = call(t, "verify")
 	if status != exitUnsound || !strings.Contains(stdout, `snapshot "order/o-1" version 1`) || !strings.Contains(stderr, "not as it was written; found: 1") {
 		t.Errorf("%d\n%s%s", status, stdout, stderr)
 	}
