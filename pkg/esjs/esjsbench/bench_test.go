@@ -1,6 +1,7 @@
 package esjsbench
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"strconv"
@@ -34,6 +35,14 @@ func benchScale(b *testing.B) scale {
 		}
 	}
 	return fullScale(size)
+}
+
+// stored is how many a benchmark stores: a tenth for "-benchtime 1x", which shows only that it works.
+func stored(n int) int {
+	if flag.Lookup("test.benchtime").Value.String() == "1x" {
+		return n / 10
+	}
+	return n
 }
 
 // benchmark runs a measurement as a benchmark.

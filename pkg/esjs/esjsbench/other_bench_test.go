@@ -55,7 +55,7 @@ func batches(ctx context.Context, store *esjs.Store, guards []esjs.Write, ids ..
 // from everything, by turns, for different shares of the store. Each commit is of
 // an aggregate of its own.
 func BenchmarkSelectCategory(b *testing.B) {
-	const commits = 40_000
+	commits := stored(40_000)
 	category := func(i int) string {
 		switch {
 		case i%100 == 0:
@@ -93,7 +93,8 @@ func readAll(ctx context.Context, store *esjs.Store, categories ...string) error
 
 // How fast a subscription goes through history with a handler that does nothing.
 func BenchmarkSubscribeCatchUp(b *testing.B) {
-	const aggregates, each = 1_000, 50
+	const each = 50
+	aggregates := stored(1_000)
 	benchmark(b, measurement{name: "subscribe", setUp: func(ctx context.Context, r *rig) (measure, error) {
 		codec, err := esjs.NewCodec(esjs.TypeOf[esjs.Event, deposited]())
 		if err != nil {
@@ -116,7 +117,7 @@ func BenchmarkSubscribeCatchUp(b *testing.B) {
 // Blocks are compressed when they are full, 8 MB each, so that the newest one is not. With
 // ESJS_BENCH_SIZE loads are also measured when the server has dropped its blocks from memory.
 func BenchmarkCompression(b *testing.B) {
-	const events = 50_000
+	events := stored(50_000)
 	benchmark(b, measurement{name: "compression", setUp: func(ctx context.Context, r *rig) (measure, error) {
 		r.scale.idle = r.scale.aggregates >= 100_000
 		var appends, loads, replays []side
@@ -172,7 +173,7 @@ func BenchmarkCompression(b *testing.B) {
 				return nil, err
 			}
 			s2, err := r.onDisk("s2")
-			return append(figures, figure{"none-B/event", float64(none) / events}, figure{"s2-B/event", float64(s2) / events},
+			return append(figures, figure{"none-B/event", float64(none) / float64(events)}, figure{"s2-B/event", float64(s2) / float64(events)},
 				figure{"s2/none-on-disk", float64(s2) / float64(none)}), err
 		}, nil
 	}}, SyncDefault)
