@@ -31,6 +31,9 @@ const (
 // found is the property by which each defect shows.
 var found = map[defect]string{newKeys: "P6", forgetVoid: "P3", oversell: "P1", leak: "P1", countsTwice: "P2", noTimers: "P4", deaf: "P4", decidesAgain: "P4", badSnapshot: "P5"}
 
+// late are the seeds of the first shops that show a defect, where that is not one of the very first.
+var late = map[defect]uint64{decidesAgain: 5}
+
 func (d defect) ofHeader(h http.Header) http.Header {
 	if d == newKeys && h.Get("Idempotency-Key") != "" {
 		h = h.Clone()
