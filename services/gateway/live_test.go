@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
+	"github.com/b144f99b/orderflow/internal/service/servicetest"
 	"github.com/b144f99b/orderflow/pkg/events"
 	"github.com/b144f99b/orderflow/services/gateway"
 	"github.com/b144f99b/orderflow/services/gateway/live"
@@ -113,7 +114,8 @@ func TestNothingIsMissedByWhoComesBack(t *testing.T) {
 
 func TestASlowClientIsDroppedAndOthersAreNot(t *testing.T) {
 	t.Parallel() // it waits for the end of a client's time, which the other one must never need
-	r := newRig(t, gateway.Config{Live: live.Config{Queue: 4, Patience: 10 * time.Second}})
+	r := newRig(t, gateway.Config{Live: live.Config{Queue: 4, Patience: 10 * time.Second}},
+		func(s *http.Server) { s.ConnContext = servicetest.HoldLittle })
 	quick, _ := r.live(t, "/v1/events/live")
 	quick.beat()
 	// A client who asks and then takes nothing.
@@ -124,8 +126,8 @@ func TestASlowClientIsDroppedAndOthersAreNot(t *testing.T) {
 	_, err = fmt.Fprintf(conn, "GET /v1/events/live HTTP/1.1\r\nHost: x\r\n\r\n")
 	r.Check(err)
 	r.Until("both are open", func() bool { return r.metric(t, "http_live_streams") == "2" })
-	large := strings.Repeat("x", 500_000)
-	for range 20 { // 10 MB, which no connection holds for a client who takes nothing
+	large := strings.Repeat("x", 50_000)
+	for range 20 { // 1 MB, which no connection of this server holds for a client who takes nothing
 		r.Append("order", "o-1", events.OrderCancelled{Reason: large})
 		quick.next() // takes it, so that it is never behind
 	}

@@ -43,6 +43,14 @@ func Post(t testing.TB, url, body string, header ...string) int {
 	return answer.StatusCode
 }
 
+// HoldLittle is a server's ConnContext with which a connection holds a few KB for a client who takes nothing.
+func HoldLittle(ctx context.Context, conn net.Conn) context.Context {
+	if c, ok := conn.(*net.TCPConn); ok {
+		_ = c.SetWriteBuffer(4096) // what is not set is seen by what is held
+	}
+	return ctx
+}
+
 // Held sends the beginning of a request to a server and returns how long it holds
 // the connection, on a clock that waits for nobody.
 func Held(t *testing.T, begun string, serve func(context.Context, net.Listener) error) time.Duration {

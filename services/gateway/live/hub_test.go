@@ -28,7 +28,9 @@ type reader struct {
 
 func connect(t *testing.T, url, lastEventID string) *reader {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), servicetest.Patience)
+	t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +167,9 @@ func followed(t *testing.T, cfg Config) (house *servicetest.House[events.Event],
 		})
 	})
 	<-follows
-	web = httptest.NewServer(served(h))
+	web = httptest.NewUnstartedServer(served(h))
+	web.Config.ConnContext = servicetest.HoldLittle
+	web.Start()
 	t.Cleanup(func() {
 		web.CloseClientConnections() // and with them the streams, for which Close waits
 		web.Close()
@@ -177,8 +181,8 @@ func followed(t *testing.T, cfg Config) (house *servicetest.House[events.Event],
 func TestSlowReadersOfThePastKeepNobodyUp(t *testing.T) {
 	house, h, web := followed(t, Config{Patience: time.Hour})
 	url := web.URL
-	large := strings.Repeat("x", 500_000)
-	for range 20 { // 10 MB, which no connection holds for a client who takes nothing
+	large := strings.Repeat("x", 50_000)
+	for range 20 { // 1 MB, which no connection of this server holds for a client who takes nothing
 		house.Append("order", "o-1", events.OrderCancelled{Reason: large})
 	}
 	house.Until("the hub has seen them", func() bool { return h.position().Sequence() >= 20 })
