@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Every service as a process of its own against a nats-server of its own: an
@@ -120,11 +121,35 @@ func config(t *testing.T, dir string) string {
 	return path
 }
 
-// ready waits until a service says that it is, as a container does.
+// ready waits until a service says that it is; a container hears that, too.
 func (p *process) ready(t *testing.T, s *system) {
 	t.Helper()
 	address := p.logged(t, "service starts", "http")
-	p.find(t, "that it is ready", func(string) string {
-		return s.tool(t, "orderflow", "healthcheck", "--http", address).stdout
-	})
+	for deadline := time.Now().Add(patience); !answersOK(t, "http://"+address+"/readyz"); {
+		select {
+		case <-p.ended:
+			t.Fatalf("%q ended before it was ready", p.cmd.Args)
+		case <-time.After(20 * time.Millisecond): // it is asked again
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%q is not ready", p.cmd.Args)
+		}
+	}
+	if r := s.tool(t, "orderflow", "healthcheck", "--http", address); r.status != 0 {
+		t.Errorf("%q is ready, and its health is %+v", p.cmd.Args, r)
+	}
+}
+
+func answersOK(t *testing.T, url string) bool {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false // it does not listen yet
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
 }

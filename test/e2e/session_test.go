@@ -25,7 +25,7 @@ func TestSessionWithTheNATSCLI(t *testing.T) {
 		{"cmd.order.o-1.set-payment-method", `{"method_ref":"card-ok"}`},
 		{"cmd.order.o-1.submit", `{}`},
 	} {
-		answer, code := s.request(t, step[0], step[1])
+		answer, code := s.cli(t, step[0], step[1])
 		var reply struct {
 			Version  uint64          `json:"version"`
 			Revision string          `json:"revision"`
