@@ -4,10 +4,9 @@ import "testing"
 
 func TestStoreKeepsItsContract(t *testing.T) {
 	for name, start := range map[string]func(t testing.TB) func(testing.TB) StoreRig{
-		"R1 over TCP":              func(t testing.TB) func(testing.TB) StoreRig { return Server(t).StoreRig },
-		"R3 over TCP":              func(t testing.TB) func(testing.TB) StoreRig { return Cluster(t).StoreRig },
-		"R1 in process":            func(t testing.TB) func(testing.TB) StoreRig { return Server(t, InProcess()).StoreRig },
-		"R1 with three partitions": func(t testing.TB) func(testing.TB) StoreRig { return Server(t, InProcess()).PartitionsRig(3) },
+		"R1 over TCP":                 func(t testing.TB) func(testing.TB) StoreRig { return Server(t).StoreRig },
+		"R3 over TCP":                 func(t testing.TB) func(testing.TB) StoreRig { return Cluster(t).StoreRig },
+		"three partitions in process": func(t testing.TB) func(testing.TB) StoreRig { return Server(t, InProcess()).PartitionsRig(3) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
