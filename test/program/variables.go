@@ -1,6 +1,7 @@
 package program
 
 import (
+	"context"
 	"os/exec"
 	"regexp"
 	"sync"
@@ -17,7 +18,7 @@ func Variables(orderflow, command string) []string {
 	if known, ok := helped.Load(asked{orderflow, command}); ok {
 		return known.([]string)
 	}
-	out, err := exec.Command(orderflow, command, "--help").Output()
+	out, err := exec.CommandContext(context.Background(), orderflow, command, "--help").Output()
 	var known []string
 	if err == nil {
 		for _, found := range mentioned.FindAllStringSubmatch(string(out), -1) {
