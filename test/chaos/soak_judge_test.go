@@ -42,7 +42,7 @@ func TestALeakOfBytesIsSeen(t *testing.T) {
 	}
 	const (
 		kB, MB             = 1 << 10, 1 << 20
-		cycles, ordersEach = 12, 10
+		cycles, ordersEach = 8, 4
 		events             = 30 * kB * ordersEach // of a cycle, in the log
 	)
 	files := t.TempDir()
@@ -50,7 +50,7 @@ func TestALeakOfBytesIsSeen(t *testing.T) {
 		"":          func() error { return nil },
 		connections: func() error { _, err := server.Dial()("left behind"); return err },
 		memory: func() error {
-			mapped, err := syscall.Mmap(-1, 0, 6*MB, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE|syscall.MAP_POPULATE)
+			mapped, err := syscall.Mmap(-1, 0, 8*MB, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE|syscall.MAP_POPULATE)
 			if err == nil {
 				t.Cleanup(func() { _ = syscall.Munmap(mapped) })
 			}
