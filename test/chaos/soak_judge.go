@@ -37,7 +37,7 @@ func bound(of, what string) flat.Bound {
 		if of == eventLog {
 			return flat.Bound{PerWork: 48 * kB}
 		}
-		return flat.Bound{PerWork: 8 * kB} // snapshots, positions and parked keys, timers; and the registers, which are written beside
+		return flat.Bound{PerWork: 4 * kB} // snapshots, positions and parked keys, timers; and the registers, which are written beside
 	case goroutines:
 		return flat.Bound{PerWork: 0.5, Noise: 4 + 2*kept(of)}
 	case handles:
