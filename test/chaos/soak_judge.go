@@ -32,7 +32,7 @@ func bound(of, what string) flat.Bound {
 	case buffers:
 		return flat.Bound{Noise: 96 * MB} // the last blocks of a dozen streams, and of their Raft logs, of 4 or 8 MB at most
 	case disk:
-		return flat.Bound{PerWork: 64 * kB}
+		return flat.Bound{PerWork: 64 * kB, Noise: 8 * MB} // logs of Raft groups come and go
 	case stored:
 		if of == eventLog {
 			return flat.Bound{PerWork: 48 * kB}

@@ -61,7 +61,7 @@ func TestALeakOfBytesIsSeen(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = f.Write(make([]byte, 80*kB*ordersEach))
+			_, err = f.Write(make([]byte, 3*MB))
 			return errors.Join(err, f.Close())
 		},
 		stored + " of " + eventLog: func() error { return publish(eventLog, events) }, // each order's twice
