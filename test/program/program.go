@@ -66,6 +66,9 @@ func Build(ctx context.Context, dir string, programs ...Program) error {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(cache, 0o755); err != nil { // nothing may have been built yet
+		return err
+	}
 	alone := flock.New(filepath.Join(cache, "orderflow-programs.lock"))
 	if err := alone.Lock(); err != nil {
 		return err
