@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/b144f99b/orderflow/pkg/esjs"
 	"github.com/b144f99b/orderflow/pkg/esjs/esjstest"
@@ -13,58 +12,15 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// guarded is a server with the user "admin", who may do everything, and others who may publish and subscribe as they
-// are given.
-type guarded struct {
-	*server.Server
-	dir   string
-	users map[string]*server.Permissions
-}
-
-func startGuarded(t *testing.T, users map[string]*server.Permissions) guarded {
-	t.Helper()
-	g := guarded{dir: t.TempDir(), users: users}
-	s, err := server.NewServer(g.options())
-	if err != nil {
-		t.Fatal(err)
-	}
-	go s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(30 * time.Second) {
-		t.Fatal("the server does not start")
-	}
-	g.Server = s
-	return g
-}
-
-func (g guarded) options() *server.Options {
-	all := []*server.User{{Username: "admin", Password: "x"}}
-	for name, may := range g.users {
-		all = append(all, &server.User{Username: name, Password: "x", Permissions: may})
-	}
-	return &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: g.dir, NoLog: true, NoSigs: true, Users: all}
-}
-
-func (g guarded) url(user string) string { return "nats://" + user + ":x@" + g.Addr().String() }
-
-// deny takes rights of the user "denied" away, also on connections that are there, and gives others back.
-func (g guarded) deny(t *testing.T, subjects ...string) {
-	t.Helper()
-	g.users = denied(subjects...)
-	if err := g.ReloadOptions(g.options()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // denied is the user "denied", who may do everything but publish to what is given.
-func denied(subjects ...string) map[string]*server.Permissions {
-	return map[string]*server.Permissions{"denied": {Publish: &server.SubjectPermission{Deny: subjects}}}
+func denied(subjects ...string) rights {
+	return rights{"denied": {Publish: &server.SubjectPermission{Deny: subjects}}}
 }
 
 // limited is the user "limited", who may append to accounts only, and publish to what else is given; without more he
 // may read no snapshots.
-func limited(more ...string) map[string]*server.Permissions {
-	return map[string]*server.Permissions{"limited": {
+func limited(more ...string) rights {
+	return rights{"limited": {
 		Publish:   &server.SubjectPermission{Allow: append(more, "ev.account.*", "$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.DIRECT.GET.EVENTS.ev.account.>")},
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
 	}}

@@ -12,14 +12,20 @@ import (
 const beServer = "be-a-nats-server"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && os.Args[1] == beServer {
-		if err := natsproc.Serve(os.Args[2], os.Args[3], os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+	var err error
+	switch {
+	case len(os.Args) == 4 && os.Args[1] == beServer:
+		err = natsproc.Serve(os.Args[2], os.Args[3], os.Stdin, os.Stdout)
+	case len(os.Args) == 3 && os.Args[1] == beGuarded:
+		err = serveGuarded(os.Args[2], os.Stdin, os.Stdout)
+	default:
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // startServer starts a server in a process of its own, which ends with the test
