@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/b144f99b/orderflow/internal/service"
@@ -220,9 +221,12 @@ func (b *backupReader) bringBack(ctx context.Context, m *jsm.Manager, p piece, r
 // passes tells what a cluster says that has just been started, or has lost a server: one
 // of its servers takes the stream and the one that is asked has not heard of it yet, or not
 // all of them are there, or nobody answers. A stream that is there is what another try has begun.
+// It is also what a server says that was too busy to write a part within 5 s: it then takes the restore for
+// stalled, closes the pipe that it writes to, and answers with the pipe's error, which jsm.go quotes
+// (processStreamRestore of nats-server 2.15.2).
 func passes(err error, try int) bool {
 	const inUse = 10058
-	return service.Unanswered(err) || try > 1 && jsm.IsNatsError(err, inUse)
+	return service.Unanswered(err) || try > 1 && jsm.IsNatsError(err, inUse) || strings.Contains(err.Error(), io.ErrClosedPipe.Error())
 }
 
 // send sends one stream to the server, and returns what that has made of it.
