@@ -125,7 +125,7 @@ func (p plan) carryOut(ctx context.Context) error {
 }
 
 var (
-	killEvery = flag.Int("kill-every", 6, "kill at one of so many `points`; 1: at each")
+	killEvery = flag.Int("kill-every", 3, "kill at one of so many `points`; 1: at each")
 	killSeed  = flag.Uint64("kill-seed", 0, "`seed` by which the points are chosen; 0: of the clock")
 )
 
@@ -134,7 +134,7 @@ var (
 // the commit. What it leaves behind is each time what a projector that nobody
 // disturbed had at that checkpoint, and the next process goes on from there.
 //
-// Unless -kill-every says otherwise it is one point of six, others each time.
+// Unless -kill-every says otherwise it is one point of three, others each time.
 func TestKilledAtEveryPointOfABatch(t *testing.T) {
 	k := newKilled(t)
 	kills := 0
