@@ -16,7 +16,7 @@ import (
 
 // deniedRig is a store of the user "denied", and what runs on it.
 type deniedRig struct {
-	*guarded
+	guarded
 	store *esjs.Store
 	cfg   esjs.SubscriptionConfig[esjs.Event]
 }

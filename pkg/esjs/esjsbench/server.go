@@ -66,5 +66,5 @@ func Begin(command ...string) (*Process, error) { return natsproc.Begin(command.
 
 // AnswerAs writes the greeting to out, then answers there what [Process] asks on in, and returns when in ends.
 func AnswerAs(greeting string, in io.Reader, out io.Writer) error {
-	return natsproc.Answer(greeting, in, out)
+	return natsproc.Answer(greeting, in, out, nil)
 }

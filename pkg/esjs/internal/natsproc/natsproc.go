@@ -70,7 +70,7 @@ func Serve(dir, sync string, in io.Reader, out io.Writer) error {
 			return errors.New("natsproc: the server does not accept connections")
 		}
 	}
-	return Answer(s.ClientURL(), in, out)
+	return Answer(s.ClientURL(), in, out, nil)
 }
 
 // fatalErrors is a server's log that keeps why it cannot start.

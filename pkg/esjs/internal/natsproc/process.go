@@ -46,12 +46,13 @@ func resident() uint64 {
 	return pages * uint64(os.Getpagesize())
 }
 
-// What a process is asked, one line each; the profile's has the file's name behind it.
+// What a process is asked, one line each; the profile's has the file's name behind it, and tell what it is told.
 const (
 	askMemory    = "memory"
 	askProcessor = "processor"
 	askProfile   = "profile"
 	askProfiled  = "profiled"
+	tell         = "tell"
 )
 
 // answer is a line that answers one.
@@ -61,8 +62,9 @@ type answer struct {
 }
 
 // Answer is the other side of a [Process]: it writes the greeting to out, then answers there what is asked
-// on in, line by line, and returns when in ends.
-func Answer(greeting string, in io.Reader, out io.Writer) error {
+// on in, line by line, and returns when in ends. What [Process.Tell] says goes to told, which may
+// be nil where nothing is said.
+func Answer(greeting string, in io.Reader, out io.Writer, told func(string) error) error {
 	if _, err := fmt.Fprintln(out, greeting); err != nil {
 		return fmt.Errorf("natsproc: %w", err)
 	}
@@ -79,18 +81,20 @@ func Answer(greeting string, in io.Reader, out io.Writer) error {
 			a   answer
 			err error
 		)
-		switch what, file, _ := strings.Cut(questions.Text(), " "); what {
+		switch what, more, _ := strings.Cut(questions.Text(), " "); what {
 		case askMemory:
 			a.Value = ThisMemory()
 		case askProcessor:
 			a.Value = ProcessorTime()
 		case askProfile:
-			if profile, err = os.Create(file); err == nil {
+			if profile, err = os.Create(more); err == nil {
 				err = pprof.StartCPUProfile(profile)
 			}
 		case askProfiled:
 			pprof.StopCPUProfile()
 			err, profile = profile.Close(), nil
+		case tell:
+			err = told(more)
 		default:
 			err = fmt.Errorf("asked for %q", what)
 		}
@@ -166,6 +170,9 @@ func (p *Process) Profile(file string) (stop func() error, err error) {
 	return func() error { return p.ask(askProfiled, nil) }, nil
 }
 
+// Tell says a line, of less than 64 kB, to the process, and returns when that has done what it wants of it.
+func (p *Process) Tell(line string) error { return p.ask(tell+" "+line, nil) }
+
 func (p *Process) ask(what string, value any) error {
 	p.asking.Lock()
 	defer p.asking.Unlock()
@@ -181,7 +188,7 @@ func (p *Process) ask(what string, value any) error {
 		err = errors.New(a.Error)
 	}
 	if err != nil {
-		return fmt.Errorf("natsproc: ask the process for its %s: %w", what, err)
+		return fmt.Errorf("natsproc: ask the process %q: %w", what, err)
 	}
 	return nil
 }
